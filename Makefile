@@ -1,0 +1,56 @@
+# Two commands do everything on a fresh machine with Python 3.11, pip and make: `make demo` and `make test`.
+PYTHON ?= python3.11
+ifeq (,$(shell command -v $(PYTHON) 2>/dev/null))
+PYTHON := python3
+endif
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test check format bench contracts e2e clean
+
+help:  ## what can be made
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
+
+$(VENV)/.installed: requirements.txt constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Python 3.11 is needed; set PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing what the platform needs (once, 2 to 4 minutes) ..."
+	@$(BIN)/pip install --disable-pip-version-check -q -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	@echo "Installing what the tests need (once) ..."
+	@$(BIN)/pip install --disable-pip-version-check -q -r requirements-dev.txt
+	@touch $@
+
+demo: $(VENV)/.installed  ## the main job, embedded: wallets teach a model (ARGS="--wallets 300 --rounds 10 --data DIR")
+	$(BIN)/python manage.py demo $(ARGS)
+
+run: $(VENV)/.installed  ## the site with demo data; prints address and log-ins
+	$(BIN)/python manage.py serve --demo-data $(ARGS)
+
+test: $(VENV)/.installed-dev  ## every test but the long ones
+	$(BIN)/pytest -m "not long" $(ARGS)
+
+check: $(VENV)/.installed-dev  ## style, types, doors, migrations, system checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py check --fail-level WARNING
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+format: $(VENV)/.installed-dev  ## put the code into the house's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+e2e: $(VENV)/.installed-dev  ## the stories in a real Chromium
+	$(BIN)/pytest -m e2e tests/e2e $(ARGS)
+
+contracts:  ## rebuild the contracts' artifacts (needs npm)
+	cd marketplace/settlement/contracts && npm ci --silent && node build.mjs
+
+clean:  ## forget the state of `make run` (not the environment)
+	rm -rf var report

@@ -1,0 +1,92 @@
+"""The ASGI application: pages, sockets, and the two raw routes that must not pass through Django.
+
+Uploads of masked inputs and downloads of payloads are raw ASGI because Django reads a whole request body before
+any view can refuse it. Sockets of pages carry a session and need an Origin of ours; sockets of agents carry a
+signed challenge instead and have no Origin. A composition root: see `marketplace.urls`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketplace.settings.local")
+
+from django.core.asgi import get_asgi_application
+
+django_app = get_asgi_application()
+
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator
+from django.conf import settings
+
+Scope = MutableMapping[str, Any]
+App = Callable[[Scope, Any, Any], Awaitable[None]]
+Hook = Callable[[], Awaitable[None]]
+
+raw_routes: dict[str, App] = {}
+agent_sockets: list[Any] = []
+on_start: list[Hook] = []
+on_stop: list[Hook] = []
+
+if "distributor" in settings.ROLES:
+    from wallets.distributor import lifespan as distributor_lifespan
+    from wallets.distributor import routing as distributor_routing
+    from wallets.distributor.payloads import PayloadApp
+
+    raw_routes["/wallets/payload/"] = PayloadApp()
+    agent_sockets += distributor_routing.websocket_urlpatterns
+    on_start.append(distributor_lifespan.start)
+    on_stop.append(distributor_lifespan.stop)
+if "aggregator" in settings.ROLES:
+    from aggregation.server import lifespan as aggregator_lifespan
+    from aggregation.server import routing as aggregator_routing
+    from aggregation.server.openings import OpeningApp
+    from aggregation.server.slots import SlotApp
+
+    raw_routes["/aggregator/slots/"] = SlotApp()
+    raw_routes["/aggregator/payout-openings"] = OpeningApp()
+    agent_sockets += aggregator_routing.websocket_urlpatterns
+    on_start.append(aggregator_lifespan.start)
+    on_stop.append(aggregator_lifespan.stop)
+page_sockets: list[Any] = []
+if "web" in settings.ROLES:
+    from marketplace.jobs import routing as jobs_routing
+
+    page_sockets += jobs_routing.websocket_urlpatterns
+
+
+async def http(scope: Scope, receive: Any, send: Any) -> None:
+    for prefix, app in raw_routes.items():
+        if scope["path"].startswith(prefix):
+            await app(scope, receive, send)
+            return
+    await django_app(scope, receive, send)
+
+
+_agents = URLRouter(agent_sockets)
+_pages = AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(page_sockets)))
+_AGENT_PATHS = ("/ws/wallet/", "/ws/round/")
+
+
+async def websocket(scope: Scope, receive: Any, send: Any) -> None:
+    await (_agents if scope["path"].startswith(_AGENT_PATHS) else _pages)(scope, receive, send)
+
+
+async def lifespan(scope: Scope, receive: Any, send: Any) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            for start in on_start:
+                await start()
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            for stop in reversed(on_stop):
+                await stop()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+
+
+application = ProtocolTypeRouter({"http": http, "websocket": websocket, "lifespan": lifespan})

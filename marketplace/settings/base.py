@@ -1,0 +1,218 @@
+"""Settings shared by every way of running the platform.
+
+Nothing here is secret and nothing here guesses: what must differ between a laptop and a production site is read
+from the environment by `local.py` or `production.py`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import structlog
+from csp.constants import NONE, SELF
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "csp",
+    "django_htmx",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "channels",
+    "rest_framework",
+    "drf_spectacular",
+    "django_filters",
+    "marketplace.apps.MarketplaceConfig",
+    "marketplace.accounts",
+    "marketplace.catalogue",
+    "marketplace.individuals",
+    "marketplace.jobs",
+    "marketplace.settlement",
+    "marketplace.devchain",
+    "marketplace.demo",
+    "collectives",
+    "wallets.distributor",
+    "aggregation.server",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+]
+
+ROOT_URLCONF = "marketplace.urls"
+ASGI_APPLICATION = "marketplace.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "django.template.context_processors.i18n",
+                "marketplace.context.site",
+            ],
+        },
+    },
+]
+
+# --- accounts ---------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.Account"
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_ADAPTER = "marketplace.accounts.adapter.AccountAdapter"
+LOGIN_REDIRECT_URL = "home"
+LOGIN_URL = "account_login"
+
+# --- databases --------------------------------------------------------------------------------------------
+DATABASE_ROUTERS = ["marketplace.db_router.TrustDomainRouter"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- language and time ------------------------------------------------------------------------------------
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+LOCALE_PATHS = [BASE_DIR / "templates" / "locale"]
+
+# --- static files -----------------------------------------------------------------------------------------
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+
+# --- what a browser may load: only from here, nothing inline ---------------------------------------------
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    },
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Lax"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+
+# --- REST -------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.CursorPagination",
+    "PAGE_SIZE": 50,
+    "EXCEPTION_HANDLER": "marketplace.problems.problem_json",
+    "DEFAULT_THROTTLE_RATES": {"agents": "600/min", "people": "240/min"},
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Compute-to-SSI",
+    "DESCRIPTION": "Learn from data in personal wallets without taking it out.",
+    "VERSION": "1.0.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
+
+# --- sockets and background work --------------------------------------------------------------------------
+WEBSOCKET_MAX_FRAME = 64 * 1024
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "polling_interval": 0.2}
+CELERY_TIMEZONE = "UTC"
+# The database is the truth and these are the safety net: each finds what a lost wake-up left behind.
+CELERY_BEAT_SCHEDULE = {
+    "distributor": {"task": "distributor.sweep", "schedule": 2.0, "options": {"expires": 2}},
+    "aggregator": {"task": "aggregator.sweep", "schedule": 2.0, "options": {"expires": 2}},
+    "collectives": {"task": "collectives.sweep", "schedule": 2.0, "options": {"expires": 2}},
+    "outgoing": {"task": "collectives.flush_outgoing", "schedule": 2.0, "options": {"expires": 2}},
+    "jobs": {"task": "jobs.sweep", "schedule": 2.0, "options": {"expires": 2}},
+    "chain": {"task": "settlement.sweep", "schedule": 1.0, "options": {"expires": 1}},
+    "reconcile": {"task": "settlement.reconcile", "schedule": 600.0, "options": {"expires": 300}},
+}
+
+# --- money ------------------------------------------------------------------------------------------------
+TOKEN_SYMBOL = "OCEAN"
+RATE_TIERS = tuple(n * 10**15 for n in (1, 2, 5, 10, 20, 50, 100))
+"""Rates per visit a collective may choose, in base units (0.001 … 0.1 tokens): shared rates hide who was visited."""
+EPOCH_SECONDS = 24 * 3600
+EPOCH_MIN_COLLECTIVES = 3
+EPOCH_MIN_RECIPIENTS = 100
+LOT = 5 * 10**16
+"""Fixed payout lot in base units. None = the lot equals the rate (development only; reports say so)."""
+
+# --- minima and notice ------------------------------------------------------------------------------------
+NOTICE_MIN_SECONDS = 14 * 24 * 3600
+DEVELOPMENT_MINIMA = False
+"""True lets a collective go below release_min 100 and bucket_min 20; its pages and reports then say so."""
+SUBSCRIBERS_PER_COHORT = 3
+"""A job starts only with this many times its minimum cohort subscribed."""
+
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso"),
+        structlog.processors.JSONRenderer(),
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    cache_logger_on_first_use=True,
+)
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    # Access lines and client libraries would put tokens and addresses into the log.
+    "loggers": {
+        name: {"level": "WARNING"} for name in ("httpx", "httpcore", "uvicorn.access", "web3", "websockets")
+    },
+}

@@ -1,0 +1,101 @@
+"""Everything on one machine: the embedded default of `make run` and `make demo`.
+
+State lies in one folder (`CSSI_VAR`, default `var/`): a SQLite file per trust domain, key files, spool, chain.
+`manage.py serve` starts the broker on a socket named after that folder, so any `manage.py` command finds it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+
+import environ
+
+from marketplace.keys import SEAL, ensure_keys, load_public, read_key
+from marketplace.settings.base import *
+
+env = environ.Env()
+
+VAR_DIR = Path(env.str("CSSI_VAR", default=str(BASE_DIR / "var"))).resolve()
+VAR_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+KEYS_DIR = VAR_DIR / "keys"
+ensure_keys(KEYS_DIR)
+
+DEBUG = env.bool("CSSI_DEBUG", default=False)
+SECRET_KEY = read_key(KEYS_DIR / "django.key").hex()
+ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
+PORT = env.int("CSSI_PORT", default=8000)
+SITE_URL = f"http://127.0.0.1:{PORT}"
+CSRF_TRUSTED_ORIGINS = [SITE_URL, f"http://localhost:{PORT}"]
+DEVELOPMENT = True
+
+DATABASES = {
+    alias: {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": VAR_DIR / f"{name}.sqlite3",
+        "OPTIONS": {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            # secure_delete: an erased masked input or key share must not stay in free pages.
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA secure_delete=ON;",
+        },
+    }
+    for alias, name in (("default", "market"), ("distributor", "distributor"), ("aggregator", "aggregator"))
+}
+
+# A unix socket path holds at most 107 bytes, so it lies in the temporary folder under a name made from VAR_DIR.
+SOCKET_DIR = Path(tempfile.gettempdir()) / f"cssi-{hashlib.sha256(str(VAR_DIR).encode()).hexdigest()[:12]}"
+BROKER_SOCKET = SOCKET_DIR / "valkey.sock"
+REDIS_URL = env.str("REDIS_URL", default="")
+_redis = REDIS_URL or f"unix://{BROKER_SOCKET}"
+CELERY_BROKER_URL = REDIS_URL or f"redis+socket://{BROKER_SOCKET}"
+CHANNEL_LAYERS = {
+    "default": {
+        # Not RedisChannelLayer: with redis-py 8 its idle sockets die after five seconds.
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [_redis]},
+    }
+}
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": _redis}}
+
+EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+EMAIL_FILE_PATH = VAR_DIR / "mail"
+DEFAULT_FROM_EMAIL = "Compute-to-SSI <no-reply@localhost>"
+ACCOUNT_EMAIL_VERIFICATION = "optional"
+
+STATIC_ROOT = VAR_DIR / "static"
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+
+# --- roles, their keys and where they listen --------------------------------------------------------------
+ROLES = ("web", "distributor", "aggregator")
+PUBLIC_KEYS = load_public(KEYS_DIR / "public.json")
+SERVICE_KEYS = {role: key for role, key in PUBLIC_KEYS.items() if role != SEAL}
+DISTRIBUTOR_KEY = SERVICE_KEYS["distributor"]
+AGGREGATOR_KEY = SERVICE_KEYS["aggregator"]
+AGGREGATOR_SEAL_PUBLIC_KEY = PUBLIC_KEYS[SEAL]
+MARKET_KEY_FILE = KEYS_DIR / "market.key"
+COLLECTIVES_KEY_FILE = KEYS_DIR / "collectives.key"
+COLLECTIVE_SEAL_KEY_FILE = KEYS_DIR / "collective-seal.key"
+DISTRIBUTOR_KEY_FILE = KEYS_DIR / "distributor.key"
+AGGREGATOR_KEY_FILE = KEYS_DIR / "aggregator.key"
+AGGREGATOR_SEAL_KEY_FILE = KEYS_DIR / "aggregator-seal.key"
+DISTRIBUTOR_URL = AGGREGATOR_URL = SITE_URL
+AGGREGATOR_SPOOL_DIR = VAR_DIR / "spool"
+
+# --- chain ------------------------------------------------------------------------------------------------
+CHAIN_ID = 1337
+CHAIN_PORT = env.int("CSSI_CHAIN_PORT", default=8545)
+CHAIN_RPC_URL = env.str("CHAIN_RPC_URL", default=f"http://127.0.0.1:{CHAIN_PORT}")
+CHAIN_KEYS_DIR = KEYS_DIR / "chain"
+CHAIN_CONFIRMATIONS = 1
+CHAIN_DATA_DIR = VAR_DIR / "chain"
+EPOCH_MIN_COLLECTIVES = 1
+EPOCH_MIN_RECIPIENTS = 1
+LOT = None
+
+NOTICE_MIN_SECONDS = env.int("CSSI_NOTICE_SECONDS", default=20)
+DEVELOPMENT_MINIMA = env.bool("CSSI_DEVELOPMENT_MINIMA", default=False)
+LOG_DIR = VAR_DIR / "logs"
+os.environ.setdefault("OMP_NUM_THREADS", "1")

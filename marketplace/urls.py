@@ -1,0 +1,44 @@
+"""Every address of the site. A composition root: with `marketplace.asgi` the only module that sees all domains.
+
+A process that holds only some roles (`settings.ROLES`) answers only for those.
+"""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib import admin
+from django.http import HttpRequest, JsonResponse
+from django.urls import URLPattern, URLResolver, include, path
+from drf_spectacular.views import SpectacularAPIView
+
+
+def health(request: HttpRequest) -> JsonResponse:
+    """Liveness: this process answers. Says nothing about anybody."""
+    return JsonResponse({"ok": True, "roles": list(settings.ROLES)})
+
+
+urlpatterns: list[URLPattern | URLResolver] = [path("healthz", health, name="health")]
+
+if "distributor" in settings.ROLES:
+    urlpatterns.append(path("internal/distributor/", include("wallets.distributor.urls")))
+if "aggregator" in settings.ROLES:
+    urlpatterns.append(path("internal/aggregator/", include("aggregation.server.urls")))
+if "web" in settings.ROLES:
+    urlpatterns += [
+        path("", include("marketplace.catalogue.urls")),
+        path("accounts/", include("allauth.urls")),
+        path("account/", include("marketplace.accounts.urls")),
+        path("console/", include("collectives.urls")),
+        path("wallet/", include("marketplace.individuals.urls")),
+        path("jobs/", include("marketplace.jobs.urls")),
+        path("funds/", include("marketplace.settlement.urls")),
+        path("api/v1/", include("marketplace.api")),
+        path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+        path("i18n/", include("django.conf.urls.i18n")),
+        path("admin/", admin.site.urls),
+    ]
+
+handler400 = "marketplace.catalogue.errors.bad_request"
+handler403 = "marketplace.catalogue.errors.forbidden"
+handler404 = "marketplace.catalogue.errors.not_found"
+handler500 = "marketplace.catalogue.errors.server_error"
