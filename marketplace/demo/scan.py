@@ -1,0 +1,139 @@
+"""What did each trust domain see? Answered by looking, not by claiming.
+
+The demo knows what it planted: canary texts and records inside wallets, the wallets' pseudonyms, e-mail addresses,
+payout addresses. This module searches every database (table by table and the raw file, so that erased rows which
+still lie in free pages count too), the broker's file, the chain's file, logs and mail for all of them at once, and
+compares what it finds with `ALLOWED`, the who-knows-what table of docs/threat-model.md.
+
+The search is one pass per place for thousands of needles: the first eight bytes of every needle are looked up as
+64-bit words at all eight alignments, and each hit is confirmed by a full comparison.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from marketplace.demo.who_knows import ALLOWED, Fact
+
+_WORD = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needle:
+    """One planted thing: `form` is the byte string to look for (at least 8 bytes), `owner` the wallet's number."""
+
+    fact: Fact
+    owner: int
+    form: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.form) < _WORD:
+            raise ValueError(f"a needle needs at least {_WORD} bytes to be told from chance")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Somewhere things can be found: `domain` holds it, `name` says where (`table:x`, `file:y`)."""
+
+    domain: str
+    name: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    fact: Fact
+    domain: str
+    place: str
+    hits: int
+    owners: int
+    allowed: bool
+
+
+def scan(places: Iterable[Place], needles: Sequence[Needle]) -> list[Finding]:
+    """Every (fact, place) in which at least one needle was found, with whether it may be there."""
+    index = _Index(needles)
+    findings: list[Finding] = []
+    for place in places:
+        hits: Counter[Fact] = Counter()
+        owners: dict[Fact, set[int]] = {}
+        for needle in index.search(place.data):
+            hits[needle.fact] += 1
+            owners.setdefault(needle.fact, set()).add(needle.owner)
+        findings += [
+            Finding(
+                fact=fact,
+                domain=place.domain,
+                place=place.name,
+                hits=count,
+                owners=len(owners[fact]),
+                allowed=ALLOWED.permits(fact, place.domain, place.name),
+            )
+            for fact, count in hits.items()
+        ]
+    return findings
+
+
+class _Index:
+    def __init__(self, needles: Sequence[Needle]) -> None:
+        self._by_word: dict[int, list[Needle]] = {}
+        for needle in needles:
+            self._by_word.setdefault(int.from_bytes(needle.form[:_WORD], "little"), []).append(needle)
+        self._words = np.array(sorted(self._by_word), dtype=np.uint64)
+
+    def search(self, data: bytes) -> Iterator[Needle]:
+        for offset in self._candidates(data):
+            word = int.from_bytes(data[offset : offset + _WORD], "little")
+            for needle in self._by_word[word]:
+                if data.startswith(needle.form, offset):
+                    yield needle
+
+    def _candidates(self, data: bytes) -> Iterator[int]:
+        if self._words.size == 0:
+            return
+        for shift in range(_WORD):
+            count = (len(data) - shift) // _WORD
+            if count <= 0:
+                continue
+            words = np.frombuffer(data, dtype="<u8", count=count, offset=shift)
+            place = np.searchsorted(self._words, words)
+            place[place == self._words.size] = 0
+            for hit in np.flatnonzero(self._words[place] == words):
+                yield shift + int(hit) * _WORD
+
+
+def database_places(domain: str, path: Path) -> Iterator[Place]:
+    """Each table of a SQLite file, then the file itself (free pages and write-ahead log included)."""
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        names = [row[0] for row in connection.execute("select name from sqlite_master where type = 'table'")]
+        for name in names:
+            rows = connection.execute(f'select * from "{name}"')  # noqa: S608 - names come from the file itself
+            yield Place(domain=domain, name=f"table:{name}", data=b"\n".join(_cells(rows)))
+    finally:
+        connection.close()
+    for file in (path, path.with_name(path.name + "-wal")):
+        if file.exists():
+            yield Place(domain=domain, name=f"file:{file.name}", data=file.read_bytes())
+
+
+def _cells(rows: Iterable[tuple[object, ...]]) -> Iterator[bytes]:
+    for row in rows:
+        for cell in row:
+            if isinstance(cell, bytes):
+                yield cell
+            elif cell is not None:
+                yield str(cell).encode()
+
+
+def folder_places(domain: str, folder: Path, pattern: str = "**/*") -> Iterator[Place]:
+    """Every file below a folder."""
+    for file in sorted(folder.glob(pattern)):
+        if file.is_file():
+            yield Place(domain=domain, name=f"file:{file.name}", data=file.read_bytes())
