@@ -1,0 +1,1 @@
+"""The aggregator: protocol core, privacy, visit ledger. It imports no other domain."""

@@ -1,0 +1,1 @@
+"""Wire formats that every trust domain shares: a leaf that imports nothing of the project (ADR 2)."""

@@ -1,0 +1,88 @@
+"""Deterministic CBOR: the subset of RFC 8949 section 4.2.1 that every signed byte string here uses.
+
+Allowed: integers within ±(2^53 − 1), byte strings, text, arrays, maps with text keys, true, false, null. Map keys are
+sorted by their encoded bytes, every length is in its shortest form. Nothing else: no floats, tags, indefinite lengths.
+
+`cbor2` encodes canonically but decodes leniently, so decoding ends with encoding again and comparing: whatever is not in
+the one allowed form differs.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import cbor2
+
+from aggregation.wire.errors import CodecError
+
+LARGEST = 2**53 - 1
+MAX_DEPTH = 16
+
+Value = Any
+"""int | bytes | str | bool | None | list[Value] | dict[str, Value]"""
+
+
+def encode(value: Value, *, max_depth: int = MAX_DEPTH) -> bytes:
+    """The one encoding of a value.
+
+    Raises:
+        CodecError: the value has a type, size or depth outside the subset.
+    """
+    _check(value, max_depth)
+    return bytes(cbor2.dumps(value, canonical=True))
+
+
+def decode(data: bytes, *, max_depth: int = MAX_DEPTH) -> Value:
+    """The value of an encoding that is exactly in the allowed form.
+
+    Raises:
+        CodecError: anything else, with no part of the input in the message.
+    """
+    stream = io.BytesIO(data)
+    try:
+        value = cbor2.CBORDecoder(stream).decode()
+    except RecursionError as error:
+        raise CodecError("the CBOR is nested too deeply") from error
+    except Exception as error:  # cbor2 lets several built-in errors through on hostile input
+        raise CodecError("this is not CBOR") from error
+    try:
+        again = encode(value, max_depth=max_depth)
+    except RecursionError as error:
+        raise CodecError("the CBOR is nested too deeply") from error
+    if again != data:
+        raise CodecError("the CBOR is not in its deterministic form, or has bytes after its end")
+    return value
+
+
+def _check(value: Value, depth: int) -> None:
+    if value is None or isinstance(value, bool | bytes):
+        return
+    if isinstance(value, str):
+        _check_text(value)
+        return
+    if isinstance(value, int):
+        if abs(value) > LARGEST:
+            raise CodecError("integers must lie within ±(2^53 − 1); money travels as text")
+        return
+    if depth <= 0:
+        raise CodecError("the value is nested too deeply")
+    if isinstance(value, list | tuple):
+        for item in value:
+            _check(item, depth - 1)
+        return
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise CodecError("map keys must be text")
+            _check_text(key)
+            _check(item, depth - 1)
+        return
+    raise CodecError(f"values of type {type(value).__name__} have no place in this format")
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise CodecError("text must be encodable as UTF-8") from error

@@ -1,0 +1,77 @@
+"""Sealing to a public key: ephemeral X25519 (RFC 7748), HKDF-SHA256 (RFC 5869), AES-256-GCM.
+
+`sealed = ephemeral public key (32) ‖ ciphertext ‖ tag (16)`. Key and nonce both come from HKDF over the shared secret with
+salt = ephemeral key ‖ recipient key and info = label, so a nonce is never chosen and never repeats under one key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from aggregation.wire.errors import BadKey, SealError
+from aggregation.wire.secret import Secret
+
+Rng = Callable[[int], bytes]
+OVERHEAD = 32 + 16
+"""Bytes that sealing adds."""
+
+
+def generate(rng: Rng) -> Secret:
+    """A fresh X25519 private key, 32 bytes."""
+    return Secret(rng(32))
+
+
+def public_key(private: Secret) -> bytes:
+    return X25519PrivateKey.from_private_bytes(private.reveal()).public_key().public_bytes_raw()
+
+
+def shared_secret(private: Secret, public: bytes) -> bytes:
+    """X25519, refusing keys of small order (whose shared secret is all zero).
+
+    Raises:
+        BadKey: the public key is unusable.
+    """
+    try:
+        return X25519PrivateKey.from_private_bytes(private.reveal()).exchange(
+            X25519PublicKey.from_public_bytes(public)
+        )
+    except ValueError as error:
+        raise BadKey("this is not a usable X25519 public key") from error
+
+
+def _key_and_nonce(shared: bytes, ephemeral: bytes, recipient: bytes, label: bytes) -> tuple[bytes, bytes]:
+    material = HKDF(algorithm=hashes.SHA256(), length=44, salt=ephemeral + recipient, info=label).derive(
+        shared
+    )
+    return material[:32], material[32:]
+
+
+def seal(recipient: bytes, label: bytes, plaintext: bytes, rng: Rng) -> bytes:
+    """Raises:
+    BadKey: the recipient's key is unusable.
+    """
+    ephemeral = generate(rng)
+    public = public_key(ephemeral)
+    key, nonce = _key_and_nonce(shared_secret(ephemeral, recipient), public, recipient, label)
+    ephemeral.erase()
+    return public + AESGCM(key).encrypt(nonce, plaintext, None)
+
+
+def unseal(private: Secret, label: bytes, sealed: bytes) -> bytes:
+    """Raises:
+    SealError: too short, sealed to another key or under another label, or changed.
+    """
+    if len(sealed) < OVERHEAD:
+        raise SealError("the sealed body is too short")
+    ephemeral, body = sealed[:32], sealed[32:]
+    try:
+        key, nonce = _key_and_nonce(shared_secret(private, ephemeral), ephemeral, public_key(private), label)
+        return AESGCM(key).decrypt(nonce, body, None)
+    except (InvalidTag, BadKey) as error:
+        raise SealError("the sealed body does not open with this key and label") from error
