@@ -1,0 +1,33 @@
+"""A demo runs on a state folder and ports of its own, so that it never touches what `make run` keeps.
+
+Settings are read from the environment when Django starts, so this runs before Django does (from `manage.py`) and imports
+nothing of it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import MutableMapping, Sequence
+from pathlib import Path
+
+NOTICE_SECONDS = 6
+"""Notice period of a demo: long enough that every wallet sees the notice and could refuse, short enough to watch."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def own_state(arguments: Sequence[str], environment: MutableMapping[str, str] = os.environ) -> None:
+    """Point the settings at a folder and free ports for this demo, unless the caller already chose."""
+    base = Path(__file__).resolve().parent.parent.parent
+    environment.setdefault("CSSI_VAR", str(base / "var" / "demo"))
+    for name in ("CSSI_PORT", "CSSI_CHAIN_PORT"):
+        if name not in environment:
+            environment[name] = str(free_port())
+    environment.setdefault("CSSI_NOTICE_SECONDS", str(NOTICE_SECONDS))
+    if any(a.startswith("--development-cohort") for a in arguments):
+        environment.setdefault("CSSI_DEVELOPMENT_MINIMA", "True")
