@@ -1,0 +1,1 @@
+"""Accounts and roles: log-in by e-mail, nothing about anybody's wallet."""
