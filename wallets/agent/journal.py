@@ -1,0 +1,150 @@
+"""The holder's own log: what was asked, what was answered, what was paid. Hash-chained, and without any value.
+
+hash(n) = SHA-256(hash(n−1) ‖ cbor(entry n)); the first previous hash is 32 zero bytes. An entry the holder deletes keeps
+its place and its hash, so the chain still proves that nothing else was changed.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from hashlib import sha256
+
+from aggregation.wire import cbor
+from wallets.agent.vault import Records, WalletStore
+
+CATEGORY = "journal"
+HEAD = ("meta", "journal-head")
+GENESIS = bytes(32)
+
+
+class Kind(StrEnum):
+    """What an entry is about."""
+
+    CREATED = "created"
+    DATA = "data"
+    PAIRED = "paired"
+    OFFER = "offer"
+    SUBSCRIBED = "subscribed"
+    NOTICE = "notice"
+    ENROLLED = "enrolled"
+    ACCEPTED = "accepted"
+    VISIT = "visit"
+    OUTCOME = "outcome"
+    REFUSED = "refused"
+    REVOKED = "revoked"
+    PAYOUT = "payout"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One line of the journal. `code` is a fixed word, `sentence` is for the holder; neither holds a value."""
+
+    seq: int
+    at: int
+    kind: str
+    collective_id: str = ""
+    job: str = ""
+    round: int = 0
+    code: str = ""
+    sentence: str = ""
+    amount: str = "0"
+    deleted: bool = False
+    hash: str = ""
+
+    def body(self) -> bytes:
+        """What the hash covers."""
+        covered = {k: v for k, v in asdict(self).items() if k not in {"hash", "deleted"}}
+        return cbor.encode(covered)
+
+
+class Journal:
+    """Append, read and check the log inside a wallet's store."""
+
+    def __init__(self, store: WalletStore) -> None:
+        self._store = store
+
+    async def append(self, at: int, kind: Kind, **what: str | int) -> Entry:
+        """Add one entry in a transaction of its own."""
+        async with self._store.transaction() as records:
+            return await append(records, at, kind, **what)
+
+    async def entries(
+        self,
+        *,
+        kinds: Iterable[str] = (),
+        collective_id: str = "",
+        since: int = 0,
+        newest_first: bool = False,
+    ) -> list[Entry]:
+        """Entries in order, filtered by kind, collective and time."""
+        wanted = set(kinds)
+        found = [
+            entry
+            for entry in await self._all()
+            if (not wanted or entry.kind in wanted)
+            and (not collective_id or entry.collective_id == collective_id)
+            and entry.at >= since
+        ]
+        return found[::-1] if newest_first else found
+
+    async def verify(self) -> int | None:
+        """The sequence number of the first entry that does not fit the chain; None when all fit."""
+        previous = GENESIS
+        everything = await self._all()
+        for position, entry in enumerate(everything):
+            fits = entry.deleted or sha256(previous + entry.body()).hexdigest() == entry.hash
+            if entry.seq != position or not fits:
+                return position
+            previous = bytes.fromhex(entry.hash)
+        head = await self._store.get(*HEAD)
+        kept = (head or {"seq": 0, "hash": GENESIS.hex()})["hash"]
+        return None if kept == previous.hex() else len(everything)
+
+    async def delete(self, sequence: int) -> bool:
+        """Blank one entry at the holder's wish; its place in the chain remains."""
+        async with self._store.transaction() as records:
+            name = _name(sequence)
+            stored = await records.get(CATEGORY, name)
+            if stored is None:
+                return False
+            blank = Entry(seq=sequence, at=0, kind="deleted", deleted=True, hash=stored["hash"])
+            await records.put(CATEGORY, name, asdict(blank))
+        return True
+
+    async def _all(self) -> list[Entry]:
+        stored = await self._store.list(CATEGORY)
+        return [Entry(**stored[name]) for name in sorted(stored)]
+
+
+async def append(records: Records, at: int, kind: Kind, **what: str | int) -> Entry:
+    """Add one entry inside a transaction that changes other things too."""
+    head = await records.get(*HEAD) or {"seq": 0, "hash": GENESIS.hex()}
+    draft = Entry(seq=head["seq"], at=at, kind=kind.value, **what)  # type: ignore[arg-type]
+    digest = sha256(bytes.fromhex(head["hash"]) + draft.body()).hexdigest()
+    entry = Entry(**{**asdict(draft), "hash": digest})
+    await records.put(CATEGORY, _name(entry.seq), asdict(entry))
+    await records.put(*HEAD, {"seq": entry.seq + 1, "hash": digest})
+    return entry
+
+
+def export_json(entries: Sequence[Entry]) -> str:
+    """The entries as a JSON array."""
+    return json.dumps([asdict(entry) for entry in entries], indent=1)
+
+
+def export_csv(entries: Sequence[Entry]) -> str:
+    """The entries as CSV with a header line."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, [field.name for field in fields(Entry)])
+    writer.writeheader()
+    writer.writerows(asdict(entry) for entry in entries)
+    return out.getvalue()
+
+
+def _name(sequence: int) -> str:
+    return f"{sequence:012d}"
