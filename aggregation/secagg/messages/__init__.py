@@ -1,0 +1,60 @@
+"""The messages of the protocol: frozen, validated when built, strict when decoded. `docs/protocol/secagg.md` has the formats."""
+
+from aggregation.secagg.messages.codec import Message, SignedMessage
+from aggregation.secagg.messages.header import Header, PhaseSeconds
+from aggregation.secagg.messages.lists import (
+    Advertise,
+    AdvertiseList,
+    Evidence,
+    ListsRequest,
+    Member,
+    Survivors,
+    SurvivorsRequest,
+    assignment,
+    cohort_randomness,
+)
+from aggregation.secagg.messages.phases import (
+    Agreement,
+    Consistency,
+    ConsistencySet,
+    EscrowShare,
+    MaskedInput,
+    RevealedShare,
+    SealedShare,
+    SelfShare,
+    ShareBundle,
+    ShareKeys,
+    Unmask,
+)
+from aggregation.secagg.messages.signed import Enrolment, PayoutOpening, PresenceReceipt, log_leaf
+
+__all__ = [
+    "Advertise",
+    "AdvertiseList",
+    "Agreement",
+    "Consistency",
+    "ConsistencySet",
+    "Enrolment",
+    "EscrowShare",
+    "Evidence",
+    "Header",
+    "ListsRequest",
+    "MaskedInput",
+    "Member",
+    "Message",
+    "PayoutOpening",
+    "PhaseSeconds",
+    "PresenceReceipt",
+    "RevealedShare",
+    "SealedShare",
+    "SelfShare",
+    "ShareBundle",
+    "ShareKeys",
+    "SignedMessage",
+    "Survivors",
+    "SurvivorsRequest",
+    "Unmask",
+    "assignment",
+    "cohort_randomness",
+    "log_leaf",
+]

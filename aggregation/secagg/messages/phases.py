@@ -1,0 +1,272 @@
+"""The messages from ShareKeys to Unmasking. Section by section: who sends what, when."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+from aggregation.secagg.messages.codec import (
+    Invalid,
+    Message,
+    SignedMessage,
+    check_ascending,
+    check_blob,
+    check_bytes,
+    check_int,
+    integers,
+    rows,
+)
+from aggregation.secagg.messages.header import LARGEST_COMPLETE, MAX_MEMBERS, MAX_WORDS
+from aggregation.wire.secret import Secret
+
+SECRET_BYTES = 16
+"""Length of b and κ, of their shares and of a mask seed: 128 bits."""
+TAG_BYTES = 16
+SEALED_SHARE_BYTES = 2 * SECRET_BYTES + TAG_BYTES
+LONGEST_BOX = SECRET_BYTES * LARGEST_COMPLETE + TAG_BYTES
+
+
+@dataclass(frozen=True, kw_only=True)
+class SealedShare:
+    """Shares of (b, κ), encrypted between `peer` and the wallet this belongs to."""
+
+    peer: int
+    """Position of the other wallet: the recipient in ShareKeys, the owner in ShareBundle."""
+    ciphertext: bytes
+
+    def row(self) -> list[Any]:
+        return [self.peer, self.ciphertext]
+
+
+def _check_shares(shares: object) -> None:
+    if not isinstance(shares, tuple):
+        raise Invalid("shares must be a tuple")
+    check_ascending(tuple(share.peer for share in shares), MAX_MEMBERS, "shares")
+    for share in shares:
+        check_bytes(share.ciphertext, SEALED_SHARE_BYTES, "ciphertext")
+
+
+def _shares_of(value: object) -> tuple[SealedShare, ...]:
+    return tuple(SealedShare(peer=peer, ciphertext=data) for peer, data in rows(value, "peer", "ciphertext"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShareKeys(SignedMessage):
+    """Wallet to server, ShareKeys: one encrypted share pair per neighbour, the escrow box, a commitment to b."""
+
+    KIND: ClassVar[str] = "share-keys"
+    LABEL: ClassVar[bytes] = b"cssi/v1/share-keys"
+
+    header: bytes
+    sender: bytes
+    lists_root: bytes
+    """Root of the signed lists, so that this cannot be replayed under other lists of the round."""
+    shares: tuple[SealedShare, ...]
+    """For every neighbour, by ascending position."""
+    escrow: bytes
+    """All mask seeds of the sender, by ascending neighbour, encrypted under κ."""
+    commitment: bytes
+    """SHA-256 commitment to b, so that a wrong share is noticed, and whose it was."""
+
+    @classmethod
+    def sign(cls, private: Secret, **values: Any) -> Self:
+        return cls._signed(private, **values)
+
+    def _validate(self) -> None:
+        for name in ("header", "sender", "lists_root", "commitment"):
+            check_bytes(getattr(self, name), 32, name)
+        check_bytes(self.signature, 64, "signature")
+        check_blob(self.escrow, LONGEST_BOX, "escrow")
+        _check_shares(self.shares)
+
+    def _pack(self) -> dict[str, Any]:
+        return {**super()._pack(), "shares": [share.row() for share in self.shares]}
+
+    @classmethod
+    def _unpack(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {**values, "shares": _shares_of(values["shares"])}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShareBundle(Message):
+    """Server to wallet, ShareKeys: who joined (U1) and the shares that the joined neighbours sent to this wallet."""
+
+    KIND: ClassVar[str] = "share-bundle"
+
+    header: bytes
+    bucket: int
+    joined: tuple[int, ...]
+    shares: tuple[SealedShare, ...]
+
+    def _validate(self) -> None:
+        check_bytes(self.header, 32, "header")
+        check_int(self.bucket, 0, MAX_MEMBERS, "bucket")
+        check_ascending(self.joined, MAX_MEMBERS, "joined")
+        _check_shares(self.shares)
+
+    def _pack(self) -> dict[str, Any]:
+        return {**super()._pack(), "shares": [share.row() for share in self.shares]}
+
+    @classmethod
+    def _unpack(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {**values, "joined": integers(values["joined"]), "shares": _shares_of(values["shares"])}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskedInput(SignedMessage):
+    """Wallet to server, MaskedInput: the masked vector; the signature covers its hash."""
+
+    KIND: ClassVar[str] = "masked-input"
+    LABEL: ClassVar[bytes] = b"cssi/v1/masked-input"
+
+    header: bytes
+    sender: bytes
+    y: bytes = field(repr=False)
+    """`words` unsigned integers of R bits, little-endian."""
+
+    @classmethod
+    def sign(cls, private: Secret, *, header: bytes, sender: bytes, y: bytes) -> Self:
+        return cls._signed(private, header=header, sender=sender, y=y)
+
+    def signed_body(self) -> dict[str, Any]:
+        return {**super().signed_body(), "y": hashlib.sha256(self.y).digest()}
+
+    def _validate(self) -> None:
+        check_bytes(self.header, 32, "header")
+        check_bytes(self.sender, 32, "sender")
+        check_blob(self.y, 4 * (MAX_WORDS + 2), "y")
+        check_bytes(self.signature, 64, "signature")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consistency(SignedMessage):
+    """Wallet to server, ConsistencyCheck: "these are the survivors I was shown"."""
+
+    KIND: ClassVar[str] = "consistency"
+    LABEL: ClassVar[bytes] = b"cssi/v1/consistency"
+
+    header: bytes
+    sender: bytes
+    survivors: bytes
+    """`Survivors.digest()`."""
+
+    @classmethod
+    def sign(cls, private: Secret, *, header: bytes, sender: bytes, survivors: bytes) -> Self:
+        return cls._signed(private, header=header, sender=sender, survivors=survivors)
+
+    def _validate(self) -> None:
+        for name in ("header", "sender", "survivors"):
+            check_bytes(getattr(self, name), 32, name)
+        check_bytes(self.signature, 64, "signature")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """The `Consistency` signature of the wallet at a position."""
+
+    position: int
+    signature: bytes
+
+    def row(self) -> list[Any]:
+        return [self.position, self.signature]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsistencySet(Message):
+    """Server to wallet, ConsistencyCheck: the agreements of the wallet's neighbours (others may be among them)."""
+
+    KIND: ClassVar[str] = "consistency-set"
+
+    header: bytes
+    bucket: int
+    survivors: bytes
+    agreements: tuple[Agreement, ...]
+
+    def _validate(self) -> None:
+        check_bytes(self.header, 32, "header")
+        check_int(self.bucket, 0, MAX_MEMBERS, "bucket")
+        check_bytes(self.survivors, 32, "survivors")
+        check_ascending(tuple(item.position for item in self.agreements), MAX_MEMBERS, "agreements")
+        for item in self.agreements:
+            check_bytes(item.signature, 64, "signature")
+
+    def _pack(self) -> dict[str, Any]:
+        return {**super()._pack(), "agreements": [item.row() for item in self.agreements]}
+
+    @classmethod
+    def _unpack(cls, values: dict[str, Any]) -> dict[str, Any]:
+        agreements = rows(values["agreements"], "position", "signature")
+        return {**values, "agreements": tuple(Agreement(position=p, signature=s) for p, s in agreements)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelfShare:
+    """A share of a survivor's self seed b."""
+
+    owner: int
+    share: bytes = field(repr=False)
+    WORD: ClassVar[str] = "self"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EscrowShare:
+    """A share of a lost wallet's escrow key κ."""
+
+    owner: int
+    share: bytes = field(repr=False)
+    WORD: ClassVar[str] = "escrow"
+
+
+RevealedShare = SelfShare | EscrowShare
+_BY_WORD: dict[object, type[SelfShare] | type[EscrowShare]] = {c.WORD: c for c in (SelfShare, EscrowShare)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unmask(SignedMessage):
+    """Wallet to server, Unmasking, once: per neighbour one share, of b or of κ.
+
+    Owners ascend strictly and an entry is one kind or the other, so a message that reveals both of one peer cannot be written.
+    """
+
+    KIND: ClassVar[str] = "unmask"
+    LABEL: ClassVar[bytes] = b"cssi/v1/unmask"
+
+    header: bytes
+    sender: bytes
+    survivors: bytes
+    shares: tuple[RevealedShare, ...]
+
+    @classmethod
+    def sign(
+        cls,
+        private: Secret,
+        *,
+        header: bytes,
+        sender: bytes,
+        survivors: bytes,
+        shares: tuple[RevealedShare, ...],
+    ) -> Self:
+        return cls._signed(private, header=header, sender=sender, survivors=survivors, shares=shares)
+
+    def _validate(self) -> None:
+        for name in ("header", "sender", "survivors"):
+            check_bytes(getattr(self, name), 32, name)
+        check_bytes(self.signature, 64, "signature")
+        check_ascending(tuple(share.owner for share in self.shares), MAX_MEMBERS, "shares")
+        for share in self.shares:
+            check_bytes(share.share, SECRET_BYTES, "share")
+
+    def _pack(self) -> dict[str, Any]:
+        return {**super()._pack(), "shares": [[s.owner, s.WORD, s.share] for s in self.shares]}
+
+    @classmethod
+    def _unpack(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {**values, "shares": tuple(_revealed(*row) for row in rows(values["shares"], *"osx"))}
+
+
+def _revealed(owner: int, word: object, share: bytes) -> RevealedShare:
+    kind = _BY_WORD.get(word) if isinstance(word, str) else None
+    if kind is None:
+        raise Invalid("a revealed share is of the kind self or escrow")
+    return kind(owner=owner, share=share)
