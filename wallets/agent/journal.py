@@ -123,12 +123,13 @@ class Journal:
 
 async def append(records: Records, at: int, kind: Kind, **what: str | int) -> Entry:
     """Add one entry inside a transaction that changes other things too."""
-    head = await records.get(*HEAD) or {"seq": 0, "hash": GENESIS.hex()}
+    known = await records.get(*HEAD)
+    head = known or {"seq": 0, "hash": GENESIS.hex()}
     draft = Entry(seq=head["seq"], at=at, kind=kind.value, **what)  # type: ignore[arg-type]
     digest = sha256(bytes.fromhex(head["hash"]) + draft.body()).hexdigest()
     entry = Entry(**{**asdict(draft), "hash": digest})
-    await records.put(CATEGORY, _name(entry.seq), asdict(entry))
-    await records.put(*HEAD, {"seq": entry.seq + 1, "hash": digest})
+    await records.put(CATEGORY, _name(entry.seq), asdict(entry), exists=False)
+    await records.put(*HEAD, {"seq": entry.seq + 1, "hash": digest}, exists=known is not None)
     return entry
 
 

@@ -36,7 +36,7 @@ RECOVERY_SYMBOLS = 26  # 130 bits
 class SlotKind(StrEnum):
     """What opens a slot."""
 
-    PASSPHRASE = "passphrase"
+    PASSPHRASE = "passphrase"  # noqa: S105 - a kind of slot, not a secret
     RECOVERY = "recovery"
     HOST = "host"
 

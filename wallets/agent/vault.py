@@ -45,8 +45,8 @@ class Records(Protocol):
     async def list(self, category: str) -> dict[str, Value]:
         """All records of a category by name, in no promised order."""
 
-    async def put(self, category: str, name: str, value: Value) -> None:
-        """Insert or replace."""
+    async def put(self, category: str, name: str, value: Value, *, exists: bool | None = None) -> None:
+        """Insert or replace. A caller that has just looked may say whether it `exists` and saves a look."""
 
     async def remove(self, category: str, name: str) -> bool:
         """Remove; False when there was nothing."""
@@ -90,7 +90,8 @@ class StorePool:
         for store in list(self._open):
             if len(self._open) <= self._limit:
                 return
-            if not store.busy:
+            if store in self._open and not store.busy:
+                del self._open[store]  # counted out at once, so that two trims do not close twice as many
                 await store.shut()
 
     def __len__(self) -> int:
@@ -124,9 +125,9 @@ class AskarStore:
         async with self._session() as records:
             return await records.list(category)
 
-    async def put(self, category: str, name: str, value: Value) -> None:
+    async def put(self, category: str, name: str, value: Value, *, exists: bool | None = None) -> None:
         async with self.transaction() as records:
-            await records.put(category, name, value)
+            await records.put(category, name, value, exists=exists)
 
     async def remove(self, category: str, name: str) -> bool:
         async with self.transaction() as records:
@@ -198,14 +199,13 @@ class _AskarRecords:
         entries = await self._session.fetch_all(category)
         return {entry.name: json.loads(entry.value) for entry in entries}
 
-    async def put(self, category: str, name: str, value: Value) -> None:
+    async def put(self, category: str, name: str, value: Value, *, exists: bool | None = None) -> None:
         # Askar keeps one last error per process, so the code of an expected failure is not reliable when other stores work
         # at the same time: look first instead of asking forgiveness.
         body = json.dumps(value, separators=(",", ":"))
-        if await self._session.fetch(category, name) is None:
-            await self._session.insert(category, name, body)
-        else:
-            await self._session.replace(category, name, body)
+        if exists is None:
+            exists = await self._session.fetch(category, name) is not None
+        await (self._session.replace if exists else self._session.insert)(category, name, body)
 
     async def remove(self, category: str, name: str) -> bool:
         if await self._session.fetch(category, name) is None:
@@ -252,7 +252,7 @@ async def create(
     (directory / DATABASE).chmod(0o600)
     # The key file comes last: a folder without it is not yet a wallet, so a crash before this line loses nothing.
     keyfile.write(directory / KEYS, KeyFile(slots=slots))
-    return AskarStore(directory, raw, pool or StorePool()), code
+    return AskarStore(directory, raw, pool if pool is not None else StorePool()), code
 
 
 async def open_with(
@@ -264,7 +264,7 @@ async def open_with(
     raw = keyfile.open_guarded(directory / KEYS, kind, secret, now=now)
     if not (directory / DATABASE).exists():
         raise StoreMissing(f"The database of the wallet in {directory} is gone. Restore it from your backup.")
-    return AskarStore(directory, raw, pool or StorePool())
+    return AskarStore(directory, raw, pool if pool is not None else StorePool())
 
 
 def change_passphrase(
