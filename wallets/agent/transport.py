@@ -1,4 +1,4 @@
-"""The only sockets of the agent: websocket and HTTP clients that refuse plain text beyond this machine.
+"""The only door to the network (with `http_client` behind it): clients that refuse plain text beyond this machine.
 
 Nothing here knows a message; `session` and `rounds` speak through it. No proxy or environment setting is honoured, so
 that nobody who can set a variable can look in; redirects are not followed, because a pinned server does not move.
@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from aggregation.wire import cbor
 from aggregation.wire.errors import WireError
 from wallets.agent.errors import InsecureTransport, ProtocolFault, ServerRefused, Unreachable
+from wallets.agent.http_client import AnswerTooLong, HttpClient, HttpFailed
 
 SECURE = {"https", "wss"}
 PLAIN = {"http", "ws"}
@@ -115,7 +115,7 @@ class Transport:
 
     def __init__(self, *, timeout: float = TIMEOUT_SECONDS) -> None:
         self._timeout = timeout
-        self._http: httpx.AsyncClient | None = None
+        self._http: HttpClient | None = None
 
     async def websocket(self, url: str, *, max_frame: int = FRAME_BYTES) -> Socket:
         """Open a websocket; InsecureTransport, or Unreachable when nobody answers properly."""
@@ -148,21 +148,22 @@ class Transport:
     ) -> Answer:
         """One HTTP exchange; Unreachable on network trouble and 5xx, ProtocolFault past `most` bytes."""
         check_url(url)
-        client = self._client()
+        headers = [("user-agent", "cssi-agent"), ("accept", "*/*")]
+        if json_body is not None:
+            content = json.dumps(json_body).encode()
+            headers.append(("content-type", "application/json"))
+        if content is not None:
+            headers.append(("content-length", str(len(content))))
+        place = urlsplit(url).netloc
         try:
-            async with client.stream(method, url, content=content, json=json_body) as response:
-                body = bytearray()
-                async for part in response.aiter_bytes():
-                    body += part
-                    if len(body) > most:
-                        raise ProtocolFault("The server sent more than it may.", code="too_long")
-        except (httpx.HTTPError, OSError) as error:
-            raise Unreachable(f"No answer from {urlsplit(url).netloc}. It is tried again.") from error
-        if response.status_code >= 500:
-            raise Unreachable(
-                f"{urlsplit(url).netloc} has a problem ({response.status_code}). It is tried again."
-            )
-        return Answer(status=response.status_code, body=bytes(body))
+            status, body = await self._client().request(method, url, headers, content or b"", most)
+        except AnswerTooLong:
+            raise ProtocolFault("The server sent more than it may.", code="too_long") from None
+        except HttpFailed as error:
+            raise Unreachable(f"No answer from {place}. It is tried again.") from error
+        if status >= 500:
+            raise Unreachable(f"{place} has a problem ({status}). It is tried again.")
+        return Answer(status=status, body=body)
 
     async def call(self, method: str, url: str, json_body: Any = None) -> Any:
         """A JSON call; ServerRefused with the server's own code and sentence on 4xx."""
@@ -170,24 +171,20 @@ class Transport:
         if answer.status >= 400:
             raise _refusal(answer)
         if answer.status >= 300:
-            raise ProtocolFault("The server points elsewhere, and a pinned server does not move.", code="moved")
+            raise ProtocolFault(
+                "The server points elsewhere, and a pinned server does not move.", code="moved"
+            )
         return answer.json() if answer.body else {}
 
     async def close(self) -> None:
         """Close kept-alive connections."""
         if self._http is not None:
-            await self._http.aclose()
+            await self._http.close()
             self._http = None
 
-    def _client(self) -> httpx.AsyncClient:
+    def _client(self) -> HttpClient:
         if self._http is None:
-            self._http = httpx.AsyncClient(
-                timeout=self._timeout,
-                trust_env=False,
-                follow_redirects=False,
-                headers={"user-agent": "cssi-agent"},
-                limits=httpx.Limits(max_connections=32, max_keepalive_connections=8, keepalive_expiry=4),
-            )
+            self._http = HttpClient(timeout=self._timeout)
         return self._http
 
 
