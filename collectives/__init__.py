@@ -1,0 +1,1 @@
+"""The collective domain: terms, subscriptions, jobs, rounds, models."""

@@ -1,0 +1,221 @@
+"""Terms: the four elements of a collective as one signed, versioned document, and the words people read.
+
+1 identifying key, 2 task description (purpose, algorithms, data requirement), 3 revenue model (rate), 4 the sample contract
+induced from 2 and 3 (see `agreement`). A subscription pins the hash of exactly this document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from collectives.terms import fields as f
+from collectives.terms.canonical import digest
+from collectives.terms.errors import TermsError
+from collectives.terms.requirements import check_profile, requirement_hash
+
+VERSION = 1
+TOKEN_DECIMALS = 18
+RATE_TIERS = tuple(n * 10**15 for n in (1, 2, 5, 10, 20, 50, 100))
+"""The rates a collective may choose, base units per visit: 0.001 to 0.1 tokens. Shared rates hide who was visited."""
+BUCKET_MIN_FLOOR, RELEASE_MIN_FLOOR = 20, 100
+SILENCE = ("without", "with")
+ASSURANCE = ("declared", "attested")
+PRIVACY_LEVELS = ("aggregate", "formal")
+ORDER_POLICIES = ("owner", "approval", "open")
+_NAMES = [
+    "version",
+    "collective_id",
+    "name",
+    "collective_key",
+    "terms_version",
+    "purpose",
+    "not_for",
+    "task_description",
+    "requirement",
+    "requirement_hash",
+    "assurance",
+    "permitted_manifests",
+    "algorithm_class",
+    "rate",
+    "token",
+    "notice_seconds",
+    "silence",
+    "bucket_min",
+    "release_min",
+    "privacy_level",
+    "order_policy",
+    "agreement",
+    "valid_seconds",
+    "development",
+    "created",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    collective_id: str
+    name: str
+    collective_key: str
+    terms_version: int
+    purpose: str
+    not_for: str
+    task_description: str
+    requirement: Mapping[str, Any]
+    requirement_hash: str
+    assurance: str
+    permitted_manifests: tuple[str, ...]
+    algorithm_class: Mapping[str, Any] | None
+    rate: int
+    token: str
+    notice_seconds: int
+    silence: str
+    bucket_min: int
+    release_min: int
+    privacy_level: str
+    order_policy: str
+    chain_id: int
+    registry: str
+    valid_seconds: int
+    development: bool
+    created: int
+    document: Mapping[str, Any] = field(repr=False, compare=False)
+
+    @classmethod
+    def parse(cls, document: Any) -> Terms:
+        """Raises:
+        TermsError: names the field and what is allowed; `rate_not_in_tier`, `minima_too_low` for those two.
+        """
+        m = f.exactly(document, _NAMES, "Terms")
+        if m["version"] != VERSION:
+            raise TermsError("malformed", f"This program knows version {VERSION} of the terms.")
+        check_profile(m["requirement"])
+        if m["requirement_hash"] != requirement_hash(m["requirement"]):
+            raise TermsError("malformed", "requirement_hash is not the hash of the requirement.")
+        agreement = f.exactly(m["agreement"], ("chain_id", "registry"), "The agreement's place")
+        terms = cls(
+            collective_id=f.uuid(m, "collective_id"),
+            name=f.text(m, "name", least=1, most=120),
+            collective_key=f.hex_bytes(m, "collective_key", 32),
+            terms_version=f.integer(m, "terms_version", 1),
+            purpose=f.text(m, "purpose", least=1, most=500),
+            not_for=f.text(m, "not_for", most=500),
+            task_description=f.text(m, "task_description", least=1, most=10_000),
+            requirement=m["requirement"],
+            requirement_hash=m["requirement_hash"],
+            assurance=f.one_of(m, "assurance", ASSURANCE),
+            permitted_manifests=f.hashes(m, "permitted_manifests"),
+            algorithm_class=_algorithm_class(m["algorithm_class"]),
+            rate=f.money(m, "rate"),
+            token=f.text(m, "token", least=1, most=20),
+            notice_seconds=f.integer(m, "notice_seconds", 0, 365 * 24 * 3600),
+            silence=f.one_of(m, "silence", SILENCE),
+            bucket_min=f.integer(m, "bucket_min", 2, 255),
+            release_min=f.integer(m, "release_min", 2, 10**9),
+            privacy_level=f.one_of(m, "privacy_level", PRIVACY_LEVELS),
+            order_policy=f.one_of(m, "order_policy", ORDER_POLICIES),
+            chain_id=f.integer(agreement, "chain_id", 1),
+            registry=_address(agreement["registry"]),
+            valid_seconds=f.integer(m, "valid_seconds", 3600, 10 * 365 * 24 * 3600),
+            development=f.flag(m, "development"),
+            created=f.integer(m, "created"),
+            document=m,
+        )
+        terms._check_rules()
+        return terms
+
+    def _check_rules(self) -> None:
+        if self.rate not in RATE_TIERS:
+            choices = ", ".join(tokens(tier) for tier in RATE_TIERS)
+            raise TermsError("rate_not_in_tier", f"The rate must be one of {choices} {self.token} per visit.")
+        if self.release_min < self.bucket_min:
+            raise TermsError("minima_too_low", "release_min cannot be below bucket_min.")
+        low = self.bucket_min < BUCKET_MIN_FLOOR or self.release_min < RELEASE_MIN_FLOOR
+        if low and not self.development:
+            raise TermsError(
+                "minima_too_low",
+                f"A sum must come from at least {BUCKET_MIN_FLOOR} wallets for the aggregator and {RELEASE_MIN_FLOOR} for a consumer.",
+            )
+
+
+def build_terms(**values: Any) -> dict[str, Any]:
+    """A terms document from plain values (`rate` in base units as int), checked by parsing it."""
+    requirement = values["requirement"]
+    check_profile(requirement)
+    document = {
+        "version": VERSION,
+        "algorithm_class": None,
+        "requirement_hash": requirement_hash(requirement),
+    } | values
+    document["rate"] = str(values["rate"])
+    document["permitted_manifests"] = list(values.get("permitted_manifests", ()))
+    Terms.parse(document)
+    return document
+
+
+def terms_hash(terms: Terms | Mapping[str, Any]) -> str:
+    """SHA-256 of the RFC 8785 form, hex: what a subscription pins."""
+    return digest(terms.document if isinstance(terms, Terms) else terms).hex()
+
+
+def tokens(amount: int) -> str:
+    """Base units in tokens, exact: 5000000000000000 -> '0.005'."""
+    whole, rest = divmod(amount, 10**TOKEN_DECIMALS)
+    return f"{whole}.{rest:0{TOKEN_DECIMALS}d}".rstrip("0").rstrip(".")
+
+
+def duration(seconds: int) -> str:
+    """A period in the largest unit that fits: '14 days', '20 seconds'."""
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
+        if seconds >= size and seconds % size == 0:
+            count = seconds // size
+            return f"{count} {unit}{'' if count == 1 else 's'}"
+    return "0 seconds"
+
+
+def words_for_agreement(terms: Terms) -> Sequence[str]:
+    """The consent text in short sentences. Each states something the wallet or the contract enforces."""
+    fields = [str(spec.get("title") or name) for name, spec in terms.requirement["properties"].items()]
+    shown = ", ".join(fields[:8]) + (f" and {len(fields) - 8} more" if len(fields) > 8 else "")
+    lines = [
+        f"{terms.name} asks to train a model with your wallet.",
+        f"Purpose: {terms.purpose}" + (f" Not for: {terms.not_for}" if terms.not_for else ""),
+        f"Your wallet would read: {shown}.",
+        "It computes on your device. Only a masked number list leaves it.",
+        (
+            f"Nobody can read your list alone. The aggregator reads sums of at least {terms.bucket_min} wallets, "
+            f"the buyer of at least {terms.release_min}."
+        ),
+        f"You earn {tokens(terms.rate)} {terms.token} for each visit, also if the algorithm fails.",
+        (
+            f"New algorithms are announced {duration(terms.notice_seconds)} ahead. You can refuse each one. "
+            f"If you stay silent, you continue {terms.silence} it."
+        ),
+        (
+            "You can stop at any time. In your wallet it takes effect at once; on the web we stop asking at once and your "
+            "wallet deletes its permit at the next contact."
+        ),
+        "Results already added to a model cannot be taken out again.",
+    ]
+    if terms.privacy_level == "aggregate":
+        lines.append("Noise is added to every sum. No formal privacy budget is claimed.")
+    if terms.development:
+        lines.append("Development terms: the usual minimum group sizes are lowered.")
+    return tuple(lines)
+
+
+def _algorithm_class(value: Any) -> Mapping[str, Any] | None:
+    if value is None:
+        return None
+    m = f.exactly(value, ("purpose", "max_parameters"), "The class of algorithms")
+    f.text(m, "purpose", least=1, most=500)
+    f.integer(m, "max_parameters", 1, 2_000_000)
+    return dict(m)
+
+
+def _address(value: Any) -> str:
+    good = isinstance(value, str) and value.startswith("0x") and len(value) == 42
+    if not good or any(c not in "0123456789abcdefABCDEF" for c in value[2:]):
+        raise TermsError("malformed", "registry must be a 20-byte address in hex with 0x.")
+    return str(value)

@@ -1,0 +1,82 @@
+"""Reading the fields of documents: exact names, exact types, bounded sizes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from collectives.terms.errors import TermsError
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_MONEY = re.compile(r"0|[1-9][0-9]{0,37}")
+LATEST = 2**53 - 1
+
+
+def exactly(document: Any, names: Sequence[str], what: str) -> Mapping[str, Any]:
+    """The document as a mapping that has these names and no others."""
+    if not isinstance(document, Mapping):
+        raise TermsError("malformed", f"{what} must be a JSON object.")
+    lacking, unknown = set(names) - set(document), set(document) - set(names)
+    if lacking:
+        raise TermsError("malformed", f"{what} lacks {', '.join(sorted(lacking))}.")
+    if unknown:
+        raise TermsError("malformed", f"{what} has the unknown field {', '.join(sorted(map(str, unknown)))}.")
+    return document
+
+
+def text(document: Mapping[str, Any], name: str, *, least: int = 0, most: int = 2000) -> str:
+    value = document[name]
+    if not isinstance(value, str) or not least <= len(value) <= most:
+        raise TermsError("malformed", f"{name} must be text of {least} to {most} characters.")
+    return value
+
+
+def one_of(document: Mapping[str, Any], name: str, choices: Sequence[str]) -> str:
+    value = document[name]
+    if value not in choices:
+        raise TermsError("malformed", f"{name} must be one of {', '.join(choices)}.")
+    return str(value)
+
+
+def integer(document: Mapping[str, Any], name: str, least: int = 0, most: int = LATEST) -> int:
+    value = document[name]
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise TermsError("malformed", f"{name} must be a whole number from {least} to {most}.")
+    return value
+
+
+def flag(document: Mapping[str, Any], name: str) -> bool:
+    value = document[name]
+    if not isinstance(value, bool):
+        raise TermsError("malformed", f"{name} must be true or false.")
+    return value
+
+
+def uuid(document: Mapping[str, Any], name: str) -> str:
+    value = document[name]
+    if not isinstance(value, str) or not _UUID.fullmatch(value):
+        raise TermsError("malformed", f"{name} must be a UUID in lower case.")
+    return value
+
+
+def hex_bytes(document: Mapping[str, Any], name: str, size: int) -> str:
+    value = document[name]
+    if not isinstance(value, str) or not re.fullmatch(rf"[0-9a-f]{{{2 * size}}}", value):
+        raise TermsError("malformed", f"{name} must be {size} bytes in lower-case hex.")
+    return value
+
+
+def hashes(document: Mapping[str, Any], name: str, most: int = 64) -> tuple[str, ...]:
+    value = document[name]
+    if not isinstance(value, list) or len(value) > most or len(set(map(str, value))) != len(value):
+        raise TermsError("malformed", f"{name} must be a list of at most {most} different hashes.")
+    return tuple(hex_bytes({name: item}, name, 32) for item in value)
+
+
+def money(document: Mapping[str, Any], name: str) -> int:
+    """Base units (18 decimals), written as a decimal string."""
+    value = document[name]
+    if not isinstance(value, str) or not _MONEY.fullmatch(value):
+        raise TermsError("malformed", f"{name} must be an amount in base units, as a decimal string.")
+    return int(value)
