@@ -1,0 +1,68 @@
+"""Discrete Gaussian noise from a table of 64-bit thresholds (Canonne, Kamath, Steinke 2020, arXiv 2004.00010, definition 1).
+
+P(k) ∝ exp(−k² / 2σ²) over the integers. Sampling by table: a private 64-bit word u selects the smallest k whose threshold
+exceeds u. Thresholds are computed in 60-digit decimals, so two implementations with the same σ have the same table. The
+table ends where the tail is below 2⁻⁶⁴, that is at about 9.4 σ.
+
+The noise floor: a wallet cannot know how many others will be in a sum, so each adds the share that makes the smallest allowed
+bucket carry the promised σ: share = σ / √bucket_min.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal, localcontext
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aggregation.privacy.stream import Rng, words64
+
+MICRO = 1_000_000
+FLOOR_PER_CLIP = 0.1
+"""σ of every bucket sum is at least a tenth of the clip bound."""
+_TAIL = 9.6
+
+
+def floor_share_micro(clip_micro: int, bucket_min: int) -> int:
+    """One wallet's σ in millionths so that bucket_min of them sum to σ ≥ 0.1 × clip. Rounded up."""
+    return math.ceil(FLOOR_PER_CLIP * clip_micro / math.sqrt(bucket_min))
+
+
+@lru_cache(maxsize=16)
+def thresholds(sigma_micro: int, fraction_bits: int) -> tuple[int, NDArray[np.uint64]]:
+    """(smallest k, uint64 thresholds) for σ = sigma_micro/10⁶ in units of 2^−fraction_bits.
+
+    Entry i belongs to k = smallest + i and holds floor(2⁶⁴ · P(K ≤ k)); the last entry is left out, it would be 2⁶⁴.
+    """
+    with localcontext() as context:
+        context.prec = 60
+        sigma = Decimal(sigma_micro) * (1 << fraction_bits) / MICRO
+        reach = max(1, math.ceil(_TAIL * float(sigma)))
+        # exp(-k²/2σ²) by the recurrence w(k+1) = w(k)·r^(2k+1), r = exp(-1/2σ²): one exponential instead of thousands.
+        ratio = (Decimal(-1) / (2 * sigma * sigma)).exp()
+        weight, step, square = Decimal(1), ratio, ratio * ratio
+        half = [weight]
+        for _ in range(reach):
+            weight *= step
+            step *= square
+            half.append(weight)
+        total = 2 * sum(half) - half[0]
+        running, table = Decimal(0), []
+        for k in range(-reach, reach):
+            running += half[abs(k)]
+            table.append(min(int(running / total * (1 << 64)), (1 << 64) - 1))
+    return -reach, np.array(table, dtype=np.uint64)
+
+
+def sample(count: int, *, sigma_micro: int, fraction_bits: int, rng: Rng) -> NDArray[np.int64]:
+    """int64 [count] of independent discrete Gaussian values, σ = sigma_micro/10⁶ · 2^fraction_bits units.
+
+    `rng(n)` returns n private random bytes; 16 are used.
+    """
+    if sigma_micro == 0:
+        return np.zeros(count, dtype=np.int64)
+    smallest, table = thresholds(sigma_micro, fraction_bits)
+    drawn = words64(rng(16), count)
+    return np.searchsorted(table, drawn, side="right").astype(np.int64) + smallest
