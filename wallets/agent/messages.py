@@ -1,0 +1,385 @@
+"""What goes into the holder's machine and what comes out: frozen, keyword-only, without any IO.
+
+A refusal is specific for the holder's journal and vague on the wire (`Refusal.wire`), so that nobody learns from a "no"
+what a person's data or settings are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from aggregation.secagg.messages import Header
+from collectives.terms.description import Terms
+from collectives.terms.permit import Permit, Task
+
+DAY_SECONDS = 86_400
+
+
+class Refusal(StrEnum):
+    """Every reason a holder's machine says no. The value is the code in the journal."""
+
+    MALFORMED = "malformed"
+    BAD_SIGNATURE = "bad_signature"
+    NO_PERMIT = "no_permit"
+    PERMIT_EXPIRED = "permit_expired"
+    PERMIT_CHANGED = "permit_changed"
+    PAUSED = "paused"
+    WRONG_COLLECTIVE = "wrong_collective"
+    WRONG_REQUIREMENT = "wrong_requirement"
+    WRONG_MANIFEST = "wrong_manifest"
+    RATE_TOO_LOW = "rate_too_low"
+    MINIMA_TOO_LOW = "minima_too_low"
+    NOISE_TOO_LOW = "noise_too_low"
+    UNANNOUNCED_ALGORITHM = "unannounced_algorithm"
+    OUTSIDE_CLASS = "outside_class"
+    NOTICE_RUNNING = "notice_running"
+    NOTICE_TOO_SHORT = "notice_too_short"
+    OPTED_OUT = "opted_out"
+    UNKNOWN_JOB = "unknown_job"
+    JOB_EXPIRED = "job_expired"
+    NOT_IN_LOG = "not_in_log"
+    HEADER_MISMATCH = "header_mismatch"
+    TASK_EXPIRED = "task_expired"
+    REPLAYED_ROUND = "replayed_round"
+    TOO_MANY_ROUNDS = "too_many_rounds"
+    DAILY_LIMIT = "daily_limit"
+    DATA_MISSING = "data_missing"
+    WRONG_PAYLOAD = "wrong_payload"
+    WEIGHTS_OUT_OF_RANGE = "weights_out_of_range"
+    WRONG_TERMS = "wrong_terms"
+    DEVELOPMENT_TERMS = "development_terms"
+    ALREADY_SUBSCRIBED = "already_subscribed"
+    TOO_MANY = "too_many"
+
+    @property
+    def sentence(self) -> str:
+        """One sentence for the holder's journal."""
+        return SENTENCES[self]
+
+    @property
+    def wire(self) -> str:
+        """The only word the other side hears."""
+        return "later" if self in LATER else "no"
+
+
+LATER = frozenset({Refusal.NOTICE_RUNNING, Refusal.DAILY_LIMIT, Refusal.PAUSED, Refusal.TOO_MANY})
+
+SENTENCES: Mapping[Refusal, str] = {
+    Refusal.MALFORMED: "The message is not in the agreed form.",
+    Refusal.BAD_SIGNATURE: "The signature is not by the key in your permit.",
+    Refusal.NO_PERMIT: "You have no permit for this collective, so nothing was done.",
+    Refusal.PERMIT_EXPIRED: "Your permit has ended.",
+    Refusal.PERMIT_CHANGED: "Your permit changed while this visit was running.",
+    Refusal.PAUSED: "You have paused this collective.",
+    Refusal.WRONG_COLLECTIVE: "The message names another collective than the one that signed it.",
+    Refusal.WRONG_REQUIREMENT: "It asks for other data than you agreed to.",
+    Refusal.WRONG_MANIFEST: "The algorithm is not the one that was announced for this job.",
+    Refusal.RATE_TOO_LOW: "It pays another rate than you agreed to.",
+    Refusal.MINIMA_TOO_LOW: "Fewer wallets would be summed together than you agreed to.",
+    Refusal.NOISE_TOO_LOW: "Less noise would be added than the agreed floor.",
+    Refusal.UNANNOUNCED_ALGORITHM: "This algorithm was never announced to you.",
+    Refusal.OUTSIDE_CLASS: "This algorithm is outside the class of algorithms you agreed to.",
+    Refusal.NOTICE_RUNNING: "The notice period for this algorithm is not over yet.",
+    Refusal.NOTICE_TOO_SHORT: "The announced notice period is shorter than the one you agreed to.",
+    Refusal.OPTED_OUT: "You stay subscribed without this algorithm.",
+    Refusal.UNKNOWN_JOB: "You are not enrolled in this job.",
+    Refusal.JOB_EXPIRED: "The job has ended.",
+    Refusal.NOT_IN_LOG: "The proof that your enrolment is in the frozen log does not hold.",
+    Refusal.HEADER_MISMATCH: "The round's header does not match the signed task.",
+    Refusal.TASK_EXPIRED: "The task has expired.",
+    Refusal.REPLAYED_ROUND: "This round, or a later one, was asked before.",
+    Refusal.TOO_MANY_ROUNDS: "The job announced fewer rounds.",
+    Refusal.DAILY_LIMIT: "Your own limit of visits per day is reached.",
+    Refusal.DATA_MISSING: "Your data does not meet the requirement.",
+    Refusal.WRONG_PAYLOAD: "The delivered model is not the one the task names.",
+    Refusal.WEIGHTS_OUT_OF_RANGE: "The delivered model has weights outside the allowed range.",
+    Refusal.WRONG_TERMS: "The terms are not the ones that were offered.",
+    Refusal.DEVELOPMENT_TERMS: "These are development terms with lowered minima, which you do not allow.",
+    Refusal.ALREADY_SUBSCRIBED: "You already have a permit for this collective.",
+    Refusal.TOO_MANY: "Too many messages of this kind in a short time.",
+}
+
+
+class Choice(StrEnum):
+    """The holder's answer to a notice."""
+
+    WITH = "with"
+    WITHOUT = "without"
+    LEAVE = "leave"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HolderPolicy:
+    """The holder's own limits, on top of every permit.
+
+    `visits_per_day` counts accepted tasks of one collective in any 24 hours. `allow_development`: whether terms with
+    lowered minima may be subscribed to at all. `notices_kept` bounds what a flooding collective can make us store.
+    """
+
+    visits_per_day: int = 100
+    bucket_min: int = 20
+    release_min: int = 100
+    allow_development: bool = False
+    notices_kept: int = 64
+    jobs_kept: int = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenNotice:
+    """A notice as this wallet saw it. `first_seen` is our clock, never the sender's."""
+
+    notice_ref: str
+    subject: str
+    manifest_hash: str
+    reason: str
+    first_seen: int
+    effective: int
+    silence: str
+    choice: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownJob:
+    """A job this wallet enrolled in. `last_round` 0 = never visited; `log_root` empty until the log froze."""
+
+    job_id: str
+    manifest_hash: str
+    max_rounds: int
+    cohort: int
+    bucket_min: int
+    release_min: int
+    distributor_key: str
+    aggregator_key: str
+    expires: int
+    last_round: int = 0
+    log_root: str = ""
+    log_size: int = 0
+    log_index: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """What the machine remembers about one collective. Stored before any answer that depends on it leaves."""
+
+    notices: tuple[SeenNotice, ...] = ()
+    jobs: tuple[KnownJob, ...] = ()
+    visits: tuple[int, ...] = ()
+    paused: bool = False
+
+    def job(self, job_id: str) -> KnownJob | None:
+        """The enrolled job of that id."""
+        return next((job for job in self.jobs if job.job_id == job_id), None)
+
+    def notice_for(self, manifest_hash: str) -> SeenNotice | None:
+        """The notice that announced a manifest."""
+        return next((notice for notice in self.notices if notice.manifest_hash == manifest_hash), None)
+
+    def to_record(self) -> dict[str, Any]:
+        """For the encrypted store."""
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any] | None) -> Memory:
+        """From the encrypted store; an absent record is an empty memory."""
+        if not record:
+            return cls()
+        return cls(
+            notices=tuple(SeenNotice(**item) for item in record["notices"]),
+            jobs=tuple(KnownJob(**item) for item in record["jobs"]),
+            visits=tuple(record["visits"]),
+            paused=record["paused"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visit:
+    """One accepted task: everything later steps are checked against."""
+
+    collective_id: str
+    collective_key: str
+    agreement_hash: str
+    job: KnownJob
+    task: Task
+    header: Header
+
+
+# What comes in. `permit` is always looked up afresh in the store by the caller; `now` is our clock in unix seconds.
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfferArrived:
+    """Someone offers terms. `envelope` is the signed terms document as JSON text."""
+
+    collective_id: str
+    envelope: Mapping[str, Any]
+    permit: Permit | None
+    now: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoticeArrived:
+    """A collective announces a change."""
+
+    envelope: Mapping[str, Any]
+    permit: Permit | None
+    memory: Memory
+    now: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoticeAnswered:
+    """The holder, or the holder's rule, chose."""
+
+    notice_ref: str
+    choice: Choice
+    memory: Memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobArrived:
+    """A job asks for enrolment."""
+
+    envelope: Mapping[str, Any]
+    permit: Permit | None
+    memory: Memory
+    now: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogFrozen:
+    """The distributor says where our enrolment stands in the frozen log of a job."""
+
+    job_id: str
+    leaf: bytes
+    index: int
+    size: int
+    root: bytes
+    proof: tuple[bytes, ...]
+    signature: bytes
+    memory: Memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskArrived:
+    """A collective's task for one round. `missing`: what the data still lacks for the permit's requirement, in words."""
+
+    body: bytes
+    signature: bytes
+    permit: Permit | None
+    memory: Memory
+    missing: tuple[str, ...]
+    now: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PayloadArrived:
+    """The model of an accepted task was fetched; hashes were computed by us over what arrived."""
+
+    visit: Visit
+    permit: Permit | None
+    manifest_hash: bytes
+    checkpoint_hash: bytes
+    weights_in_range: bool
+    missing: tuple[str, ...]
+    now: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AboutToLeave:
+    """Something of this visit is about to leave the wallet."""
+
+    visit: Visit
+    permit: Permit | None
+    now: int
+
+
+Input = (
+    OfferArrived
+    | NoticeArrived
+    | NoticeAnswered
+    | JobArrived
+    | LogFrozen
+    | TaskArrived
+    | PayloadArrived
+    | AboutToLeave
+)
+
+# What goes out.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused:
+    """Nothing is done. `detail` adds what the holder may want to know, never a value of their data."""
+
+    refusal: Refusal
+    detail: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """For the journal."""
+        return f"{self.refusal.sentence} {self.detail}".strip()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskHolder:
+    """The terms are genuine and acceptable: show them to the holder, from this document and no other."""
+
+    terms: Terms
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoticeKept:
+    """A valid notice: store `memory`, show it to the holder and let a rule or the holder answer."""
+
+    memory: Memory
+    seen: SeenNotice
+    repeated: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceKept:
+    """The choice is in `memory`; `leave` asks the caller to revoke the permit."""
+
+    memory: Memory
+    leave: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enrol:
+    """Enrol in the job with a fresh job key; store `memory` first."""
+
+    memory: Memory
+    job: KnownJob
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnrolLater:
+    """Not yet, but still inside the enrolment window: ask the machine again at `at`."""
+
+    at: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placed:
+    """Our enrolment is in the frozen log; store `memory`."""
+
+    memory: Memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accept:
+    """Accept the task; store `memory` (the round is used up) before answering."""
+
+    memory: Memory
+    visit: Visit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Go:
+    """The step may be taken."""
+
+
+Decision = Refused | AskHolder | NoticeKept | ChoiceKept | Enrol | EnrolLater | Placed | Accept | Go
