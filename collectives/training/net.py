@@ -55,7 +55,7 @@ def predict(manifest: Manifest, weights: Floats, x: Floats) -> Floats:
             manifest,
             torch.from_numpy(np.array(weights, dtype=np.float32)),
             torch.from_numpy(np.array(x)),
-            False,
+            training=False,
         )
         if manifest.loss == "bce-with-logits":
             out = torch.sigmoid(out)
