@@ -1,0 +1,84 @@
+"""One rule for how a demo trains, from the number of wallets alone; nothing is tuned on anybody's test split.
+
+Cohorts are as large as the number of subscribers allows (a job needs three times its minimum cohort), because noise and
+sampling error fall with the cohort; the server's Adam rate decays over the job, so that the last model is a settled one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MINIMUM_COHORT = 100
+"""release_min: fewer wallets than this are never summed for a consumer, outside a labelled development cohort."""
+SUBSCRIBERS_PER_COHORT = 3
+BUCKET_SIZE = 50
+BUCKET_MIN = 38
+DEVELOPMENT_BUCKET_MIN = 5
+ROUNDS = 20
+LARGEST_COHORT = 400
+
+
+class PlanError(ValueError):
+    """The demo cannot run as asked; the sentence says what to change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How a demo's job trains. `cohort` wallets are aimed at per round; below `release_min` nothing is released."""
+
+    cohort: int
+    rounds: int
+    release_min: int
+    bucket_min: int
+    bucket_size: int
+    learning_rate_micro: int = 200_000
+    optimiser: str = "adam"
+    fraction_bits: int = 16
+    value_bits: int = 24
+    development: bool = False
+
+
+def default_plan(wallets: int, *, rounds: int | None = None, development_cohort: int | None = None) -> Plan:
+    """The plan for a number of wallets.
+
+    Args:
+        development_cohort: run with this cohort although it is below the minimum; the report then says so.
+
+    Raises:
+        PlanError: too few wallets for the minimum cohort, or a development cohort that makes no sense.
+    """
+    rounds = ROUNDS if rounds is None else rounds
+    if rounds < 1:
+        raise PlanError("A job needs at least one round.")
+    if development_cohort is not None:
+        return _development(wallets, rounds, development_cohort)
+    needed = MINIMUM_COHORT * SUBSCRIBERS_PER_COHORT
+    if wallets < needed:
+        raise PlanError(
+            f"{wallets} wallets are too few: a job needs {needed} subscribers, {SUBSCRIBERS_PER_COHORT} times the minimum cohort of "
+            f"{MINIMUM_COHORT}. To try it all the same with a cohort that is labelled as unsafe, add --development-cohort {max(10, wallets // 3)}."
+        )
+    cohort = min(LARGEST_COHORT, max(130, wallets // 5))
+    return Plan(
+        cohort=cohort,
+        rounds=rounds,
+        release_min=MINIMUM_COHORT,
+        bucket_min=BUCKET_MIN if cohort >= 2 * BUCKET_SIZE else DEVELOPMENT_BUCKET_MIN,
+        bucket_size=BUCKET_SIZE,
+    )
+
+
+def _development(wallets: int, rounds: int, cohort: int) -> Plan:
+    if cohort < 8:
+        raise PlanError("A development cohort needs at least 8 wallets.")
+    if cohort > wallets:
+        raise PlanError(f"A cohort of {cohort} cannot be drawn from {wallets} wallets.")
+    least = max(5, (2 * cohort) // 3)
+    return Plan(
+        cohort=cohort,
+        rounds=rounds,
+        release_min=least,
+        bucket_min=min(BUCKET_MIN, least),
+        bucket_size=min(BUCKET_SIZE, max(cohort + cohort // 5, least + 1)),
+        development=True,
+    )
