@@ -74,7 +74,7 @@ class Header(Message):
     k: int = 0
     """Degree of a circulant graph, even; 0 for complete."""
     threshold_ppm: int
-    """t = ceil((degree + 1) · threshold_ppm / 10^6)."""
+    """t = min(degree, ceil((degree + 1) · threshold_ppm / 10^6)); above one half, so that 2t > degree + 1."""
     log_root: bytes
     """Root of the job's frozen enrolment log."""
     log_size: int
@@ -126,8 +126,9 @@ class Header(Message):
         return members - 1 if self.graph == "complete" or self.k >= members - 1 else self.k
 
     def threshold(self, members: int) -> int:
-        """t: shares that rebuild a secret, in a bucket of so many members on its list."""
-        return -(-(self.degree(members) + 1) * self.threshold_ppm // MILLION)
+        """t: shares that rebuild a secret, in a bucket of so many members on its list; never more than there are."""
+        degree = self.degree(members)
+        return min(degree, -(-(degree + 1) * self.threshold_ppm // MILLION))
 
     def phase_seconds(self) -> dict[str, int]:
         return asdict(self.deadlines)

@@ -1,0 +1,150 @@
+"""Keys of an edge, sealed shares, the escrow box, and the mask stream.
+
+Edge: one X25519 (RFC 7748) and one HKDF-SHA256 (RFC 5869) with salt = round id and
+info = `cssi/v1/edge ‖ 0x00 ‖ public key of the lower position ‖ public key of the higher position`, 80 bytes:
+mask seed (16) ‖ share key lower → higher (32) ‖ share key higher → lower (32).
+Every AES key here encrypts one thing once, so nonces and counters start at zero.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterator, Sequence
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from aggregation.secagg.errors import Fault, RemoteProtocolError
+from aggregation.secagg.messages.phases import SECRET_BYTES
+from aggregation.wire import sealing
+from aggregation.wire.errors import BadKey
+from aggregation.wire.secret import Secret
+
+LABEL_EDGE = b"cssi/v1/edge\x00"
+LABEL_ESCROW = b"cssi/v1/escrow\x00"
+LABEL_COMMITMENT = b"cssi/v1/self-seed\x00"
+BLOCK = 128 * 1024
+"""Bytes of mask made at a time: fits the second-level cache, so the add that follows reads it from there."""
+_ZEROS = bytes(BLOCK)
+_ZERO_NONCE = bytes(12)
+_ZERO_COUNTER = bytes(16)
+_PROBE = Secret(bytes([1]) * 32)
+
+
+class Edge:
+    """The secrets two neighbours have in common, seen from one of them."""
+
+    __slots__ = ("incoming", "mask_seed", "outgoing")
+
+    def __init__(self, mask_seed: Secret, outgoing: Secret, incoming: Secret) -> None:
+        self.mask_seed = mask_seed
+        self.outgoing = outgoing
+        self.incoming = incoming
+
+    def erase(self) -> None:
+        for secret in (self.mask_seed, self.outgoing, self.incoming):
+            secret.erase()
+
+
+def check_public_key(public: bytes) -> None:
+    """Refuse a key with which every shared secret is zero: it would make its neighbours fail instead of its owner.
+
+    Raises:
+        RemoteProtocolError: the key is of small order.
+    """
+    try:
+        sealing.shared_secret(_PROBE, public)
+    except BadKey as error:
+        raise RemoteProtocolError(Fault.BAD_KEY, str(error)) from None
+
+
+def agree(private: Secret, own: bytes, peer: bytes, *, own_is_lower: bool, salt: bytes) -> Edge:
+    """The secrets with a neighbour.
+
+    Args:
+        own, peer: the two X25519 public keys of this round.
+        own_is_lower: whether our position is below the neighbour's.
+        salt: the round id.
+
+    Raises:
+        RemoteProtocolError: the neighbour's key is unusable.
+    """
+    try:
+        shared = sealing.shared_secret(private, peer)
+    except BadKey as error:
+        raise RemoteProtocolError(Fault.BAD_KEY, str(error)) from None
+    lower, higher = (own, peer) if own_is_lower else (peer, own)
+    material = _hkdf(shared, 80, salt, LABEL_EDGE + lower + higher)
+    up, down = Secret(material[16:48]), Secret(material[48:80])
+    outgoing, incoming = (up, down) if own_is_lower else (down, up)
+    return Edge(Secret(material[:16]), outgoing, incoming)
+
+
+def _hkdf(secret: bytes, length: int, salt: bytes, info: bytes) -> bytes:
+    return HKDF(algorithm=hashes.SHA256(), length=length, salt=salt, info=info).derive(secret)
+
+
+def seal_share(key: Secret, share: bytes, salt: bytes) -> bytes:
+    """AES-256-GCM under a key of one direction and round; the round id is associated data."""
+    return AESGCM(key.reveal()).encrypt(_ZERO_NONCE, share, salt)
+
+
+def open_share(key: Secret, ciphertext: bytes, salt: bytes) -> bytes | None:
+    """The share, or None if its owner (or the server) sent something else: one bad share must not stop this wallet."""
+    try:
+        return AESGCM(key.reveal()).decrypt(_ZERO_NONCE, ciphertext, salt)
+    except InvalidTag:
+        return None
+
+
+def _escrow_cipher(kappa: bytes, owner: bytes, salt: bytes) -> AESGCM:
+    return AESGCM(_hkdf(kappa, 32, salt, LABEL_ESCROW + owner))
+
+
+def seal_escrow(kappa: Secret, mask_seeds: Sequence[Secret], *, owner: bytes, salt: bytes) -> bytes:
+    """The escrow box: the owner's mask seeds by ascending neighbour, encrypted under its escrow key κ.
+
+    Args:
+        owner: the owner's job key.
+        salt: the round id.
+    """
+    plaintext = b"".join(seed.reveal() for seed in mask_seeds)
+    return _escrow_cipher(kappa.reveal(), owner, salt).encrypt(_ZERO_NONCE, plaintext, salt)
+
+
+def open_escrow(kappa: bytes, box: bytes, *, owner: bytes, salt: bytes, seeds: int) -> list[bytes] | None:
+    """The mask seeds, or None if the box does not open or holds another number of seeds."""
+    try:
+        plaintext = _escrow_cipher(kappa, owner, salt).decrypt(_ZERO_NONCE, box, salt)
+    except InvalidTag:
+        return None
+    if len(plaintext) != seeds * SECRET_BYTES:
+        return None
+    return [plaintext[i : i + SECRET_BYTES] for i in range(0, len(plaintext), SECRET_BYTES)]
+
+
+def commit_self_seed(seed: bytes, *, owner: bytes, salt: bytes) -> bytes:
+    """A commitment to b. It hides because b is uniform over 2^128 and used nowhere else."""
+    return hashlib.sha256(LABEL_COMMITMENT + salt + owner + seed).digest()
+
+
+def self_seed_fits(seed: bytes, commitment: bytes, *, owner: bytes, salt: bytes) -> bool:
+    return hmac.compare_digest(commit_self_seed(seed, owner=owner, salt=salt), commitment)
+
+
+def stream(seed: bytes, length: int) -> Iterator[memoryview]:
+    """AES-128-CTR of zeros with a 16-byte counter from 0 (NIST SP 800-38A), `length` bytes in blocks of at most BLOCK.
+
+    Every block is a view of one buffer: use it before asking for the next.
+    """
+    encryptor = Cipher(algorithms.AES128(seed), modes.CTR(_ZERO_COUNTER)).encryptor()
+    buffer = bytearray(min(BLOCK, length))
+    view, zeros = memoryview(buffer), memoryview(_ZEROS)
+    for start in range(0, length, BLOCK):
+        size = min(BLOCK, length - start)
+        encryptor.update_into(zeros[:size], view[:size])
+        yield view[:size]

@@ -1,0 +1,182 @@
+"""Unmasking at the server: rebuild the survivors' self seeds and the lost wallets' mask seeds, and take the masks off.
+
+Nothing is rebuilt before every needed secret has at least t shares, so a bucket that cannot finish learns nothing on the way.
+The work is O(survivors + lost · neighbours) mask streams over one vector; memory is that vector and the resulting integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
+from aggregation.secagg import masking, shamir, vectors
+from aggregation.secagg.errors import Abort, AbortReason
+from aggregation.secagg.messages import ShareKeys, Survivors, Unmask
+from aggregation.secagg.server.roster import Bucket
+from aggregation.secagg.server.steps import check_survivors
+
+MOST_TRIES = 300
+"""Subsets of shares tried before a secret is given up: enough to leave out any one share, or a run of bad ones."""
+
+Piece = tuple[int, bytes]
+"""Position of the holder, its share."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BucketSum:
+    """What a bucket ends with."""
+
+    sum: vectors.Integers = field(repr=False)
+    """int64, shape (padded_d,): the sum of the survivors' updates."""
+    count: int
+    bad_shares: tuple[int, ...] = ()
+    """Positions of wallets that sent wrong shares; the sum is right without them."""
+
+
+def enough_to_unmask(
+    bucket: Bucket, joined: Collection[int], survivors: Survivors, answered: Collection[int]
+) -> bool:
+    """Whether every needed secret can have t shares from those who answered, so that the phase may close early.
+
+    Shares that never opened are not known here; `unmask` counts the shares themselves.
+    """
+    helpers = set(answered)
+    return all(
+        len(helpers.intersection(bucket.graph.neighbours(owner))) >= bucket.threshold
+        for owner in _needed(bucket, joined, survivors)
+    )
+
+
+def _needed(bucket: Bucket, joined: Collection[int], survivors: Survivors) -> list[int]:
+    """Owners of needed secrets: survivors, and lost wallets with a surviving neighbour (others left no mask in the sum)."""
+    alive = set(survivors.positions)
+    return [p for p in sorted(joined) if p in alive or alive.intersection(bucket.graph.neighbours(p))]
+
+
+def unmask(
+    bucket: Bucket,
+    share_keys: Mapping[int, ShareKeys],
+    joined: Collection[int],
+    survivors: Survivors,
+    unmasks: Mapping[int, Unmask],
+    accumulator: vectors.Accumulator,
+    *,
+    executor: Executor | None = None,
+) -> BucketSum:
+    """The sum of exactly the survivors' updates. Consumes the accumulator.
+
+    Args:
+        share_keys, unmasks: accepted messages by position.
+        accumulator: the sum of exactly the survivors' masked inputs.
+        executor: two or more threads to build masks on.
+
+    Raises:
+        Abort: below bucket_min, release_min or threshold; a secret that cannot be rebuilt (`culprits` says whose); or a sum
+            whose count, checksum or range is wrong.
+    """
+    check_survivors(bucket, joined, survivors.positions)
+    if survivors.total < bucket.header.release_min:
+        raise Abort(AbortReason.BELOW_RELEASE_MIN)
+    alive = set(survivors.positions)
+    pieces = {owner: _pieces(bucket, owner, unmasks) for owner in _needed(bucket, joined, survivors)}
+    short = [owner for owner, found in pieces.items() if len(found) < bucket.threshold]
+    if short:
+        raise Abort(
+            AbortReason.TOO_FEW_UNMASK, f"{len(short)} secrets have fewer than {bucket.threshold} shares"
+        )
+    rebuild = _Rebuild(bucket, share_keys)
+    masks: list[tuple[bytes, int]] = []
+    for owner, found in pieces.items():
+        if owner in alive:
+            masks.append((rebuild.self_seed(owner, found), -1))
+        else:
+            masks.extend(_masks_left_by(bucket, owner, rebuild.mask_seeds(owner, found), alive))
+    words = accumulator.take()
+    vectors.add_masks(words, masks, executor)
+    total = vectors.decode_sum(bucket.header, words, len(alive))
+    return BucketSum(sum=total, count=len(alive), bad_shares=tuple(sorted(rebuild.bad)))
+
+
+def _pieces(bucket: Bucket, owner: int, unmasks: Mapping[int, Unmask]) -> list[Piece]:
+    found = []
+    for holder in bucket.graph.neighbours(owner):
+        message = unmasks.get(holder)
+        if message is not None:
+            found += [(holder, share.share) for share in message.shares if share.owner == owner]
+    return found
+
+
+def _masks_left_by(
+    bucket: Bucket, lost: int, seeds: Sequence[bytes], alive: Collection[int]
+) -> Iterator[tuple[bytes, int]]:
+    """What a lost wallet's surviving neighbours added for it, with the sign that takes it off again."""
+    for peer, seed in zip(bucket.graph.neighbours(lost), seeds, strict=True):
+        if peer in alive:
+            yield seed, -1 if peer < lost else 1
+
+
+class _Rebuild:
+    """Rebuilds secrets, works around wrong shares where there are enough others, and remembers who sent them."""
+
+    def __init__(self, bucket: Bucket, share_keys: Mapping[int, ShareKeys]) -> None:
+        self._bucket = bucket
+        self._share_keys = share_keys
+        self._salt = bucket.header.hash()
+        self.bad: set[int] = set()
+
+    def self_seed(self, owner: int, pieces: list[Piece]) -> bytes:
+        commitment, key = self._share_keys[owner].commitment, self._bucket.members[owner].job_key
+
+        def fits(seed: bytes) -> bool:
+            return masking.self_seed_fits(seed, commitment, owner=key, salt=self._salt)
+
+        return self._secret(owner, pieces, fits, AbortReason.BAD_SHARES)
+
+    def mask_seeds(self, owner: int, pieces: list[Piece]) -> list[bytes]:
+        box, key = self._share_keys[owner].escrow, self._bucket.members[owner].job_key
+        opened: list[bytes] | None = None
+
+        def fits(kappa: bytes) -> bool:
+            nonlocal opened
+            opened = masking.open_escrow(
+                kappa, box, owner=key, salt=self._salt, seeds=self._bucket.graph.degree
+            )
+            return opened is not None
+
+        self._secret(owner, pieces, fits, AbortReason.BAD_ESCROW)
+        assert opened is not None
+        return opened
+
+    def _secret(
+        self, owner: int, pieces: list[Piece], fits: Callable[[bytes], bool], reason: AbortReason
+    ) -> bytes:
+        """Raises:
+        Abort: no tried subset of the shares fits; the owner is named, since its commitment or box may be the wrong one.
+        """
+        points = [
+            (self._bucket.graph.x_of(owner, holder), share) for holder, share in self._trusted_first(pieces)
+        ]
+        for chosen in _subsets(points, self._bucket.threshold):
+            secret = shamir.combine(chosen)
+            if fits(secret):
+                if chosen != points[: self._bucket.threshold]:
+                    self._name_bad(owner, pieces, chosen)
+                return secret
+        raise Abort(reason, culprits=(owner,))
+
+    def _trusted_first(self, pieces: list[Piece]) -> list[Piece]:
+        return sorted(pieces, key=lambda piece: piece[0] in self.bad)
+
+    def _name_bad(self, owner: int, pieces: list[Piece], right: Sequence[tuple[int, bytes]]) -> None:
+        for holder, share in pieces:
+            if shamir.interpolate(right, self._bucket.graph.x_of(owner, holder)) != share:
+                self.bad.add(holder)
+
+
+def _subsets(points: Sequence[tuple[int, bytes]], size: int) -> Iterator[list[tuple[int, bytes]]]:
+    """Subsets to try: the first, later runs, then the first `size` + 1 with one left out; at most MOST_TRIES."""
+    tries = [list(points[start : start + size]) for start in range(len(points) - size + 1)]
+    if len(points) > size:
+        tries += [[*points[:i], *points[i + 1 : size + 1]] for i in range(size)]
+    yield from tries[:MOST_TRIES]

@@ -1,0 +1,94 @@
+"""Shamir's secret sharing over GF(2^8) with the polynomial x^8 + x^4 + x^3 + x + 1 (0x11b), byte by byte.
+
+A secret of L bytes is shared with L independent polynomials of degree t − 1; x is a non-zero byte. Multiplication is one
+256 × 256 table, so a whole neighbourhood is computed in one vectorised step. Table look-ups are not constant-time in the
+cache; secrets are one-round seeds of 128 bits, computed on the machine that owns them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Rng = Callable[[int], bytes]
+Bytes = npt.NDArray[np.uint8]
+
+POLYNOMIAL = 0x11B
+GENERATOR = 3
+LARGEST_X = 255
+
+
+def _tables() -> tuple[Bytes, Bytes, Bytes]:
+    exp, log = np.zeros(510, dtype=np.uint8), np.zeros(256, dtype=np.uint8)
+    value = 1
+    for power in range(255):
+        exp[power] = exp[power + 255] = value
+        log[value] = power
+        doubled = value << 1
+        value ^= doubled ^ (POLYNOMIAL if doubled & 0x100 else 0)  # times GENERATOR = x + 1
+    products = exp[log[:, None].astype(np.int64) + log[None, :]]
+    products[0, :] = products[:, 0] = 0
+    return exp, log, np.ascontiguousarray(products)
+
+
+_EXP, _LOG, _MUL = _tables()
+
+
+def split(secret: bytes, *, shares: int, threshold: int, rng: Rng) -> list[bytes]:
+    """Shares for x = 1 … `shares`; any `threshold` of them rebuild the secret, fewer say nothing about it.
+
+    Raises:
+        ValueError: threshold not within 1 … shares, or more than 255 shares.
+    """
+    if not 1 <= threshold <= shares <= LARGEST_X:
+        raise ValueError(
+            "a threshold lies within 1 and the number of shares, and there are at most 255 shares"
+        )
+    length = len(secret)
+    coefficients = np.frombuffer(secret + rng((threshold - 1) * length), dtype=np.uint8)
+    return _evaluate(coefficients.reshape(threshold, length), shares)
+
+
+def _evaluate(coefficients: Bytes, shares: int) -> list[bytes]:
+    """Horner at every x at once; `coefficients` is (t, L), the constant term first."""
+    x = np.arange(1, shares + 1, dtype=np.uint8)[:, None]
+    values = np.repeat(coefficients[-1:], shares, axis=0)
+    for row in coefficients[-2::-1]:
+        values = _MUL[x, values] ^ row
+    return [value.tobytes() for value in values]
+
+
+def combine(shares: Sequence[tuple[int, bytes]]) -> bytes:
+    """The secret behind exactly `threshold` shares (x, bytes).
+
+    Raises:
+        ValueError: no share, equal or impossible x, or shares of different length.
+    """
+    return interpolate(shares, 0)
+
+
+def interpolate(shares: Sequence[tuple[int, bytes]], at: int) -> bytes:
+    """Lagrange's polynomial through the shares, at the point `at` (0 … 255)."""
+    xs = [x for x, _ in shares]
+    if not xs or len(set(xs)) != len(xs) or not all(0 < x <= LARGEST_X for x in xs):
+        raise ValueError("shares need distinct x within 1 and 255")
+    if len({len(share) for _, share in shares}) != 1:
+        raise ValueError("shares of one secret have one length")
+    values = np.frombuffer(b"".join(share for _, share in shares), dtype=np.uint8).reshape(len(xs), -1)
+    weights = _lagrange(np.array(xs, dtype=np.uint8), at)
+    return bytes(np.bitwise_xor.reduce(_MUL[weights[:, None], values], axis=0).tobytes())
+
+
+def _lagrange(xs: Bytes, at: int) -> Bytes:
+    """The weights Π (at − x_j) / (x_i − x_j) over j ≠ i; minus is XOR here."""
+    if at in xs:
+        return np.equal(xs, at).astype(np.uint8)
+    log = _LOG.astype(np.int64)
+    numerators = log[xs ^ np.uint8(at)]
+    differences = xs[:, None] ^ xs[None, :]
+    denominators = log[differences]  # the diagonal is log[0], which the table holds as 0
+    exponents = numerators.sum() - numerators - denominators.sum(axis=1)
+    weights: Bytes = _EXP[exponents % 255]
+    return weights

@@ -1,0 +1,150 @@
+"""Arithmetic modulo 2^R on vectors of unsigned words, and the layout `update ‖ count ‖ checksum`.
+
+The count is 1 per wallet. The checksum is a public random combination of the words before it, so it is linear: the checksum of
+the sum is the sum of the checksums. A mask that does not cancel leaves all words random, and both disagree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from concurrent.futures import Executor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aggregation.secagg import masking
+from aggregation.secagg.errors import Abort, AbortReason, Fault, LocalProtocolError, RemoteProtocolError
+from aggregation.secagg.messages import Header
+
+Words = npt.NDArray[Any]
+"""Unsigned words of the ring: uint32 or uint16, little-endian."""
+Integers = npt.NDArray[np.int64]
+LABEL_CHECKSUM = b"cssi/v1/checksum\x00"
+
+
+def word_type(header: Header) -> np.dtype[Any]:
+    return np.dtype("<u4") if header.ring_bits == 32 else np.dtype("<u2")
+
+
+def add_mask(words: Words, seed: bytes, sign: int) -> None:
+    """Add (sign = 1) or subtract (sign = −1) the mask of a seed, in place, block by block."""
+    combine = np.add if sign > 0 else np.subtract
+    start = 0
+    for block in masking.stream(seed, words.nbytes):
+        mask = np.frombuffer(block, dtype=words.dtype)
+        part = words[start : start + len(mask)]
+        combine(part, mask, out=part)
+        start += len(mask)
+
+
+def add_masks(words: Words, masks: Iterable[tuple[bytes, int]], executor: Executor | None = None) -> None:
+    """Add many masks (seed, sign). With an executor the words are built in two halves of the masks, on two threads:
+    the cipher and numpy release the interpreter lock."""
+    work = list(masks)
+    if executor is None or len(work) < 2:
+        for seed, sign in work:
+            add_mask(words, seed, sign)
+        return
+    half = len(work) // 2
+    other = np.zeros_like(words)
+    future = executor.submit(add_masks, other, work[half:])
+    add_masks(words, work[:half])
+    future.result()
+    np.add(words, other, out=words)
+
+
+def checksum(header: Header, words: Words) -> int:
+    """Σ a_i · w_i mod 2^R over the words before the checksum; a_i is the mask stream under a public key of the round.
+
+    The coefficients are made odd, so a change of a single word, even of its highest bit alone, always shows.
+    """
+    seed = hashlib.sha256(LABEL_CHECKSUM + header.hash()).digest()[:16]
+    total, start = 0, 0
+    for block in masking.stream(seed, words.nbytes):
+        coefficients = np.frombuffer(block, dtype=words.dtype) | 1
+        part = words[start : start + len(coefficients)]
+        total += int(np.multiply(coefficients, part, dtype=words.dtype).sum(dtype=np.uint64))
+        start += len(coefficients)
+    return total % (1 << header.ring_bits)
+
+
+def encode_update(header: Header, update: npt.ArrayLike) -> Words:
+    """An update as `words` words.
+
+    Args:
+        update: integers, shape (padded_d,), each within [−2^(q−1), 2^(q−1)).
+
+    Raises:
+        LocalProtocolError: another shape or type, or a value that the quantiser could not have made.
+    """
+    values = np.asarray(update)
+    if values.shape != (header.padded_d,) or values.dtype.kind not in "iu":
+        raise LocalProtocolError(Fault.WRONG_UPDATE, f"expected {header.padded_d} integers")
+    bound = 1 << (header.q - 1)
+    if values.min() < -bound or values.max() >= bound:
+        raise LocalProtocolError(Fault.WRONG_UPDATE, f"a value does not fit into {header.q} bits")
+    words = np.empty(header.words, dtype=word_type(header))
+    words[:-2] = values.astype(np.int64).astype(words.dtype)
+    words[-2] = 1
+    words[-1] = checksum(header, words[:-1])
+    return words
+
+
+class Accumulator:
+    """The running sum of masked inputs: memory of one vector however many are added."""
+
+    def __init__(self, header: Header) -> None:
+        self.header = header
+        self.words: Words = np.zeros(header.words, dtype=word_type(header))
+
+    def take(self) -> Words:
+        """The words, handed over: unmasking works in place and leaves no masked sum behind.
+
+        Raises:
+            LocalProtocolError: they were taken or erased before.
+        """
+        if not self.words.size:
+            raise LocalProtocolError(Fault.CLOSED, "this accumulator was used")
+        words, self.words = self.words, self.words[:0]
+        return words
+
+    def add(self, y: bytes) -> None:
+        """Raises:
+        RemoteProtocolError: the vector has another size.
+        """
+        if len(y) != self.words.nbytes:
+            raise RemoteProtocolError(Fault.WRONG_SIZE, f"expected {self.words.nbytes} bytes")
+        np.add(self.words, np.frombuffer(y, dtype=self.words.dtype), out=self.words)
+
+    def to_bytes(self) -> bytes:
+        return self.words.tobytes()
+
+    @classmethod
+    def from_bytes(cls, header: Header, data: bytes) -> Accumulator:
+        """The accumulator that `to_bytes` described; also a sum of several."""
+        accumulator = cls(header)
+        accumulator.add(data)
+        return accumulator
+
+    def erase(self) -> None:
+        self.words.fill(0)
+        self.words = self.words[:0]
+
+
+def decode_sum(header: Header, words: Words, contributors: int) -> Integers:
+    """The integer sum of so many updates, shape (padded_d,).
+
+    Raises:
+        Abort: count or checksum differ, or a coordinate is larger than so many updates can make it.
+    """
+    if int(words[-2]) != contributors % (1 << header.ring_bits):
+        raise Abort(AbortReason.WRONG_COUNT)
+    if int(words[-1]) != checksum(header, words[:-1]):
+        raise Abort(AbortReason.WRONG_CHECKSUM)
+    signed: Integers = words[:-2].view(words.dtype.str.replace("u", "i")).astype(np.int64)
+    bound = contributors << (header.q - 1)
+    if signed.min() < -bound or signed.max() >= bound:
+        raise Abort(AbortReason.WRAPPED)
+    return signed
