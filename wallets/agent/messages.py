@@ -42,6 +42,7 @@ class Refusal(StrEnum):
     JOB_EXPIRED = "job_expired"
     NOT_IN_LOG = "not_in_log"
     HEADER_MISMATCH = "header_mismatch"
+    UNSUPPORTED = "unsupported"
     TASK_EXPIRED = "task_expired"
     REPLAYED_ROUND = "replayed_round"
     TOO_MANY_ROUNDS = "too_many_rounds"
@@ -89,6 +90,7 @@ SENTENCES: Mapping[Refusal, str] = {
     Refusal.JOB_EXPIRED: "The job has ended.",
     Refusal.NOT_IN_LOG: "The proof that your enrolment is in the frozen log does not hold.",
     Refusal.HEADER_MISMATCH: "The round's header does not match the signed task.",
+    Refusal.UNSUPPORTED: "The round uses a transformation that this version of the wallet does not know.",
     Refusal.TASK_EXPIRED: "The task has expired.",
     Refusal.REPLAYED_ROUND: "This round, or a later one, was asked before.",
     Refusal.TOO_MANY_ROUNDS: "The job announced fewer rounds.",

@@ -22,7 +22,13 @@ async def transport() -> AsyncIterator[Transport]:
 
 @pytest.mark.parametrize(
     "url",
-    ["https://example.org/x", "wss://example.org", "http://127.0.0.1:8000", "ws://localhost:1", "http://[::1]:9/"],
+    [
+        "https://example.org/x",
+        "wss://example.org",
+        "http://127.0.0.1:8000",
+        "ws://localhost:1",
+        "http://[::1]:9/",
+    ],
 )
 def test_encrypted_addresses_and_this_machine_are_allowed(url: str) -> None:
     assert check_url(url) == url
@@ -64,7 +70,8 @@ async def _serving(frames: list[bytes | str]) -> tuple[Server, str]:
 
 
 @pytest.mark.parametrize(
-    "frame", ["text", b"", b"\xff", cbor.encode([1]), cbor.encode({"x": 1}), cbor.encode({"t": 1}), b"\xa1\x61t"]
+    "frame",
+    ["text", b"", b"\xff", cbor.encode([1]), cbor.encode({"x": 1}), cbor.encode({"t": 1}), b"\xa1\x61t"],
 )
 async def test_a_malformed_frame_is_a_named_fault(frame: bytes | str, transport: Transport) -> None:
     server, url = await _serving([frame])
@@ -104,7 +111,12 @@ async def _http(answer: bytes) -> tuple[asyncio.Server, str]:
 @pytest.mark.parametrize(
     "status, body, error, code",
     [
-        ("409 X", b'{"code":"already_subscribed","detail":"You are in."}', ServerRefused, "already_subscribed"),
+        (
+            "409 X",
+            b'{"code":"already_subscribed","detail":"You are in."}',
+            ServerRefused,
+            "already_subscribed",
+        ),
         ("400 X", b"<html>", ServerRefused, "refused"),
         ("200 X", b"<html>", ProtocolFault, "bad_answer"),
         ("302 X", b"", ProtocolFault, "moved"),

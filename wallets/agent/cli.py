@@ -1,0 +1,122 @@
+"""`python -m wallets.agent`: the wallet on the command line.
+
+Exit codes: 0 done; 1 a server or the wallet could not do it (the sentence says what to do); 2 what was given cannot be used,
+and nothing was changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from wallets.agent import commands
+from wallets.agent.errors import BadData, WalletError
+
+DONE, FAILED, BAD_INPUT = 0, 1, 2
+Command = Callable[[argparse.Namespace], Awaitable[int]]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; never a traceback for what a person or a server did."""
+    options = _parser().parse_args(arguments)
+    os.umask(0o077)
+    try:
+        return asyncio.run(options.command(options))
+    except BadData as error:
+        _complain(error)
+        return BAD_INPUT
+    except WalletError as error:
+        _complain(error)
+        return FAILED
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m wallets.agent",
+        description="Keep your data in your own wallet, and decide who may learn from it.",
+    )
+    parser.add_argument(
+        "--wallet", type=Path, default=Path("wallet"), metavar="DIR", help="folder of the wallet"
+    )
+    parser.add_argument("--passphrase-file", metavar="FILE", help="read the passphrase from this file")
+    steps = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    _command(steps, "init", commands.init, "create a wallet")
+
+    step = _command(steps, "import", commands.import_, "import your data from a JSON or CSV file")
+    step.add_argument("file", type=Path)
+    source = step.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--requirement", type=Path, metavar="FILE", help="the data requirement as a JSON file"
+    )
+    source.add_argument(
+        "--collective", metavar="ID", help="take the requirement from this collective's terms"
+    )
+    step.add_argument(
+        "--row", type=int, default=1, help="which row of a CSV file is yours (default: the first)"
+    )
+    step.add_argument("--yes", action="store_true", help="replace values that are already in the wallet")
+
+    step = _command(steps, "pair", commands.pair, "pair the wallet with your account")
+    step.add_argument("link", nargs="?", help="the cssi://pair link of the page “Pair a wallet”")
+    step.add_argument("--url", help="address of the server, when you type a code instead")
+    step.add_argument("--code", help="the one-time code")
+    step.add_argument(
+        "--rule",
+        choices=["ask", "confirmed-on-web"],
+        default="confirmed-on-web",
+        help="ask here again for every offer, or accept what you confirmed on the web",
+    )
+
+    step = _command(steps, "subscribe", commands.subscribe, "review a collective's terms and subscribe")
+    step.add_argument("collective", metavar="ID")
+    step.add_argument("--server", metavar="URL", help="address of the server, when the wallet is not paired")
+    step.add_argument("--yes", action="store_true", help="agree to the printed terms without being asked")
+    step.add_argument(
+        "--allow-development", action="store_true", help="allow development terms with lowered minima"
+    )
+
+    step = _command(steps, "run", commands.run, "stay connected and answer, until Ctrl-C")
+    step.add_argument(
+        "--visits-per-day", type=int, default=100, metavar="N", help="your own limit per collective"
+    )
+    step.add_argument(
+        "--allow-development", action="store_true", help="allow development terms with lowered minima"
+    )
+    _command(steps, "permits", commands.permits, "list who may learn from your data")
+
+    step = _command(steps, "revoke", commands.revoke, "delete a permit now, servers up or down")
+    step.add_argument("collective", metavar="ID or name")
+
+    step = _command(steps, "visits", commands.visits, "what was asked, answered and owed")
+    step.add_argument("--collective", default="", metavar="ID")
+    step.add_argument(
+        "--kind", action="append", default=[], help="only entries of this kind; may be repeated"
+    )
+    step.add_argument("--format", choices=["table", "json", "csv"], default="table")
+    _command(steps, "earnings", commands.earnings, "what is pending and what was paid")
+    _command(
+        steps,
+        "selftest",
+        commands.selftest,
+        "try to break out of the sandbox; 0 only if every way is blocked",
+    )
+    return parser
+
+
+def _command(steps: Any, name: str, run: Command, purpose: str) -> argparse.ArgumentParser:
+    step = steps.add_parser(name, help=purpose, description=purpose[0].upper() + purpose[1:] + ".")
+    step.set_defaults(command=run)
+    return step
+
+
+def _complain(error: WalletError) -> None:
+    print(f"{error.sentence}", file=sys.stderr)

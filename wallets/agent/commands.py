@@ -1,0 +1,343 @@
+"""What each command of the wallet's command line does."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from collectives.terms.description import tokens
+from collectives.terms.errors import TermsError
+from collectives.terms.requirements import check_profile
+from wallets.agent import consent, credentials, journal, membership, presentation, server, terminal, vault
+from wallets.agent.agent import WalletAgent
+from wallets.agent.consent import Consent, Rule
+from wallets.agent.errors import BadData, NotFound, WalletError
+from wallets.agent.journal import Kind
+from wallets.agent.keyfile import SlotKind
+from wallets.agent.messages import HolderPolicy
+from wallets.agent.sandbox.launcher import Launcher
+from wallets.agent.transport import Transport
+
+DONE, FAILED = 0, 1
+WATCH_SECONDS = 2.0
+
+
+def _now() -> int:
+    return int(time.time())
+
+
+async def init(options: argparse.Namespace) -> int:
+    """Create a wallet and show the recovery code once."""
+    passphrase = terminal.passphrase(options.passphrase_file, new=True)
+    store, code = await vault.create(options.wallet, rng=secrets.token_bytes, passphrase=passphrase)
+    await journal.Journal(store).append(_now(), Kind.CREATED)
+    await store.close()
+    print(f"Your wallet is in {options.wallet}.")
+    print(f"Recovery code (write it down, it is not shown again): {code}")
+    return DONE
+
+
+async def import_(options: argparse.Namespace) -> int:
+    """Validate a file against a requirement, show what changes, then store it."""
+    async with _opened(options) as agent:
+        requirement = await _requirement(agent, options)
+        new = credentials.read_file(options.file, requirement, row=options.row)
+        problems = presentation.missing(new, requirement)
+        unknown = sorted(set(new) - set(requirement["properties"]))
+        if unknown:
+            problems = (f"fields nobody asked for: {', '.join(unknown[:8])}", *problems)
+        if problems:
+            raise BadData(
+                _listed(f"{options.file.name} does not meet the requirement; nothing was changed:", problems)
+            )
+        before = await credentials.load(agent.store)
+        added, replaced = credentials.changes(before, new)
+        if replaced and not options.yes:
+            raise BadData(
+                f"This would replace values already in the wallet: {', '.join(replaced)}. "
+                "Nothing was changed; repeat with --yes to replace them."
+            )
+        async with agent.store.transaction() as records:
+            await credentials.save(records, new)
+            sentence = f"{len(added)} fields added, {len(replaced)} replaced."
+            await journal.append(records, _now(), Kind.DATA, sentence=sentence)
+        print(f"Imported {options.file.name}: {sentence}")
+    return DONE
+
+
+async def pair(options: argparse.Namespace) -> int:
+    """Pair with an account by link, or by address and code."""
+    if options.link:
+        link = server.parse_link(options.link)
+    elif options.url and options.code:
+        link = server.PairingLink(url=server.check_url(options.url), code=options.code.strip())
+    else:
+        raise BadData("Give the cssi://pair link, or both --url and --code.")
+    async with _opened(options) as agent:
+        label = await membership.pair(agent, link)
+        await agent.store.put(*consent.RULE, {"rule": options.rule})
+        print(f"Paired with {label or 'your account'}. The server's keys are pinned.")
+        if not link.pin:
+            print(f"You typed a code, so compare this with the page: {agent.server.pin[:16]}")
+    return DONE
+
+
+async def subscribe(options: argparse.Namespace) -> int:
+    """Fetch the signed terms, show them, ask, subscribe."""
+    async with _opened(options, development=options.allow_development) as agent:
+        await _know_server(agent, options.server)
+        envelope = await agent.transport.call(
+            "GET", agent.server.api_url(f"collectives/{options.collective}/terms")
+        )
+        if options.yes:
+            agent.consent = Consent(Rule.ASK, _agree)
+        offer = {"collective_id": options.collective, "terms": envelope, "offer_ref": ""}
+        permit = await membership.subscribe(agent, offer, through_pairing=False)
+        await agent.flush_outgoing()
+        print(f"Subscribed to {permit.name}. The permit is in your wallet; `revoke` deletes it at any time.")
+    return DONE
+
+
+async def run(options: argparse.Namespace) -> int:
+    """Connect and answer until interrupted."""
+    async with _opened(
+        options, development=options.allow_development, visits_per_day=options.visits_per_day, observe=True
+    ) as agent:
+        if not await agent.wire_keys():
+            raise NotFound("This wallet is neither paired nor subscribed. Use `pair` or `subscribe` first.")
+        failed = [
+            probe.name for probe in await agent.launcher.self_test(probes_at_start()) if not probe.blocked
+        ]
+        if failed or agent.launcher.missing:
+            missing = ", ".join([*sorted(agent.launcher.missing), *failed])
+            raise WalletError(
+                f"The sandbox does not hold on this machine ({missing}), so no task is run.", code="sandbox"
+            )
+        watching = agent.spawn(_watch(agent))
+        try:
+            await agent.run()
+        finally:
+            watching.cancel()
+    return DONE
+
+
+async def _watch(agent: WalletAgent) -> None:
+    """Notice what `subscribe` and `revoke` did in another process."""
+    while True:
+        await asyncio.sleep(WATCH_SECONDS)
+        await agent.refresh()
+
+
+async def permits(options: argparse.Namespace) -> int:
+    """List permits with their last use."""
+    async with _opened(options) as agent:
+        entries = await agent.journal.entries(kinds=[Kind.VISIT])
+        rows = []
+        for collective_id, record in sorted((await agent.store.list("permit")).items()):
+            permit = membership.permit_of(record)
+            assert permit is not None
+            used = [entry.at for entry in entries if entry.collective_id == collective_id]
+            last = terminal.when(max(used)) if used else "never"
+            rows.append(
+                [
+                    permit.name,
+                    collective_id,
+                    tokens(permit.rate),
+                    str(len(used)),
+                    last,
+                    terminal.when(permit.expires),
+                ]
+            )
+        if rows:
+            terminal.show(rows, ["collective", "id", "per visit", "visits", "last visit", "until"])
+        else:
+            print("No permits: nobody may learn from your data.")
+    return DONE
+
+
+async def revoke(options: argparse.Namespace) -> int:
+    """Delete a permit now and say exactly what happened."""
+    async with _opened(options) as agent:
+        collective_id = await _named_permit(agent, options.collective)
+        result = await membership.revoke(agent, collective_id)
+        print(
+            f"The permit for {result.name} was deleted in {result.milliseconds:.0f} ms. It gets nothing from now on."
+        )
+        if result.erased:
+            print("Its keys were erased from the wallet's file.")
+        else:
+            print("Another process uses this wallet; the erased keys are overwritten when it ends.")
+        if result.servers_told:
+            print("The servers were told and confirmed it.")
+        else:
+            print(
+                "The servers could not be reached. They will be told at the next contact; the permit is gone already."
+            )
+    return DONE
+
+
+async def visits(options: argparse.Namespace) -> int:
+    """Show or export the journal and check its chain."""
+    async with _opened(options) as agent:
+        entries = await agent.journal.entries(kinds=options.kind, collective_id=options.collective)
+        if options.format == "json":
+            print(journal.export_json(entries))
+        elif options.format == "csv":
+            print(journal.export_csv(entries), end="")
+        else:
+            rows = [
+                [
+                    terminal.when(e.at),
+                    e.kind,
+                    str(e.round or ""),
+                    e.code,
+                    tokens(int(e.amount)) if e.amount != "0" else "",
+                    e.sentence,
+                ]
+                for e in entries
+            ]
+            terminal.show(rows, ["time (UTC)", "what", "round", "code", "owed", ""])
+        broken = await agent.journal.verify()
+        if broken is not None:
+            raise WalletError(
+                f"The journal was changed at entry {broken}: its hash chain does not hold.", code="journal"
+            )
+    return DONE
+
+
+async def earnings(options: argparse.Namespace) -> int:
+    """Per payout address what is pending and paid, and what the journal says is owed."""
+    async with _opened(options) as agent:
+        entries = await agent.journal.entries(kinds=[Kind.VISIT])
+        print(
+            f"By your own journal: {len(entries)} visits, {tokens(sum(int(e.amount) for e in entries))} tokens."
+        )
+        lines = await membership.earnings(agent)
+        terminal.show(
+            [[i["name"], i["address"], tokens(int(i["pending"])), tokens(int(i["paid"]))] for i in lines],
+            ["collective", "address", "pending", "paid"],
+        )
+    return DONE
+
+
+async def selftest(options: argparse.Namespace) -> int:
+    """Try every way out of the sandbox and print what stopped it."""
+    launcher = Launcher()
+    try:
+        results = await launcher.self_test()
+    finally:
+        await launcher.close()
+    terminal.show(
+        [[r.name, "blocked" if r.blocked else "ESCAPED", r.how] for r in results], ["probe", "result", "by"]
+    )
+    print(f"Layers: {', '.join(sorted(launcher.layers))}.")
+    if launcher.missing:
+        print(f"Missing layers: {', '.join(sorted(launcher.missing))}.")
+    return DONE if all(r.blocked for r in results) and not launcher.missing else FAILED
+
+
+@asynccontextmanager
+async def _opened(
+    options: argparse.Namespace,
+    *,
+    development: bool = False,
+    visits_per_day: int = 100,
+    observe: bool = False,
+) -> AsyncIterator[WalletAgent]:
+    """Unlock the wallet and build its agent; everything is closed again afterwards."""
+    secret = terminal.passphrase(options.passphrase_file)
+    store = await vault.open_with(options.wallet, SlotKind.PASSPHRASE, secret, now=_now())
+    transport, launcher = Transport(), Launcher()
+    stored = await store.get(*consent.RULE)
+    agent = WalletAgent(
+        name=options.wallet.name,
+        store=store,
+        transport=transport,
+        launcher=launcher,
+        consent=Consent(Rule(stored["rule"]) if stored else Rule.ASK, terminal.ask),
+        now=_now,
+        rng=secrets.token_bytes,
+        policy=HolderPolicy(allow_development=development, visits_per_day=visits_per_day),
+        observer=_print_event if observe else None,
+    )
+    try:
+        await agent.load()
+        yield agent
+    finally:
+        await agent.stop()
+        await launcher.close()
+        await transport.close()
+        await store.close()
+
+
+async def _requirement(agent: WalletAgent, options: argparse.Namespace) -> dict[str, Any]:
+    if options.collective:
+        envelope = await agent.transport.call(
+            "GET", agent.server.api_url(f"collectives/{options.collective}/terms")
+        )
+        requirement = envelope["document"]["requirement"]
+    else:
+        requirement = credentials.from_json(_text(options.requirement))
+    try:
+        check_profile(requirement)
+    except TermsError as error:
+        raise BadData(f"The requirement is not valid: {error}") from None
+    return requirement
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise BadData(f"The requirement file {path} cannot be read as UTF-8 text.") from None
+
+
+async def _know_server(agent: WalletAgent, url: str | None) -> None:
+    if url:
+        await agent.pin_server(await server.fetch(agent.transport, server.check_url(url), ""))
+    _ = agent.server
+
+
+async def _named_permit(agent: WalletAgent, wanted: str) -> str:
+    held = await agent.store.list("permit")
+    if wanted in held:
+        return wanted
+    matching = [
+        cid for cid, record in held.items() if record["permit"]["document"]["name"].lower() == wanted.lower()
+    ]
+    if len(matching) == 1:
+        return matching[0]
+    raise NotFound(f"There is no single permit for “{wanted}” in this wallet. `permits` lists them.")
+
+
+async def _agree(question: consent.Question) -> str:
+    print(question.title)
+    for sentence in question.sentences:
+        print(f"  • {sentence}")
+    return "subscribe"
+
+
+def _print_event(wallet: str, name: str, what: dict[str, Any]) -> None:
+    if name not in {"step"}:
+        print(json.dumps({"at": _now(), "event": name, **what}), flush=True)
+
+
+def _listed(title: str, problems: tuple[str, ...]) -> str:
+    shown = [f"  - {problem}" for problem in problems[:12]]
+    if len(problems) > 12:
+        shown.append(f"  - and {len(problems) - 12} more")
+    return "\n".join([title, *shown])
+
+
+def probes_at_start() -> tuple[str, ...]:
+    """The quick probes: the slow ones (memory, time, size) run in `selftest`."""
+    from wallets.agent.sandbox.probes import QUICK
+
+    return QUICK

@@ -1,0 +1,114 @@
+"""Consent: who says yes, on which document, and the receipt the holder keeps.
+
+Always decided on the signed terms themselves, never on a page of the marketplace. A rule is the holder's own standing
+answer, shown and revocable: `ask` every time, accept what the holder `confirmed on the web` (the offer came through the
+holder's own pairing), or the `host` rule of someone who runs wallets that are theirs.
+
+The receipt follows the field names of ISO/IEC TS 27560 where it has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from collectives.terms.description import Terms, words_for_agreement
+from wallets.agent.messages import Choice, SeenNotice
+
+RULE = ("meta", "consent-rule")
+
+
+class Rule(StrEnum):
+    """A holder's standing answer."""
+
+    ASK = "ask"
+    WEB = "confirmed-on-web"
+    HOST = "host"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What the holder is asked: a title, sentences taken from the signed document, and the answers to choose from."""
+
+    title: str
+    sentences: tuple[str, ...]
+    answers: tuple[str, ...]
+
+
+Ask = Callable[[Question], Awaitable[str]]
+"""Puts a question to the holder and returns one of its answers."""
+
+
+class Consent:
+    """Decides by rule, or asks. Without anyone to ask, `ask` means no."""
+
+    def __init__(self, rule: Rule, ask: Ask | None = None) -> None:
+        self.rule = rule
+        self._ask = ask
+
+    async def to_terms(self, terms: Terms, *, through_pairing: bool) -> tuple[bool, str]:
+        """Whether the holder agrees, and how the answer was given."""
+        if self.rule is Rule.HOST:
+            return True, "rule: host"
+        if self.rule is Rule.WEB and through_pairing:
+            return True, "rule: accept what I confirmed on the web"
+        if self._ask is None:
+            return False, "nobody to ask"
+        question = Question(
+            title=f"Subscribe to {terms.name}?", sentences=sentences(terms), answers=("not now", "subscribe")
+        )
+        return await self._ask(question) == "subscribe", "asked"
+
+    async def to_notice(self, name: str, notice: SeenNotice) -> Choice | None:
+        """The holder's choice, or None to leave it open (then the agreed meaning of silence holds)."""
+        if self.rule is Rule.HOST:
+            return Choice.WITH
+        if self._ask is None:
+            return None
+        question = Question(
+            title=f"{name} announces a change",
+            sentences=(notice.reason, f"If you do not answer, you continue {notice.silence} it."),
+            answers=("decide later", *(choice.value for choice in Choice)),
+        )
+        answer = await self._ask(question)
+        return Choice(answer) if answer in set(Choice) else None
+
+
+def sentences(terms: Terms) -> tuple[str, ...]:
+    """The consent screen in words, from the signed document."""
+    return tuple(words_for_agreement(terms))
+
+
+def receipt(
+    *,
+    terms: Terms,
+    terms_hash: str,
+    subscription_key: str,
+    fields: list[str],
+    how: str,
+    now: int,
+    expires: int,
+) -> Mapping[str, Any]:
+    """The document the holder keeps (and signs with the subscription key)."""
+    return {
+        "schema_version": "27560-like-1",
+        "record_id": terms_hash[:16] + subscription_key[:16],
+        "pii_principal_id": subscription_key,
+        "pii_controllers": [{"name": terms.name, "id": terms.collective_id, "key": terms.collective_key}],
+        "purposes": [{"purpose": terms.purpose, "not_for": terms.not_for, "lawful_basis": "consent"}],
+        "pii_categories": sorted(fields),
+        "processing": {
+            "location": "in the holder's wallet",
+            "leaves": "one masked, clipped and noised update per visit, readable only as a sum",
+            "bucket_min": terms.bucket_min,
+            "release_min": terms.release_min,
+            "privacy_level": terms.privacy_level,
+        },
+        "rate": str(terms.rate),
+        "notice_seconds": terms.notice_seconds,
+        "terms_hash": terms_hash,
+        "events": [{"state": "given", "time": now, "how": how, "valid_until": expires}],
+        "withdrawal": "revoke in the wallet; effective at once, with or without any server",
+    }

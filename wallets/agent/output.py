@@ -1,0 +1,35 @@
+"""The output contract, applied in the agent, outside the sandbox: nothing a worker returned leaves without passing here.
+
+Exact length and type, all finite, clipped to the round's bound, this wallet's share of noise added, quantised. Every
+failure is a fixed code; nothing about the value goes with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from aggregation.privacy import clipping, noise, quantise
+from aggregation.secagg.messages import Header
+from wallets.agent.errors import OutputRefused
+
+MICRO = 1_000_000
+
+
+def contract(raw: bytes, header: Header, rng: Callable[[int], bytes]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The quantised, noised update, int64 [header.d], every |value| below 2^(q−1).
+
+    `raw`: float32 little-endian [d] from a worker; `rng`: private entropy. Noise is added in quantiser units, after rounding,
+    so that its distribution is exactly the published table's. Raises OutputRefused with code short, not_finite.
+    """
+    if len(raw) != 4 * header.d:
+        raise OutputRefused("The worker's answer has the wrong length.", code="short")
+    update = np.frombuffer(raw, dtype="<f4").astype(np.float64)
+    if not np.isfinite(update).all():
+        raise OutputRefused("The worker's answer is not made of finite numbers.", code="not_finite")
+    clipped = clipping.clip(update, header.clip_micro / MICRO)
+    values = quantise.quantise(clipped, fraction_bits=header.f, value_bits=header.q, rng=rng)
+    values += noise.sample(values.size, sigma_micro=header.noise_micro, fraction_bits=header.f, rng=rng)
+    return quantise.clamp(values, header.q).astype(np.int64)
