@@ -69,7 +69,7 @@ def check(message: Any) -> Mapping[str, Any]:
     for name in ("collectiveId", "termsHash", "requirementHash", "payoutHash"):
         f.hex_bytes(m, name, 32)
     f.money(m, "rate")
-    f.money(m, "nonce")
+    f.uint256(m, "nonce")
     f.integer(m, "validFrom")
     f.integer(m, "validUntil")
     return m

@@ -9,6 +9,7 @@ from typing import Any
 from collectives.terms.errors import TermsError
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_UINT = re.compile(r"0|[1-9][0-9]{0,77}")
 _MONEY = re.compile(r"0|[1-9][0-9]{0,37}")
 LATEST = 2**53 - 1
 
@@ -79,4 +80,12 @@ def money(document: Mapping[str, Any], name: str) -> int:
     value = document[name]
     if not isinstance(value, str) or not _MONEY.fullmatch(value):
         raise TermsError("malformed", f"{name} must be an amount in base units, as a decimal string.")
+    return int(value)
+
+
+def uint256(document: Mapping[str, Any], name: str) -> int:
+    """A number of the chain, written as a decimal string because it may exceed what JSON carries exactly."""
+    value = document[name]
+    if not isinstance(value, str) or not _UINT.fullmatch(value) or int(value) >= 2**256:
+        raise TermsError("malformed", f"{name} must be a whole number below 2^256, as a decimal string.")
     return int(value)

@@ -118,6 +118,7 @@ def folder(path: Path) -> Dataset:
             range; no row is for training; the target is not binary.
     """
     schema = _schema(path)
+    requirement_of(schema)  # refuses a schema it cannot express before any row is read
     rows = _rows(path, schema)
     train: list[Record] = []
     test: list[Record] = []
@@ -265,6 +266,9 @@ def requirement_of(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 def _property(spec: Mapping[str, Any]) -> dict[str, Any]:
     title = str(spec["name"]).replace("_", " ")
+    for kind, names in (("numeric", ("min", "max")), ("category", ("values",))):
+        if spec.get("type") == kind and not set(names) <= set(spec):
+            raise DatasetError(f"The feature {spec['name']} is {kind} and needs {' and '.join(names)}.")
     match spec.get("type"):
         case "numeric":
             feature: dict[str, Any] = {"encode": "number", "transform": spec.get("transform", "linear")}

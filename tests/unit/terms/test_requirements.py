@@ -1,0 +1,144 @@
+"""The data requirement profile: what it can say, what it refuses, and that people can read its messages."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collectives.terms.errors import TermsError
+from collectives.terms.requirements import check_profile, requirement_hash, validate
+from marketplace.demo.job_performance import job_performance
+from marketplace.demo.job_performance import requirement as seed_requirement
+
+
+@pytest.fixture(scope="module")
+def person() -> dict[str, Any]:
+    return job_performance(people=10).train[0]
+
+
+def test_the_seeds_example_is_expressible_and_its_people_meet_it() -> None:
+    check_profile(seed_requirement())
+    assert all(validate(seed_requirement(), record) == [] for record in job_performance(people=50).train)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda r: r.pop("job_title"), "job_title is missing"),
+        (lambda r: r.update(skills=r["skills"][:3]), "skills: 3 of at least 5"),
+        (lambda r: r["skills"][0].update(measurements=[]), "skills.measurements: 0 of at least 1"),
+        (
+            lambda r: r["skills"][1].update(name=r["skills"][0]["name"]),
+            "skills: two entries have the same name",
+        ),
+        (lambda r: r.update(preferences=r["preferences"][:4]), "preferences: 4 of at least 5"),
+        (lambda r: r.update(manager_evaluation=11), "manager_evaluation: must be at most 10"),
+        (lambda r: r.update(peer_review=7.5), "peer_review: has the wrong type"),
+        (lambda r: r.update(job_title="astronaut"), "job_title: is not one of the listed values"),
+        (lambda r: r.update(shoe_size=43), "shoe_size is not asked for"),
+        (
+            lambda r: r["characteristics"].append(r["characteristics"][0]),
+            "characteristics: holds the same item twice",
+        ),
+    ],
+)
+def test_what_is_missing_is_said_in_words(person: dict[str, Any], change: Any, message: str) -> None:
+    record = copy.deepcopy(person)
+    change(record)
+
+    assert message in [str(problem) for problem in validate(seed_requirement(), record)]
+
+
+def test_messages_never_repeat_a_value(person: dict[str, Any]) -> None:
+    record = copy.deepcopy(person) | {"job_title": "my secret diagnosis", "peer_review": "very private"}
+
+    said = " ".join(str(problem) for problem in validate(seed_requirement(), record))
+
+    assert "secret" not in said
+    assert "private" not in said
+
+
+BAD: list[Any] = [
+    None,
+    [],
+    {"type": "array"},
+    {"type": "object", "properties": {}, "additionalProperties": False},
+    {"type": "object", "properties": {"a": {"type": "string"}}},
+    {
+        "type": "object",
+        "properties": {"a": {"type": "string", "pattern": "x"}},
+        "additionalProperties": False,
+    },
+    {"type": "object", "properties": {"a": {"$ref": "#"}}, "additionalProperties": False},
+    {"type": "object", "properties": {"a": {"type": "null"}}, "additionalProperties": False},
+    {"type": "object", "properties": {"a": {"type": "string", "enum": []}}, "additionalProperties": False},
+    {
+        "type": "object",
+        "properties": {"a": {"type": "string", "enum": ["x", "x"]}},
+        "additionalProperties": False,
+    },
+    {
+        "type": "object",
+        "properties": {"a": {"type": "number", "minimum": 2, "maximum": 1}},
+        "additionalProperties": False,
+    },
+    {"type": "object", "properties": {"a": {"type": "array"}}, "additionalProperties": False},
+    {
+        "type": "object",
+        "properties": {"a": {"type": "number"}},
+        "required": ["b"],
+        "additionalProperties": False,
+    },
+    {
+        "type": "object",
+        "properties": {"a": {"type": "number", "x-feature": {"encode": "python"}}},
+        "additionalProperties": False,
+    },
+    {
+        "type": "object",
+        "properties": {"a": {"type": "number", "x-feature": {"encode": "number", "bins": [2, 1]}}},
+        "additionalProperties": False,
+    },
+    {
+        "type": "object",
+        "properties": {"a": {"type": "string", "x-assurance": "sworn"}},
+        "additionalProperties": False,
+    },
+]
+
+
+@pytest.mark.parametrize("requirement", BAD)
+def test_what_the_profile_does_not_know_is_refused(requirement: Any) -> None:
+    with pytest.raises(TermsError) as raised:
+        check_profile(requirement)
+    assert raised.value.code == "bad_requirement"
+
+
+def test_nesting_beyond_the_limit_is_refused() -> None:
+    node: dict[str, Any] = {"type": "string"}
+    for _ in range(5):
+        node = {"type": "array", "items": node}
+
+    with pytest.raises(TermsError, match="nested deeper"):
+        check_profile({"type": "object", "properties": {"a": node}, "additionalProperties": False})
+
+
+def test_the_id_depends_on_content_and_not_on_order(requirement: dict[str, Any]) -> None:
+    reordered = dict(reversed(list(requirement.items())))
+
+    assert requirement_hash(reordered) == requirement_hash(requirement)
+    assert requirement_hash(requirement | {"title": "x"}) != requirement_hash(requirement)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(),
+        lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(), x, max_size=3),
+    )
+)
+def test_any_value_is_judged_without_an_exception(value: Any) -> None:
+    assert validate(seed_requirement(), value)
