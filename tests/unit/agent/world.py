@@ -13,6 +13,7 @@ import socket
 import uuid
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -191,7 +192,8 @@ class World:
         member = self.members[job_key]
         member.sent.append(message)
         if member.send is not None:
-            await member.send(message)
+            with suppress(OSError):  # it was cut a moment ago and asks again when it is back
+                await member.send(message)
 
     # the application
 

@@ -1,0 +1,230 @@
+"""Many agents in one process, with one sandbox, one HTTP pool and a bounded number of open stores.
+
+Every wallet has its own folder, store key, keys and websockets. Shared are the processor, the sandbox's parent process and
+the HTTP connections (the servers see one network address for all wallets of a host anyway). The host's key file (32 random bytes, 0600) opens a slot of each wallet's key file, which saves Argon2id per wallet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from aggregation.wire.secret import Secret
+from wallets.agent import credentials, journal, membership, server, vault
+from wallets.agent.agent import Observer, WalletAgent
+from wallets.agent.consent import Consent, Rule
+from wallets.agent.errors import NotFound, StoreDamaged, WalletError
+from wallets.agent.journal import Kind
+from wallets.agent.keyfile import SlotKind
+from wallets.agent.messages import HolderPolicy, Visit
+from wallets.agent.rounds import Step
+from wallets.agent.sandbox.launcher import Launcher
+from wallets.agent.transport import Transport
+from wallets.agent.vault import StorePool
+from wallets.host.faults import FaultPlan, HostedRoundSession
+from wallets.host.spy import Spy
+
+HOST_KEY = "host.key"
+WALLETS = "wallets"
+OPEN_STORES = 96
+AT_ONCE = 8
+
+
+class Host:
+    """Wallets by name. `server_document` is the pinned server description new wallets start with (None: pair first)."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        now: Callable[[], int],
+        rng: Callable[[int], bytes],
+        server_document: Mapping[str, Any] | None = None,
+        rule: Rule = Rule.HOST,
+        policy: HolderPolicy | None = None,
+        launcher: Launcher | None = None,
+        observer: Observer | None = None,
+        spy: Spy | None = None,
+    ) -> None:
+        self.directory = directory
+        self.agents: dict[str, WalletAgent] = {}
+        self.faults = FaultPlan()
+        self.spy = spy
+        self.launcher = launcher or Launcher()
+        self._now, self._rng = now, rng
+        self._document = dict(server_document) if server_document else None
+        self._rule, self._policy, self._observer = rule, policy, observer
+        self._transport = Transport()
+        self._pool = StorePool(OPEN_STORES)
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._key = Secret(b"")
+
+    async def start(self) -> None:
+        """Open the host's key and every wallet that is already in the folder; start the sandbox."""
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._key = _host_key(self.directory / HOST_KEY, self._rng)
+        await self.launcher.start()
+        existing = sorted(path.name for path in (self.directory / WALLETS).glob("*") if path.is_dir())
+        await _each(existing, self._open)
+
+    def pin_server(self, document: Mapping[str, Any]) -> None:
+        """The server that wallets made from here on start with."""
+        self._document = dict(document)
+
+    async def create_wallets(self, records: Sequence[Mapping[str, Any]], *, prefix: str = "w") -> list[str]:
+        """One new wallet per record; returns their names in order."""
+        first = len(self.agents)
+        names = [f"{prefix}{first + index:05d}" for index in range(len(records))]
+        by_name = dict(zip(names, records, strict=True))
+        await _each(names, lambda name: self._create(name, by_name[name]))
+        return names
+
+    async def pair(self, name: str, link: str) -> str:
+        """Pair one wallet by its link and keep it connected."""
+        label = await membership.pair(self.wallet(name), server.parse_link(link))
+        self.run_wallet(name)
+        return label
+
+    async def subscribe(self, names: Iterable[str], collective_id: str) -> Counter[str]:
+        """Subscribe wallets to a collective and keep them connected; outcomes by code, "subscribed" when it worked."""
+        outcomes: Counter[str] = Counter()
+
+        async def one(name: str) -> None:
+            agent = self.wallet(name)
+            try:
+                url = agent.server.api_url(f"collectives/{collective_id}/terms")
+                offer = {"collective_id": collective_id, "terms": await self._transport.call("GET", url)}
+                await membership.subscribe(agent, offer, through_pairing=False)
+            except WalletError as error:
+                outcomes[error.code] += 1
+                return
+            outcomes["subscribed"] += 1
+            self.run_wallet(name)
+
+        await _each(list(names), one)
+        return outcomes
+
+    async def revoke(self, name: str, collective_id: str) -> membership.Revocation:
+        """Revoke in the wallet."""
+        return await membership.revoke(self.wallet(name), collective_id)
+
+    def run_wallet(self, name: str) -> None:
+        """Keep a wallet connected from now on."""
+        if name not in self._running:
+            self._running[name] = asyncio.get_running_loop().create_task(self.wallet(name).run())
+
+    def run_all(self) -> None:
+        """Keep every wallet connected from now on."""
+        for name in self.agents:
+            self.run_wallet(name)
+
+    async def disconnect(self, name: str) -> None:
+        """Stop a wallet's agent as if its machine was switched off; `run_wallet` starts it again."""
+        task = self._running.pop(name, None)
+        if task is not None:
+            self.wallet(name).session.abort()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def wallet(self, name: str) -> WalletAgent:
+        """The agent of that name."""
+        try:
+            return self.agents[name]
+        except KeyError:
+            raise NotFound(f"This host has no wallet {name}.") from None
+
+    def reached(self, name: str, visit: Visit, step: Step) -> None:
+        """Called by hosted visits after each step."""
+        if self.spy is not None:
+            self.spy.step(name, visit, step)
+
+    def status(self) -> dict[str, Any]:
+        """Counts only."""
+        return {
+            "wallets": len(self.agents),
+            "running": len(self._running),
+            "connected": sum(agent.session.connected.is_set() for agent in self.agents.values()),
+            "open_stores": len(self._pool),
+            "sandbox_visits": self.launcher.visits,
+            "sandbox_cpu_ms": self.launcher.cpu_ms,
+            "sandbox_missing": sorted(self.launcher.missing),
+        }
+
+    async def stop(self) -> None:
+        """Disconnect every wallet and close everything."""
+        tasks = list(self._running.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for agent in self.agents.values():
+            await agent.stop()
+            await agent.store.close()
+        await self.launcher.close()
+        await self._transport.close()
+
+    async def _create(self, name: str, record: Mapping[str, Any]) -> None:
+        store, _ = await vault.create(self._folder(name), rng=self._rng, host_key=self._key, pool=self._pool)
+        async with store.transaction() as records:
+            await credentials.save(records, record)
+            if self._document is not None:
+                await records.put(*server.RECORD, self._document)
+            await journal.append(records, self._now(), Kind.CREATED)
+        await self._adopt(name, store)
+
+    async def _open(self, name: str) -> None:
+        folder = self._folder(name)
+        store = await vault.open_with(folder, SlotKind.HOST, self._key, now=self._now(), pool=self._pool)
+        await self._adopt(name, store)
+
+    async def _adopt(self, name: str, store: vault.AskarStore) -> None:
+        agent = WalletAgent(
+            name=name,
+            store=store,
+            transport=self._transport,
+            launcher=self.launcher,
+            consent=Consent(self._rule),
+            now=self._now,
+            rng=self._rng,
+            policy=self._policy,
+            observer=self._observer,
+            spy=partial(self.spy.vector, name) if self.spy is not None else None,
+        )
+        agent.round_session = partial(HostedRoundSession, self)
+        await agent.load()
+        self.agents[name] = agent
+
+    def _folder(self, name: str) -> Path:
+        return self.directory / WALLETS / name
+
+
+def _host_key(path: Path, rng: Callable[[int], bytes]) -> Secret:
+    """The host's key, made on first use."""
+    if not path.exists():
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as out:
+            out.write(rng(32))
+            out.flush()
+            os.fsync(out.fileno())
+    body = path.read_bytes()
+    if len(body) != 32:
+        raise StoreDamaged(f"The host key {path} is damaged. Restore it from your backup.")
+    return Secret(body)
+
+
+async def _each(names: Sequence[str], work: Callable[[str], Awaitable[Any]]) -> None:
+    """Run `work` for every name, a few at a time; the first failure is raised after the others ended."""
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(name: str) -> None:
+        async with gate:
+            await work(name)
+
+    results = await asyncio.gather(*(one(name) for name in names), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
