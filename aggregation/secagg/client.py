@@ -77,8 +77,7 @@ class SecAggClient:
         self._note_revealed = note_revealed
         self._sample = verify_sample
         self._machine = Machine(WALLET, WalletPhase.START)
-        self._private: Secret | None = None
-        self._public = b""
+        self._key: masking.RoundKey | None = None
         self._self_seed: Secret | None = None
         self._edges: dict[int, masking.Edge] = {}
         self._held: dict[int, Secret] = {}
@@ -96,20 +95,21 @@ class SecAggClient:
         """Erase every secret of the round; nothing is answered any more. May be called again."""
         for edge in self._edges.values():
             edge.erase()
-        for secret in (self._private, self._self_seed, *self._held.values()):
+        for secret in (self._key, self._self_seed, *self._held.values()):
             if secret is not None:
                 secret.erase()
         self._edges, self._held = {}, {}
-        self._private = self._self_seed = None
+        self._key = self._self_seed = None
         self._machine.advance(WalletEvent.CLOSE)
 
     def advertise(self) -> bytes:
         """AdvertiseKeys: a fresh key, signed by the job key."""
         with self._step(WalletEvent.ADVERTISE, local=True):
-            self._private = sealing.generate(self._rng)
-            self._public = sealing.public_key(self._private)
+            private = sealing.generate(self._rng)
+            self._key = masking.RoundKey(private)
+            private.erase()
             message = Advertise.sign(
-                self._job_key, header=self._salt, sender=self._job_public, public_key=self._public
+                self._job_key, header=self._salt, sender=self._job_public, public_key=self._key.public
             )
             return message.to_bytes()
 
@@ -204,8 +204,9 @@ class SecAggClient:
         if members.header != self._salt:
             raise RemoteProtocolError(Fault.WRONG_ROUND, "the list has another header")
         members.verify_by(self.header.distributor_key)
+        assert self._key is not None
         own = [i for i, m in enumerate(members.members) if m.job_key == self._job_public]
-        if not own or members.members[own[0]].public_key != self._public:
+        if not own or members.members[own[0]].public_key != self._key.public:
             raise RemoteProtocolError(Fault.NOT_LISTED)
         self._position = own[0]
         size = len(members.members)
@@ -242,17 +243,13 @@ class SecAggClient:
         return pool[:count]
 
     def _share(self) -> ShareKeys:
-        assert self._private is not None
+        assert self._key is not None
         members = self._list.members
         for peer in self._neighbours:
-            self._edges[peer] = masking.agree(
-                self._private,
-                self._public,
-                members[peer].public_key,
-                own_is_lower=self._position < peer,
-                salt=self._salt,
+            self._edges[peer] = self._key.agree(
+                members[peer].public_key, own_is_lower=self._position < peer, salt=self._salt
             )
-        self._private.erase()
+        self._key.erase()
         self._self_seed = Secret(self._rng(SECRET_BYTES))
         kappa = Secret(self._rng(SECRET_BYTES))
         pieces = shamir.split(

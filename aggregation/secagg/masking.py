@@ -14,11 +14,12 @@ from collections.abc import Iterator, Sequence
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from aggregation.secagg.errors import Fault, RemoteProtocolError
+from aggregation.secagg.errors import Fault, LocalProtocolError, RemoteProtocolError
 from aggregation.secagg.messages.phases import SECRET_BYTES
 from aggregation.wire import sealing
 from aggregation.wire.errors import BadKey
@@ -62,26 +63,39 @@ def check_public_key(public: bytes) -> None:
         raise RemoteProtocolError(Fault.BAD_KEY, str(error)) from None
 
 
-def agree(private: Secret, own: bytes, peer: bytes, *, own_is_lower: bool, salt: bytes) -> Edge:
-    """The secrets with a neighbour.
+class RoundKey:
+    """A wallet's X25519 key of one round. The key is expanded once and used for every neighbour."""
 
-    Args:
-        own, peer: the two X25519 public keys of this round.
-        own_is_lower: whether our position is below the neighbour's.
-        salt: the round id.
+    def __init__(self, private: Secret) -> None:
+        self._key: X25519PrivateKey | None = X25519PrivateKey.from_private_bytes(private.reveal())
+        self.public = self._key.public_key().public_bytes_raw()
 
-    Raises:
-        RemoteProtocolError: the neighbour's key is unusable.
-    """
-    try:
-        shared = sealing.shared_secret(private, peer)
-    except BadKey as error:
-        raise RemoteProtocolError(Fault.BAD_KEY, str(error)) from None
-    lower, higher = (own, peer) if own_is_lower else (peer, own)
-    material = _hkdf(shared, 80, salt, LABEL_EDGE + lower + higher)
-    up, down = Secret(material[16:48]), Secret(material[48:80])
-    outgoing, incoming = (up, down) if own_is_lower else (down, up)
-    return Edge(Secret(material[:16]), outgoing, incoming)
+    def agree(self, peer: bytes, *, own_is_lower: bool, salt: bytes) -> Edge:
+        """The secrets with a neighbour.
+
+        Args:
+            peer: the neighbour's public key of this round.
+            own_is_lower: whether our position is below the neighbour's.
+            salt: the round id.
+
+        Raises:
+            RemoteProtocolError: the neighbour's key is unusable.
+        """
+        if self._key is None:
+            raise LocalProtocolError(Fault.CLOSED)
+        try:
+            shared = self._key.exchange(X25519PublicKey.from_public_bytes(peer))
+        except ValueError as error:  # cryptography refuses the all-zero result of a key of small order
+            raise RemoteProtocolError(Fault.BAD_KEY, str(error)) from None
+        lower, higher = (self.public, peer) if own_is_lower else (peer, self.public)
+        material = _hkdf(shared, 80, salt, LABEL_EDGE + lower + higher)
+        up, down = Secret(material[16:48]), Secret(material[48:80])
+        outgoing, incoming = (up, down) if own_is_lower else (down, up)
+        return Edge(Secret(material[:16]), outgoing, incoming)
+
+    def erase(self) -> None:
+        """Drop the key; the library frees and clears its memory."""
+        self._key = None
 
 
 def _hkdf(secret: bytes, length: int, salt: bytes, info: bytes) -> bytes:

@@ -79,32 +79,33 @@ _NO_TAGS = dict.fromkeys(_TAGS_CBOR2_BUILDS, _refuse_tag)
 
 
 def _check(value: Value, depth: int) -> None:
-    if value is None or isinstance(value, bool | bytes):
+    """Runs over every value of every message, so the frequent types come first and are compared, not looked up."""
+    kind = type(value)
+    if kind is bytes or value is None or kind is bool:
         return
-    if isinstance(value, str):
-        _check_text(value)
-        return
-    if isinstance(value, int):
-        if abs(value) > LARGEST:
+    if kind is int:
+        if not -LARGEST <= value <= LARGEST:
             raise CodecError("integers must lie within ±(2^53 − 1); money travels as text")
-        return
-    if depth <= 0:
+    elif kind is str:
+        _check_text(value)
+    elif depth <= 0:
         raise CodecError("the value is nested too deeply")
-    if isinstance(value, list | tuple):
+    elif kind is list or kind is tuple:
         for item in value:
             _check(item, depth - 1)
-        return
-    if isinstance(value, dict):
+    elif kind is dict:
         for key, item in value.items():
-            if not isinstance(key, str):
+            if type(key) is not str:
                 raise CodecError("map keys must be text")
             _check_text(key)
             _check(item, depth - 1)
-        return
-    raise CodecError(f"values of type {type(value).__name__} have no place in this format")
+    else:
+        raise CodecError(f"values of type {kind.__name__} have no place in this format")
 
 
 def _check_text(text: str) -> None:
+    if text.isascii():
+        return
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
