@@ -16,6 +16,7 @@ from typing import Any
 
 from wallets.agent import commands
 from wallets.agent.errors import BadData, WalletError
+from wallets.agent.terminal import clean
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 Command = Callable[[argparse.Namespace], Awaitable[int]]
@@ -119,4 +120,4 @@ def _command(steps: Any, name: str, run: Command, purpose: str) -> argparse.Argu
 
 
 def _complain(error: WalletError) -> None:
-    print(f"{error.sentence}", file=sys.stderr)
+    print("\n".join(clean(line) for line in error.sentence.splitlines()), file=sys.stderr)

@@ -83,7 +83,7 @@ async def pair(options: argparse.Namespace) -> int:
     async with _opened(options) as agent:
         label = await membership.pair(agent, link)
         await agent.store.put(*consent.RULE, {"rule": options.rule})
-        print(f"Paired with {label or 'your account'}. The server's keys are pinned.")
+        print(f"Paired with {terminal.clean(label) or 'your account'}. The server's keys are pinned.")
         if not link.pin:
             print(f"You typed a code, so compare this with the page: {agent.server.pin[:16]}")
     return DONE
@@ -101,7 +101,9 @@ async def subscribe(options: argparse.Namespace) -> int:
         offer = {"collective_id": options.collective, "terms": envelope, "offer_ref": ""}
         permit = await membership.subscribe(agent, offer, through_pairing=False)
         await agent.flush_outgoing()
-        print(f"Subscribed to {permit.name}. The permit is in your wallet; `revoke` deletes it at any time.")
+        print(
+            f"Subscribed to {terminal.clean(permit.name)}. The permit is in your wallet; `revoke` deletes it at any time."
+        )
     return DONE
 
 
@@ -168,7 +170,7 @@ async def revoke(options: argparse.Namespace) -> int:
         collective_id = await _named_permit(agent, options.collective)
         result = await membership.revoke(agent, collective_id)
         print(
-            f"The permit for {result.name} was deleted in {result.milliseconds:.0f} ms. It gets nothing from now on."
+            f"The permit for {terminal.clean(result.name)} was deleted in {result.milliseconds:.0f} ms. It gets nothing from now on."
         )
         if result.erased:
             print("Its keys were erased from the wallet's file.")
@@ -318,9 +320,7 @@ async def _named_permit(agent: WalletAgent, wanted: str) -> str:
 
 
 async def _agree(question: consent.Question) -> str:
-    print(question.title)
-    for sentence in question.sentences:
-        print(f"  • {sentence}")
+    terminal.present(question)
     return "subscribe"
 
 

@@ -43,7 +43,7 @@ async def ask(question: Question) -> str:
 
 def show(lines: Sequence[Sequence[str]], header: Sequence[str]) -> None:
     """A plain table, columns as wide as they need."""
-    rows = [list(header), *[list(line) for line in lines]]
+    rows = [list(header), *[[clean(cell) for cell in line] for line in lines]]
     widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -51,7 +51,22 @@ def show(lines: Sequence[Sequence[str]], header: Sequence[str]) -> None:
 
 def when(moment: int) -> str:
     """Unix seconds as a readable UTC time."""
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    try:
+        return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return "no end"  # a document may name a year no calendar has
+
+
+def clean(text: str) -> str:
+    """A server's text without control characters, which could repaint this terminal and fake a sentence of ours."""
+    return "".join(character if character.isprintable() else "�" for character in text)
+
+
+def present(question: Question) -> None:
+    """Print what the holder is asked."""
+    print(f"\n{clean(question.title)}")
+    for sentence in question.sentences:
+        print(f"  • {clean(sentence)}")
 
 
 def _from_file(path: Path) -> str:
@@ -66,9 +81,7 @@ def _from_file(path: Path) -> str:
 
 
 def _ask(question: Question) -> str:
-    print(f"\n{question.title}")
-    for sentence in question.sentences:
-        print(f"  • {sentence}")
+    present(question)
     options = " / ".join(question.answers)
     while True:
         try:

@@ -23,7 +23,7 @@ from collectives.training.checkpoint import checkpoint_hash
 from tests.unit.agent import documents
 from tests.unit.agent.world import Member, World
 
-QUIET_SECONDS = 1.5  # after this much silence a phase closes without the wallets that are missing
+QUIET_SECONDS = 1.0  # after this much silence a phase closes without the wallets that are missing
 
 
 @dataclass(kw_only=True)
