@@ -1,0 +1,102 @@
+"""Deterministic CBOR: one encoding per value, and nothing else decodes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aggregation.wire import cbor
+from aggregation.wire.errors import CodecError
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-cbor.LARGEST, cbor.LARGEST)
+    | st.binary(max_size=40)
+    | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=30), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(values)
+def test_a_value_comes_back_and_has_one_encoding(value: object) -> None:
+    data = cbor.encode(value)
+    assert cbor.decode(data) == value
+    assert cbor.encode(cbor.decode(data)) == data
+
+
+@pytest.mark.parametrize(
+    ("value", "hexed"),
+    [
+        (0, "00"),
+        (23, "17"),
+        (24, "1818"),
+        (1_000_000, "1a000f4240"),
+        (-1, "20"),
+        (b"\x01\x02", "420102"),
+        ("ü", "62c3bc"),
+        ({"b": 1, "aa": 2, "a": 3}, "a361610361620162616102"),
+        ([True, False, None], "83f5f4f6"),
+        (2**53 - 1, "1b001fffffffffffff"),
+    ],
+)
+def test_encodings_of_rfc_8949(value: object, hexed: str) -> None:
+    assert cbor.encode(value).hex() == hexed
+
+
+REJECTED = {
+    "empty": "",
+    "integer not shortest": "1817",
+    "length not shortest": "58020102",
+    "integer beyond 2^53": "1b0020000000000000",
+    "keys not sorted": "a2616201616101",
+    "key twice": "a2616101616102",
+    "key not text": "a10102",
+    "key bytes": "a1416101",
+    "float": "fb3ff0000000000000",
+    "half float": "f93c00",
+    "undefined": "f7",
+    "simple value": "e0",
+    "indefinite array": "9f01ff",
+    "indefinite text": "7f6161ff",
+    "tag date": "c074323031332d30332d32315432303a30343a30305a",
+    "tag bignum": "c249010000000000000000",
+    "tag unknown": "d9ffff00",
+    "shared reference": "d81c81d81d00",
+    "trailing byte": "0000",
+    "truncated": "42ff",
+    "huge length": "9b000000ffffffffff",
+    "not utf-8": "61ff",
+    "surrogate": "63eda080",
+    "too deep": "81" * 17 + "00",
+    "far too deep": "81" * 100_000 + "00",
+}
+
+
+@pytest.mark.parametrize("name", REJECTED)
+def test_it_rejects(name: str) -> None:
+    with pytest.raises(CodecError):
+        cbor.decode(bytes.fromhex(REJECTED[name]))
+
+
+def test_sixteen_levels_are_allowed() -> None:
+    assert cbor.encode(cbor.decode(bytes.fromhex("81" * 16 + "00")))
+
+
+@pytest.mark.parametrize(
+    "value", [1.5, {1: 2}, 2**53, -(2**53), {1, 2}, "\ud800", {"\ud800": 1}, object(), bytearray(b"x")]
+)
+def test_it_does_not_encode_what_it_would_not_decode(value: object) -> None:
+    with pytest.raises(CodecError):
+        cbor.encode(value)
+
+
+@given(st.binary(max_size=200))
+def test_garbage_is_a_value_or_a_codec_error(data: bytes) -> None:
+    try:
+        value = cbor.decode(data)
+    except CodecError:
+        return
+    assert cbor.encode(value) == data
