@@ -1,0 +1,185 @@
+"""The hub: one per process. It knows this process's round sockets, stores what they say in batches, and sends what a step asks for.
+
+One channel-layer membership serves the process. A wake-up names a round; the hub reads the database and speaks to its own
+sockets of that round. It also looks by itself every second, so a lost wake-up or a killed broker only delays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from channels.layers import get_channel_layer
+
+from aggregation.server import config, frames, wakeups
+from aggregation.server.batching import Batcher, DatabaseThread
+from aggregation.server.models import Round
+from aggregation.server.services import ingest, seats
+from aggregation.server.services.ingest import Kind, Said, Seat
+from aggregation.server.states import OVER, Step
+
+logger = logging.getLogger(__name__)
+LOOK_SECONDS = 1.0
+ALIVE_SECONDS = 2.0
+REJOIN_SECONDS = 3600
+
+
+class Connection(Protocol):
+    """What the hub needs of a socket."""
+
+    seat: Seat | None
+    pushed: Step | None
+
+    async def push(self, frame: dict[str, Any]) -> None: ...
+
+
+class Hub:
+    def __init__(self) -> None:
+        self.name = f"{os.getpid()}-{os.urandom(6).hex()}"
+        self.thread = DatabaseThread("aggregator-hub")
+        self.uploads = DatabaseThread("aggregator-uploads")
+        self.ingest: Batcher[Said, str] = Batcher(self.thread, ingest.record)
+        self.joins: Batcher[seats.Join, Seat] = Batcher(self.thread, seats.join)
+        self._seated: dict[int, Connection] = {}
+        self._rounds: dict[int, set[int]] = {}
+        self._steps: dict[int, Step] = {}
+        self._wakes: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def start(self) -> None:
+        wakeups.listen(self._wakes.put_nowait)
+        for loop in (self._listen, self._serve_wakes, self._look, self._show_alive):
+            self._spawn(_forever(loop))
+
+    async def stop(self) -> None:
+        wakeups.unlisten(self._wakes.put_nowait)
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.thread.close()
+        await self.uploads.close()
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # sockets
+
+    async def seat(self, connection: Connection, seat: Seat) -> None:
+        """This wallet is here now: send what the running step asks of it."""
+        connection.seat, connection.pushed = seat, None
+        self._seated[seat.participant] = connection
+        self._rounds.setdefault(seat.round, set()).add(seat.participant)
+        self._spawn(self._push(seat.round, [seat.participant]))
+
+    def leave(self, connection: Connection) -> None:
+        """The socket is closed. A wallet with a newer socket is not gone."""
+        seat = connection.seat
+        if seat is None or self._seated.get(seat.participant) is not connection:
+            return
+        del self._seated[seat.participant]
+        people = self._rounds.get(seat.round, set())
+        people.discard(seat.participant)
+        if not people:
+            self._rounds.pop(seat.round, None)
+            self._steps.pop(seat.round, None)
+        self._spawn(self._gone(seat))
+
+    async def _gone(self, seat: Seat) -> None:
+        await self.ingest.put(Said(kind=Kind.GONE, seat=seat))
+        # The phase may have waited for this wallet alone: look again when its grace is over.
+        await asyncio.sleep(config.GRACE_SECONDS + 0.1)
+        await self.thread.run(wakeups.enqueue, "aggregator.step_round", seat.round)
+
+    # wake-ups
+
+    async def _listen(self) -> None:
+        layer = get_channel_layer()
+        if layer is None:
+            await asyncio.sleep(REJOIN_SECONDS)
+            return
+        channel = await layer.new_channel()
+        await layer.group_add(wakeups.GROUP, channel)
+        try:
+            async with asyncio.timeout(REJOIN_SECONDS):
+                while True:
+                    message = await layer.receive(channel)
+                    if message.get("from") != os.getpid():
+                        self._wakes.put_nowait(message)
+        except TimeoutError:
+            await layer.group_discard(wakeups.GROUP, channel)
+
+    async def _serve_wakes(self) -> None:
+        message = await self._wakes.get()
+        people = self._rounds.get(message.get("round", 0))
+        if people:
+            await self._push(message["round"], list(people))
+
+    async def _look(self) -> None:
+        await asyncio.sleep(LOOK_SECONDS)
+        if not self._rounds:
+            return
+        now = await self.thread.run(_steps_of, list(self._rounds))
+        for round_id, step in now.items():
+            if self._steps.get(round_id) is not step:
+                await self._push(round_id, list(self._rounds.get(round_id, ())))
+
+    async def _push(self, round_id: int, people: list[int]) -> None:
+        step, answer = await self.thread.run(frames.frames_for, round_id, people)
+        self._steps[round_id] = step
+        for participant, messages in answer.items():
+            connection = self._seated.get(participant)
+            if connection is None or not messages or _stale(connection.pushed, step):
+                continue
+            connection.pushed = step
+            for message in messages:
+                await connection.push(message)
+
+    async def _show_alive(self) -> None:
+        await self.thread.run(seats.show_alive, self.name)
+        await asyncio.sleep(ALIVE_SECONDS)
+
+
+def _stale(pushed: Step | None, step: Step) -> bool:
+    return pushed is not None and (pushed is step or pushed in OVER or not frames.is_later(step, pushed))
+
+
+def _steps_of(rounds: list[int]) -> dict[int, Step]:
+    rows = Round.objects.filter(pk__in=rounds).values_list("pk", "step")
+    return {pk: Step(step) for pk, step in rows}
+
+
+async def _forever(step: Callable[[], Any]) -> None:
+    pause = 0.1
+    while True:
+        try:
+            await step()
+            pause = 0.1
+        except Exception as error:
+            # Type only: a message of a database error could carry a key.
+            logger.warning("the hub's %s failed (%s); tried again", step.__name__, type(error).__name__)
+            await asyncio.sleep(pause)
+            pause = min(5.0, pause * 2)
+
+
+_hub: Hub | None = None
+
+
+def current() -> Hub:
+    """This process's hub, started on first use."""
+    global _hub
+    if _hub is None:
+        _hub = Hub()
+        _hub.start()
+    return _hub
+
+
+async def close() -> None:
+    global _hub
+    hub, _hub = _hub, None
+    if hub is not None:
+        await hub.stop()

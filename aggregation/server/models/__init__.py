@@ -1,0 +1,35 @@
+"""What the aggregator keeps. Keys and hashes are lowercase hex, times integer unix seconds, ids of other domains plain UUIDs.
+
+`jobs`: who may take part. `rounds`: one round's working state, erased at its end but for counts. `ledger`: visits, where to
+pay, what was stated.
+"""
+
+from aggregation.server.models.jobs import ALIAS, Job, Member
+from aggregation.server.models.ledger import Balance, Epoch, JobTotal, PayoutAddress, Visit
+from aggregation.server.models.rounds import (
+    Bucket,
+    MaskedInput,
+    Participant,
+    PhaseMessage,
+    Round,
+    RoundTransition,
+    SigningRequest,
+)
+
+__all__ = [
+    "ALIAS",
+    "Balance",
+    "Bucket",
+    "Epoch",
+    "Job",
+    "JobTotal",
+    "MaskedInput",
+    "Member",
+    "Participant",
+    "PayoutAddress",
+    "PhaseMessage",
+    "Round",
+    "RoundTransition",
+    "SigningRequest",
+    "Visit",
+]

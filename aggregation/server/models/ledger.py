@@ -1,0 +1,85 @@
+"""The ledger of visits, payout addresses apart from it, and what was stated per settlement epoch.
+
+A visit row is written once, when its presence receipt is valid. After its epoch is settled the row is deleted and only
+totals remain: which visit a payout belonged to is then known to nobody.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from aggregation.server.models.fields import BaseUnitsField
+from aggregation.server.models.jobs import HEX_KEY
+
+
+class Visit(models.Model):
+    """One presence receipt: the billable event."""
+
+    job_id = models.UUIDField()
+    round = models.PositiveIntegerField()
+    collective_id = models.UUIDField()
+    subscription_key = models.CharField(max_length=HEX_KEY)
+    rate = BaseUnitsField()
+    receipt = models.BinaryField()
+    at = models.BigIntegerField()
+    epoch = models.PositiveIntegerField(null=True)
+    """The epoch that stated it to the escrow; null = not yet."""
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["job_id", "round", "subscription_key"], name="a_visit_is_owed_once"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["job_id"], condition=Q(epoch__isnull=True), name="visit_unstated"),
+            models.Index(fields=["epoch"], name="visit_by_epoch"),
+        ]
+
+
+class PayoutAddress(models.Model):
+    """Where a subscription is paid: opened to the aggregator only, at subscription time."""
+
+    subscription_key = models.CharField(max_length=HEX_KEY, primary_key=True)
+    address = models.CharField(max_length=40)
+    opening = models.BinaryField()
+
+    class Meta:
+        verbose_name_plural = "payout addresses"
+
+
+class Epoch(models.Model):
+    """A stated settlement epoch. The statement never changes; the snapshot is forgotten when it is settled."""
+
+    class State(models.TextChoices):
+        STATED = "stated"
+        SETTLED = "settled"
+
+    number = models.PositiveIntegerField(primary_key=True)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.STATED)
+    request = models.JSONField()
+    statement = models.TextField()
+    """The signed envelope as JSON."""
+    earned = BaseUnitsField()
+    paid = BaseUnitsField()
+    carried = BaseUnitsField()
+    held_over = BaseUnitsField()
+    at = models.BigIntegerField()
+
+
+class Balance(models.Model):
+    """What a subscription has earned, was stated, and not yet been paid: the remainder below a lot, or held over."""
+
+    subscription_key = models.CharField(max_length=HEX_KEY, primary_key=True)
+    amount = BaseUnitsField()
+
+
+class JobTotal(models.Model):
+    """What was stated per job so far: the sequence number and visits the escrow knows."""
+
+    job_id = models.UUIDField(primary_key=True)
+    collective_id = models.UUIDField()
+    sequence = models.PositiveIntegerField(default=0)
+    visits = models.PositiveIntegerField(default=0)
+    final = models.BooleanField(default=False)

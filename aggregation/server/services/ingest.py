@@ -1,0 +1,306 @@
+"""What wallets say, verified once and stored in batches; acknowledged only after the commit.
+
+The round's row is locked while a batch is written and while a phase is closed, so a message is either in the phase or
+refused. The same message again is acknowledged again; another one in its place is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from django.db import transaction
+
+from aggregation.secagg.errors import ProtocolError
+from aggregation.secagg.server import (
+    accept_advertise,
+    accept_consistency,
+    accept_receipt,
+    accept_share_keys,
+    accept_unmask,
+)
+from aggregation.server import config, context
+from aggregation.server.errors import AggregatorError, Conflict, Malformed, PhaseOver
+from aggregation.server.models import ALIAS, MaskedInput, Participant, PhaseMessage, Round, Visit
+from aggregation.server.services.progress import due
+from aggregation.server.states import COLLECTING, ORDER, OVER, Step
+from aggregation.server.wakeups import enqueue
+from aggregation.wire import cbor
+from aggregation.wire.errors import CodecError
+
+PHASE_OF_KIND = {
+    "advertise": Step.ADVERTISE,
+    "share-keys": Step.SHARE_KEYS,
+    "consistency": Step.CONSISTENCY,
+    "unmask": Step.UNMASK,
+}
+
+
+class Kind(StrEnum):
+    RECEIPT = "receipt"
+    CANNOT = "cannot"
+    MESSAGE = "secagg"
+    MASKED = "masked"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seat:
+    """A wallet that proved its job key on a socket."""
+
+    participant: int
+    round: int
+    job_key: bytes
+    subscription_key: str
+    ticket: str
+    hub: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """One thing a wallet said. `digest` and `file` are of a masked input that lies in the spool already."""
+
+    kind: Kind
+    seat: Seat
+    body: bytes = field(default=b"", repr=False)
+    code: str = ""
+    digest: str = ""
+    file: str = ""
+
+
+@dataclass
+class _Batch:
+    """Rows a batch works on, and those it adds."""
+
+    rounds: dict[int, Round]
+    participants: dict[int, Participant]
+    messages: dict[tuple[int, str], bytes]
+    masked: dict[int, str]
+    new_messages: list[PhaseMessage] = field(default_factory=list)
+    new_masked: list[MaskedInput] = field(default_factory=list)
+    visits: list[Visit] = field(default_factory=list)
+    changed: dict[int, Participant] = field(default_factory=dict)
+
+
+Outcome = str | Exception
+"""`stored`, `again`, or why not."""
+
+
+def record(items: Sequence[Said]) -> list[Outcome]:
+    """Verify and store a batch; one outcome per item."""
+    verified = [_verify(item) for item in items]
+    results: list[Outcome] = []
+    with transaction.atomic(using=ALIAS):
+        batch = _load(items)
+        for item, phase in zip(items, verified, strict=True):
+            if isinstance(phase, Exception):
+                results.append(phase)
+                continue
+            try:
+                results.append(_WRITERS[item.kind](batch, item, phase))
+            except AggregatorError as error:
+                results.append(error)
+        _save(batch)
+        for row in batch.rounds.values():
+            if Step(row.step) in COLLECTING and due(row):
+                enqueue("aggregator.step_round", row.pk)
+    return results
+
+
+def _verify(item: Said) -> Step | Exception | None:
+    """The phase of a message, after its signature was checked."""
+    try:
+        here = context.of(item.seat.round)
+        if item.kind is Kind.RECEIPT:
+            _verify_receipt(here, item)
+        elif item.kind is Kind.MESSAGE:
+            return _verify_message(here, item)
+    except (ProtocolError, AggregatorError) as error:
+        return error
+    return None
+
+
+def _verify_receipt(here: context.RoundContext, item: Said) -> None:
+    receipt = accept_receipt(
+        here.header,
+        item.body,
+        job_key=item.seat.job_key,
+        collective=here.collective,
+        requirement_hash=here.requirement_hash,
+    )
+    if receipt.subscription_key.hex() != item.seat.subscription_key:
+        raise Malformed(
+            "The receipt is signed by another subscription than the enrolled one.", code="wrong_receipt"
+        )
+    if item.seat.ticket and receipt.ticket.hex() != item.seat.ticket:
+        raise Malformed("The receipt carries another ticket than the delivered one.", code="wrong_ticket")
+
+
+def _verify_message(here: context.RoundContext, item: Said) -> Step:
+    try:
+        values: Any = cbor.decode(item.body)
+        phase = PHASE_OF_KIND[values["t"]]
+    except (CodecError, KeyError, TypeError):
+        raise Malformed("This is not a message of the protocol.") from None
+    step = Step(Round.objects.values_list("step", flat=True).get(pk=here.pk))
+    known = PhaseMessage.objects.filter(participant_id=item.seat.participant, phase=phase.value).first()
+    if known is not None and bytes(known.body) == item.body:
+        return phase
+    if step is not phase:
+        raise _too_late_or_early(step, phase)
+    sender = item.seat.job_key
+    if phase is Step.ADVERTISE:
+        accept_advertise(here.header, item.body, log=here.log, now=config.now(), sender=sender)
+        return phase
+    bucket, _ = here.roster.locate(sender)
+    if phase is Step.SHARE_KEYS:
+        accept_share_keys(bucket, item.body, sender=sender)
+    elif phase is Step.CONSISTENCY:
+        accept_consistency(bucket, here.survivors(bucket.index), item.body, sender=sender)
+    else:
+        joined = here.joined[bucket.index]
+        accept_unmask(bucket, here.survivors(bucket.index), joined, item.body, sender=sender)
+    return phase
+
+
+def _too_late_or_early(step: Step, phase: Step) -> AggregatorError:
+    if ORDER[step] > ORDER[phase]:
+        return PhaseOver(f"The phase {phase} is over; this wallet takes no further part in the round.")
+    return Malformed(f"The phase {phase} has not begun.", code="out_of_order")
+
+
+def _load(items: Sequence[Said]) -> _Batch:
+    rounds = sorted({item.seat.round for item in items})
+    seats = sorted({item.seat.participant for item in items})
+    locked = Round.objects.select_for_update().filter(pk__in=rounds).order_by("pk")
+    return _Batch(
+        rounds={row.pk: row for row in locked},
+        participants={row.pk: row for row in Participant.objects.filter(pk__in=seats)},
+        messages={
+            (row.participant_id, row.phase): bytes(row.body)
+            for row in PhaseMessage.objects.filter(participant_id__in=seats)
+        },
+        masked=dict(
+            MaskedInput.objects.filter(participant_id__in=seats).values_list("participant_id", "digest")
+        ),
+    )
+
+
+def _save(batch: _Batch) -> None:
+    Visit.objects.bulk_create(batch.visits, ignore_conflicts=True, batch_size=200)
+    PhaseMessage.objects.bulk_create(batch.new_messages, batch_size=200)
+    MaskedInput.objects.bulk_create(batch.new_masked, batch_size=200)
+    for states, rows in _by_state(batch.changed.values()).items():
+        state, hub, gone_since = states
+        Participant.objects.filter(pk__in=[row.pk for row in rows]).update(
+            state=state, hub=hub, gone_since=gone_since
+        )
+
+
+def _by_state(rows: Any) -> dict[tuple[str, str, float], list[Participant]]:
+    groups: dict[tuple[str, str, float], list[Participant]] = {}
+    for row in rows:
+        groups.setdefault((row.state, row.hub, row.gone_since), []).append(row)
+    return groups
+
+
+def _receipt(batch: _Batch, item: Said, phase: Step | None) -> Outcome:
+    row, who = _open_round(batch, item), batch.participants[item.seat.participant]
+    if who.state == Participant.State.CANNOT:
+        raise Conflict("This wallet said before that it cannot take part.", code="said_cannot")
+    if who.state in {Participant.State.PRESENT, Participant.State.FAILED}:
+        return "again"
+    here = context.of(row.pk)
+    batch.visits.append(
+        Visit(
+            job_id=here.job_id,
+            round=row.number,
+            collective_id=here.collective_id,
+            subscription_key=item.seat.subscription_key,
+            rate=here.rate,
+            receipt=item.body,
+            at=config.now(),
+        )
+    )
+    if who.state == Participant.State.EXPECTED:
+        who.state = Participant.State.PRESENT
+        batch.changed[who.pk] = who
+    return "stored"
+
+
+def _cannot(batch: _Batch, item: Said, phase: Step | None) -> Outcome:
+    _open_round(batch, item)
+    who = batch.participants[item.seat.participant]
+    after = {
+        Participant.State.EXPECTED: Participant.State.CANNOT,
+        Participant.State.PRESENT: Participant.State.FAILED,
+    }.get(Participant.State(who.state))
+    if after is None:
+        return "again"
+    who.state = after
+    batch.changed[who.pk] = who
+    return "stored"
+
+
+def _message(batch: _Batch, item: Said, phase: Step | None) -> Outcome:
+    assert phase is not None
+    row, who = batch.rounds[item.seat.round], batch.participants[item.seat.participant]
+    before = batch.messages.get((who.pk, phase.value))
+    if before is not None:
+        if before != item.body:
+            raise Conflict("This wallet sent another message in this phase before.", code="duplicate")
+        return "again"
+    if Step(row.step) is not phase:
+        raise _too_late_or_early(Step(row.step), phase)
+    _must_be_present(who)
+    batch.messages[who.pk, phase.value] = item.body
+    batch.new_messages.append(PhaseMessage(participant=who, phase=phase.value, body=item.body))
+    return "stored"
+
+
+def _masked(batch: _Batch, item: Said, phase: Step | None) -> Outcome:
+    row, who = batch.rounds[item.seat.round], batch.participants[item.seat.participant]
+    before = batch.masked.get(who.pk)
+    if before is not None:
+        if before != item.digest:
+            raise Conflict("Another masked input of this wallet is stored; only one is taken.")
+        return "again"
+    if Step(row.step) is not Step.MASKED_INPUT:
+        raise _too_late_or_early(Step(row.step), Step.MASKED_INPUT)
+    _must_be_present(who)
+    batch.masked[who.pk] = item.digest
+    batch.new_masked.append(MaskedInput(participant=who, digest=item.digest, file=item.file))
+    return "stored"
+
+
+def _gone(batch: _Batch, item: Said, phase: Step | None) -> Outcome:
+    who = batch.participants.get(item.seat.participant)
+    if who is not None and who.hub == item.seat.hub:
+        who.hub, who.gone_since = "", config.precise_now()
+        batch.changed[who.pk] = who
+    return "stored"
+
+
+def _must_be_present(who: Participant) -> None:
+    if who.state == Participant.State.EXPECTED:
+        raise Malformed("Send the presence receipt first.", code="receipt_first")
+    if who.state != Participant.State.PRESENT:
+        raise PhaseOver("This wallet is out of the round.", code="left_out")
+
+
+def _open_round(batch: _Batch, item: Said) -> Round:
+    row = batch.rounds[item.seat.round]
+    if Step(row.step) in OVER:
+        raise PhaseOver("The round is over.", code="round_over")
+    return row
+
+
+_WRITERS = {
+    Kind.RECEIPT: _receipt,
+    Kind.CANNOT: _cannot,
+    Kind.MESSAGE: _message,
+    Kind.MASKED: _masked,
+    Kind.GONE: _gone,
+}

@@ -1,0 +1,33 @@
+"""Files of masked inputs: sealed as they came, one folder per round, gone with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aggregation.server import config
+from aggregation.wire import sealing
+
+LABEL_SLOT = b"cssi/v1/slot"
+ENVELOPE_BYTES = 1024
+"""What CBOR, signature and seal may add to the vector at most."""
+
+
+def folder(round_id: int) -> Path:
+    path = config.spool() / str(round_id)
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
+def slot_file(round_id: int, name: str) -> Path:
+    return folder(round_id) / name
+
+
+def accumulator_file(round_id: int, bucket: int) -> Path:
+    return folder(round_id) / f"bucket-{bucket}.sum"
+
+
+def open_sealed(path: Path) -> bytes:
+    """Raises:
+    SealError: it was not sealed to this aggregator.
+    """
+    return sealing.unseal(config.sealing_key(), LABEL_SLOT, path.read_bytes())

@@ -1,0 +1,321 @@
+"""Driving a round: each call takes it as far as it can go now. The database is the truth, wake-ups only save time.
+
+A collecting phase closes in a transaction of its own; what follows is computed from stored rows outside any transaction and
+committed under the fence. Killed in between, the next worker computes the same again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from django.db.models import Q
+
+from aggregation.secagg.errors import Abort
+from aggregation.secagg.messages import MaskedInput as MaskedMessage
+from aggregation.secagg.server import (
+    Accumulator,
+    check_survivors,
+    close_share_keys,
+    consistency_for,
+    unmask,
+)
+from aggregation.server import config, context
+from aggregation.server.errors import LeaseLost
+from aggregation.server.models import Bucket, MaskedInput, Participant, Round, SigningRequest
+from aggregation.server.services import transitions
+from aggregation.server.services.lease import Lease, claim
+from aggregation.server.services.progress import due
+from aggregation.server.services.spool import accumulator_file, open_sealed, slot_file
+from aggregation.server.states import COLLECTING, NEXT, OVER, SIGNING, Step
+
+logger = logging.getLogger(__name__)
+MOST_STEPS = 20
+REQUESTS = uuid.UUID("b7f3c1de-6f56-4d0a-9f39-9a2f0b1c7e11")
+"""Namespace of signing request ids: derived from the round, so that a repeated step makes the same request."""
+
+
+def step_round(round_id: int) -> bool:
+    """Take the round as far as it goes. False when another worker holds it."""
+    with claim(round_id) as lease:
+        if lease is None:
+            return False
+        try:
+            for _ in range(MOST_STEPS):
+                if not _advance(round_id, lease):
+                    break
+        except LeaseLost:
+            logger.info("another worker took over a round")
+    return True
+
+
+def _advance(round_id: int, lease: Lease) -> bool:
+    row = Round.objects.get(pk=round_id)
+    step = Step(row.step)
+    if step in OVER:
+        context.forget(round_id)
+        return False
+    if step is Step.OPENED:
+        return _expire(row, lease, "no_cohort", "No cohort was named for this round.")
+    if step in COLLECTING:
+        return _close_if_due(row, lease)
+    if step in SIGNING:
+        return _signed(row, lease)
+    try:
+        _COMPUTE[step](context.of(round_id), lease)
+    except Abort as reason:
+        transitions.abandon(round_id=round_id, reason=reason.code, detail=str(reason), fence=lease.fence)
+    return True
+
+
+def _expire(row: Round, lease: Lease, reason: str, sentence: str) -> bool:
+    if config.now() < row.deadline:
+        return False
+    transitions.abandon(round_id=row.pk, reason=reason, detail=sentence, fence=lease.fence)
+    return True
+
+
+def _close_if_due(row: Round, lease: Lease) -> bool:
+    if not due(row):
+        return False
+    with lease.commit() as locked:
+        if locked.step != row.step or not due(locked):
+            return False
+        transitions.move(locked, NEXT[Step(locked.step)])
+    return True
+
+
+def _signed(row: Round, lease: Lease) -> bool:
+    lists = Step(row.step) is Step.SIGNING_LISTS
+    kind = SigningRequest.Kind.LISTS if lists else SigningRequest.Kind.SURVIVORS
+    if not SigningRequest.objects.filter(round=row, kind=kind, signature__isnull=False).exists():
+        return _expire(row, lease, "not_signed", "The distributor did not sign in time.")
+    with lease.commit() as locked:
+        transitions.move(locked, NEXT[Step(locked.step)])
+    return True
+
+
+def _ask_for_signature(row: Round, kind: str, body: bytes) -> None:
+    ident = uuid.uuid5(REQUESTS, f"{row.pk}:{kind}")
+    SigningRequest.objects.get_or_create(id=ident, defaults={"round": row, "kind": kind, "body": body})
+
+
+# advertise → lists
+
+
+def _assign(here: context.RoundContext, lease: Lease) -> None:
+    roster = here.draft_roster()
+    places = {
+        member.job_key.hex(): (index, position)
+        for index, members in enumerate(roster.lists.buckets)
+        for position, member in enumerate(members)
+    }
+    with lease.commit() as row:
+        participants = list(Participant.objects.filter(round=row))
+        placed = [who for who in participants if who.job_key in places and _counts(who)]
+        for who in placed:
+            who.bucket, who.position = places[who.job_key]
+        Participant.objects.bulk_update(placed, ["bucket", "position"], batch_size=200)
+        _leave_out(row, Q(bucket__isnull=True))
+        Bucket.objects.bulk_create(
+            [
+                Bucket(round=row, index=index, members=len(members))
+                for index, members in enumerate(roster.lists.buckets)
+            ]
+        )
+        row.joined = len(placed)
+        _ask_for_signature(row, SigningRequest.Kind.LISTS, roster.request())
+        transitions.move(row, Step.SIGNING_LISTS)
+
+
+def _counts(who: Participant) -> bool:
+    return who.state in {Participant.State.PRESENT, Participant.State.FAILED}
+
+
+def _leave_out(row: Round, which: Q) -> None:
+    """Those who missed a phase are waited for no longer."""
+    Participant.objects.filter(
+        which, round=row, state__in=[Participant.State.EXPECTED, Participant.State.PRESENT]
+    ).update(state=Participant.State.OUT)
+
+
+def _leave_out_all_but(row: Round, kept: dict[int, list[int]]) -> None:
+    staying = Q(pk__in=[])
+    for index, positions in kept.items():
+        staying |= Q(bucket=index, position__in=positions)
+    _leave_out(row, ~staying)
+
+
+def _fail(row: Round, failed: dict[int, Abort]) -> None:
+    for index, reason in failed.items():
+        Bucket.objects.filter(round=row, index=index).update(
+            state=Bucket.State.FAILED, reason=reason.code, joined=[], survivors=[]
+        )
+
+
+# share keys → bundles
+
+
+def _bundle(here: context.RoundContext, lease: Lease) -> None:
+    joined: dict[int, list[int]] = {}
+    failed: dict[int, Abort] = {}
+    for bucket in here.roster.buckets:
+        try:
+            positions = [position for position, _ in here.answers(Step.SHARE_KEYS, bucket.index)]
+            joined[bucket.index] = list(close_share_keys(bucket, positions))
+        except Abort as reason:
+            failed[bucket.index] = reason
+    _check_total(here, joined, failed)
+    with lease.commit() as row:
+        for index, positions in joined.items():
+            Bucket.objects.filter(round=row, index=index).update(joined=positions)
+        _fail(row, failed)
+        _leave_out_all_but(row, joined)
+        row.joined = sum(map(len, joined.values()))
+        transitions.move(row, Step.MASKED_INPUT)
+
+
+def _check_total(here: context.RoundContext, kept: dict[int, list[int]], failed: dict[int, Abort]) -> None:
+    """Buckets may fail while the rest still meets the release minimum; else the round ends, naming the first failure."""
+    total = sum(map(len, kept.values()))
+    if total < here.header.release_min:
+        if failed:
+            raise next(iter(failed.values()))
+        here.draft_statement(kept)  # raises, with the numbers
+
+
+# masked inputs → survivors
+
+
+def _sum(here: context.RoundContext, lease: Lease) -> None:
+    survivors: dict[int, list[int]] = {}
+    failed: dict[int, Abort] = {}
+    for index, joined in here.joined.items():
+        stored = MaskedInput.objects.filter(participant__round_id=here.pk, participant__bucket=index)
+        files = {
+            place: name
+            for place, name in stored.values_list("participant__position", "file")
+            if place in joined
+        }
+        try:
+            check_survivors(here.bucket(index), joined, sorted(files))
+        except Abort as reason:
+            failed[index] = reason
+            continue
+        survivors[index] = sorted(files)
+        _accumulate(here, index, [files[place] for place in survivors[index]])
+    _check_total(here, survivors, failed)
+    statement = here.draft_statement(survivors)
+    with lease.commit() as row:
+        for index, positions in survivors.items():
+            Bucket.objects.filter(round=row, index=index).update(survivors=positions)
+        _fail(row, failed)
+        _leave_out_all_but(row, survivors)
+        row.survivors = sum(map(len, survivors.values()))
+        _ask_for_signature(row, SigningRequest.Kind.SURVIVORS, statement.request())
+        transitions.move(row, Step.SIGNING_SURVIVORS)
+    _remove_inputs(here.pk)
+
+
+def _accumulate(here: context.RoundContext, index: int, names: list[str]) -> None:
+    """Add the files of a bucket, one at a time: memory of one vector, however many are added."""
+    accumulator = Accumulator(here.header)
+    for name in names:
+        accumulator.add(MaskedMessage.from_bytes(open_sealed(slot_file(here.pk, name))).y)
+    target = accumulator_file(here.pk, index)
+    part = target.with_suffix(f".{os.getpid()}.part")
+    part.write_bytes(accumulator.to_bytes())
+    part.replace(target)
+
+
+def _remove_inputs(round_id: int) -> None:
+    for name in MaskedInput.objects.filter(participant__round_id=round_id).values_list("file", flat=True):
+        slot_file(round_id, name).unlink(missing_ok=True)
+
+
+# consistency → sets
+
+
+def _confirm(here: context.RoundContext, lease: Lease) -> None:
+    agreed: dict[int, list[int]] = {}
+    failed: dict[int, Abort] = {}
+    for index in _running(here.pk):
+        answers = here.consistencies(index)
+        try:
+            for position in answers:
+                consistency_for(here.bucket(index), here.survivors(index), answers, position)
+            check_survivors(here.bucket(index), here.joined[index], here.survivors(index).positions)
+            _enough_agree(here, index, len(answers))
+            agreed[index] = sorted(answers)
+        except Abort as reason:
+            failed[index] = reason
+    survivors = {index: list(here.survivors(index).positions) for index in agreed}
+    _check_total(here, survivors, failed)
+    with lease.commit() as row:
+        _fail(row, failed)
+        _leave_out_all_but(row, agreed)
+        transitions.move(row, Step.UNMASK)
+
+
+def _enough_agree(here: context.RoundContext, index: int, answers: int) -> None:
+    from aggregation.secagg.errors import AbortReason
+
+    if answers < here.bucket(index).threshold:
+        raise Abort(AbortReason.TOO_FEW_AGREE, f"{answers} of {here.bucket(index).threshold}")
+
+
+def _running(round_id: int) -> list[int]:
+    rows = Bucket.objects.filter(round_id=round_id, state=Bucket.State.RUNNING).order_by("index")
+    return list(rows.values_list("index", flat=True))
+
+
+# unmask → sum
+
+
+def _unmask(here: context.RoundContext, lease: Lease) -> None:
+    total = np.zeros(here.header.padded_d, dtype=np.int64)
+    counts: dict[int, int] = {}
+    failed: dict[int, Abort] = {}
+    with ThreadPoolExecutor(max_workers=2) as executor:
+        for index in _running(here.pk):
+            try:
+                accumulator = Accumulator.from_bytes(here.header, _stored(here.pk, index).read_bytes())
+                result = unmask(
+                    here.bucket(index),
+                    here.share_keys(index),
+                    here.joined[index],
+                    here.survivors(index),
+                    here.unmasks(index),
+                    accumulator,
+                    executor=executor,
+                )
+            except Abort as reason:
+                failed[index] = reason
+                continue
+            total += result.sum
+            counts[index] = result.count
+    kept = {index: list(here.survivors(index).positions) for index in counts}
+    _check_total(here, kept, failed)
+    with lease.commit() as row:
+        _fail(row, failed)
+        Bucket.objects.filter(round=row, index__in=counts).update(state=Bucket.State.DONE)
+        row.sum, row.count = total.astype("<i8").tobytes(), sum(counts.values())
+        transitions.move(row, Step.RELEASED)
+
+
+def _stored(round_id: int, index: int) -> Path:
+    return accumulator_file(round_id, index)
+
+
+_COMPUTE: dict[Step, Callable[[context.RoundContext, Lease], None]] = {
+    Step.ASSIGNING: _assign,
+    Step.BUNDLING: _bundle,
+    Step.SUMMING: _sum,
+    Step.CONFIRMING: _confirm,
+    Step.UNMASKING: _unmask,
+}

@@ -1,0 +1,111 @@
+"""`PUT /aggregator/slots/<token>`: one masked input, streamed to the spool.
+
+The token and the announced size are judged before a byte is read. 201 means stored and counted; the same input again is 200
+(sealing makes its bytes differ each time, so it is the opened message that is compared); another one is 409.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from aggregation.secagg.errors import ProtocolError
+from aggregation.secagg.server import accept_masked
+from aggregation.server import context, hub, tokens
+from aggregation.server.errors import AggregatorError, PhaseOver
+from aggregation.server.models import MaskedInput, Participant
+from aggregation.server.raw_http import Answer, Receive, Scope, Send, chunks, content_length, send_answer
+from aggregation.server.services import spool
+from aggregation.server.services.ingest import Kind, Said, Seat
+from aggregation.server.states import OVER, Step
+from aggregation.wire.errors import WireError
+
+PREFIX = "/aggregator/slots/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slot:
+    """A slot whose token is right."""
+
+    seat: Seat
+    smallest: int
+    largest: int
+    stored: bool
+
+
+class SlotApp:
+    """The ASGI application for masked inputs."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            status = await self._take(scope, receive)
+            answer = Answer(status)
+        except Answer as refusal:
+            answer = refusal
+        except (AggregatorError, WireError) as error:
+            answer = Answer(int(getattr(error, "status", 400)), error.code, str(error))
+        await send_answer(send, answer)
+
+    async def _take(self, scope: Scope, receive: Receive) -> int:
+        if scope["method"] != "PUT":
+            raise Answer(405, "method_not_allowed", "Use PUT.")
+        here = hub.current()
+        named = tokens.read_slot_token(scope["path"].removeprefix(PREFIX))
+        slot = await here.uploads.run(_find, *named) if named else None
+        if slot is None:
+            raise Answer(404, "unknown_slot", "There is no such slot.")
+        length = content_length(scope)
+        if not slot.smallest <= length <= slot.largest:
+            raise Answer(413, "wrong_size", "The masked input has another size than the round's vectors.")
+        part = spool.slot_file(slot.seat.round, f"{slot.seat.participant}-{os.urandom(6).hex()}")
+        kept = False
+        try:
+            with part.open("wb") as out:
+                async for chunk in chunks(receive, length):
+                    out.write(chunk)
+            digest = await here.uploads.run(_judge, slot, part)
+            said = Said(kind=Kind.MASKED, seat=slot.seat, digest=digest, file=part.name)
+            kept = await here.ingest.put(said) == "stored"
+        finally:
+            if not kept:
+                part.unlink(missing_ok=True)
+        return 201 if kept else 200
+
+
+def _find(round_id: int, participant: int) -> Slot | None:
+    who = Participant.objects.select_related("round").filter(pk=participant, round_id=round_id).first()
+    if who is None:
+        return None
+    step = Step(who.round.step)
+    stored = MaskedInput.objects.filter(participant=who).exists()
+    if step in OVER or (step is not Step.MASKED_INPUT and not stored):
+        raise PhaseOver("The phase of masked inputs is over.")
+    size = context.of(round_id).header.masked_bytes
+    seat = Seat(
+        participant=who.pk,
+        round=round_id,
+        job_key=bytes.fromhex(who.job_key),
+        subscription_key=who.subscription_key,
+        ticket=who.ticket,
+        hub=who.hub,
+    )
+    return Slot(seat=seat, smallest=size, largest=size + spool.ENVELOPE_BYTES, stored=stored)
+
+
+def _judge(slot: Slot, part: Path) -> str:
+    """The digest of the opened input, after every check.
+
+    Raises:
+        SealError, ProtocolError: it is not what this slot is for.
+    """
+    message = spool.open_sealed(part)
+    here = context.of(slot.seat.round)
+    bucket, _ = here.roster.locate(slot.seat.job_key)
+    joined = here.joined.get(bucket.index, ())
+    try:
+        accept_masked(bucket, message, joined=joined, sender=slot.seat.job_key)
+    except ProtocolError as error:
+        raise AggregatorError(str(error), code=error.code) from None
+    return hashlib.sha256(message).hexdigest()

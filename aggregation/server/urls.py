@@ -1,0 +1,17 @@
+"""Mounted by `marketplace.urls` at `internal/aggregator/`."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from aggregation.server import views
+
+urlpatterns = [
+    path("jobs/<uuid:job_id>/members", views.members_),
+    path("jobs/<uuid:job_id>/rounds/<int:number>", views.round_),
+    path("jobs/<uuid:job_id>/rounds/<int:number>/cohort", views.cohort),
+    path("jobs/<uuid:job_id>/rounds/<int:number>/sum", views.sum_),
+    path("jobs/<uuid:job_id>/rounds/<int:number>/collected", views.collected),
+    path("signing-requests", views.signing_requests),
+    path("signing-requests/<uuid:request_id>", views.signing_request),
+]

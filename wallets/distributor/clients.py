@@ -1,0 +1,73 @@
+"""Calls to the aggregator: signed, bounded in time, with named errors."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import uuid
+from typing import Any
+
+import httpx
+
+from aggregation.wire import http
+from wallets.distributor import config
+from wallets.distributor.errors import AggregatorDown, AggregatorRefused
+
+ROLE = "distributor"
+TIMEOUT = httpx.Timeout(20.0, connect=5.0)
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def signed_headers(method: str, path: str, body: bytes) -> dict[str, str]:
+    value = http.sign_request(
+        role=ROLE,
+        private=config.private_key(),
+        method=method,
+        path=path,
+        body=body,
+        now=config.now(),
+        nonce=os.urandom(16),
+    )
+    return {"Authorization": value, "Content-Type": "application/json"}
+
+
+def put_members(job_id: uuid.UUID, body: dict[str, Any]) -> None:
+    _call("PUT", f"/internal/aggregator/jobs/{job_id}/members", body)
+
+
+def put_cohort(job_id: uuid.UUID, number: int, body: dict[str, Any]) -> None:
+    _call("PUT", f"/internal/aggregator/jobs/{job_id}/rounds/{number}/cohort", body)
+
+
+def _call(method: str, path: str, body: dict[str, Any]) -> Any:
+    """Raises:
+    AggregatorDown: no answer, or a fault of its own; repeat later.
+    AggregatorRefused: it will not change its mind.
+    """
+    raw = json.dumps(body).encode()
+    try:
+        with httpx.Client(timeout=TIMEOUT, trust_env=False) as client:
+            answer = client.request(
+                method, config.aggregator_url() + path, content=raw, headers=signed_headers(method, path, raw)
+            )
+    except httpx.HTTPError as error:
+        raise AggregatorDown("The aggregator does not answer; the call is repeated later.") from error
+    return parsed(answer)
+
+
+def parsed(answer: httpx.Response) -> Any:
+    if answer.status_code >= 500 or answer.status_code in {401, 408, 429}:
+        raise AggregatorDown(f"The aggregator answered {answer.status_code}; the call is repeated later.")
+    try:
+        body = answer.json()
+    except ValueError:
+        raise AggregatorDown("The aggregator's answer is not JSON.") from None
+    if answer.status_code >= 400:
+        raise AggregatorRefused(
+            str(body.get("detail", "refused"))[:300], code=str(body.get("code", "refused"))[:60]
+        )
+    return body

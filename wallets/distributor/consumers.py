@@ -1,0 +1,167 @@
+"""The wallet socket: a door, not a room. It authenticates, decodes, hands over, and answers with one kind of error.
+
+Frames are in docs/protocol/interfaces.md, section 3.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from aggregation.wire import cbor, signing
+from aggregation.wire.errors import CodecError, WireError
+from wallets.distributor import config, hub
+from wallets.distributor.errors import DistributorError
+from wallets.distributor.services.answers import Answer, Verb
+
+LABEL_CHALLENGE = b"cssi/v1/challenge"
+LABEL_HELLO = b"cssi/v1/hello"
+VERSION = 1
+MAX_KEYS = 256
+KINDS = {"mailbox", "subscription"}
+REFUSED, TOO_SLOW = 4400, 4408
+
+
+class Refusal(Exception):
+    """Said to the wallet, then the socket closes."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+class WalletConsumer(AsyncWebsocketConsumer):
+    # The hub holds one channel for the whole process; a channel per socket would be a broker subscription each.
+    channel_layer_alias = "none"
+
+    async def connect(self) -> None:
+        self.keys: set[str] = set()
+        self.sent: set[tuple[str, int, str]] = set()
+        self._hub = hub.current()
+        self._greeted = False
+        self._ping = 0
+        self._pong = 0
+        self._challenge = {"nonce": os.urandom(32), "time": config.now()}
+        await self.accept()
+        signature = signing.sign(config.private_key(), LABEL_CHALLENGE, self._challenge)
+        await self.push({"t": "challenge", **self._challenge, "key": config.public_key(), "sig": signature})
+        self._timer = asyncio.get_running_loop().call_later(config.CHALLENGE_SECONDS, self._expire)
+
+    def _expire(self) -> None:
+        if not self._greeted:
+            self._closing = asyncio.ensure_future(
+                self._refuse("challenge_expired", "The challenge has expired.")
+            )
+
+    async def disconnect(self, code: int) -> None:
+        self._timer.cancel()
+        self._hub.remove(self)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        try:
+            await self._handle(bytes_data)
+        except Refusal as refusal:
+            await self._refuse(refusal.code, str(refusal))
+
+    async def _handle(self, data: bytes | None) -> None:
+        if data is None or len(data) > config.MAX_FRAME:
+            raise Refusal("bad_frame", "Send binary frames of at most 64 KiB.")
+        try:
+            message = cbor.decode(data)
+            kind = message["t"]
+            handler = self._HANDLERS[kind]
+        except (CodecError, TypeError, KeyError):
+            raise Refusal("bad_frame", "The frame is not a known CBOR message.") from None
+        if not self._greeted and kind != "hello":
+            raise Refusal("hello_first", "Answer the challenge with hello first.")
+        try:
+            await handler(self, message)
+        except (KeyError, TypeError, ValueError):
+            raise Refusal("bad_frame", f"The fields of {kind} are not what the protocol says.") from None
+
+    # what a wallet says
+
+    async def _on_hello(self, message: dict[str, Any]) -> None:
+        if self._greeted or message["version"] != VERSION:
+            raise Refusal("bad_version", f"This server speaks version {VERSION}; say hello once.")
+        if not 1 <= len(message["keys"]) <= MAX_KEYS:
+            raise Refusal("bad_frame", f"Say hello with 1 to {MAX_KEYS} keys.")
+        keys = {self._proven(kind, public, signature) for kind, public, signature in message["keys"]}
+        self._greeted = True
+        self._hub.add(self)
+        await self.push({"t": "welcome", "heartbeat": config.HEARTBEAT_SECONDS})
+        await self._hub.bind(self, keys)
+
+    async def _on_bind(self, message: dict[str, Any]) -> None:
+        if len(self.keys) >= MAX_KEYS:
+            raise Refusal("too_many_keys", f"One socket serves at most {MAX_KEYS} keys.")
+        key = self._proven(message["kind"], message["public"], message["sig"])
+        await self._hub.bind(self, {key})
+
+    def _proven(self, kind: str, public: bytes, signature: bytes) -> str:
+        if config.now() - self._challenge["time"] > config.CHALLENGE_SECONDS and not self._greeted:
+            raise Refusal("challenge_expired", "The challenge has expired; connect again.")
+        if kind not in KINDS:
+            raise Refusal("bad_frame", "A key is of kind mailbox or subscription.")
+        body = {**self._challenge, "server": config.public_key()}
+        try:
+            signing.verify(public, LABEL_HELLO, body, signature)
+        except WireError:
+            raise Refusal("bad_signature", "A key's signature does not answer this challenge.") from None
+        return public.hex()
+
+    async def _on_pong(self, message: dict[str, Any]) -> None:
+        if message["n"] == self._ping:
+            self._pong = self._ping
+
+    async def _on_ack(self, message: dict[str, Any]) -> None:
+        await self._answer(Verb.ACK, message["id"], outcome=str(message["outcome"]))
+
+    async def _on_enrol(self, message: dict[str, Any]) -> None:
+        await self._answer(Verb.ENROL, message["id"], body=bytes(message["body"]))
+
+    async def _on_accept(self, message: dict[str, Any]) -> None:
+        await self._answer(Verb.ACCEPT, message["id"])
+
+    async def _on_decline(self, message: dict[str, Any]) -> None:
+        await self._answer(Verb.DECLINE, message["id"])
+
+    async def _answer(self, verb: Verb, ident: Any, *, outcome: str = "", body: bytes = b"") -> None:
+        answer = Answer(verb=verb, ident=ident, keys=frozenset(self.keys), outcome=outcome, body=body)
+        try:
+            await self._hub.answers.put(answer)
+        except (DistributorError, WireError) as error:
+            await self.push({"t": "error", "code": error.code, "text": str(error)})
+
+    _HANDLERS: dict[str, Callable[[WalletConsumer, dict[str, Any]], Awaitable[None]]] = {
+        "hello": _on_hello,
+        "bind": _on_bind,
+        "pong": _on_pong,
+        "ack": _on_ack,
+        "enrol": _on_enrol,
+        "accept": _on_accept,
+        "decline": _on_decline,
+    }
+
+    # what the hub asks of a connection
+
+    async def push(self, frame: dict[str, Any]) -> None:
+        await self.send(bytes_data=cbor.encode(frame))
+
+    async def beat(self) -> bool:
+        if self._pong != self._ping:
+            return False
+        self._ping = int.from_bytes(os.urandom(6), "big") | 1
+        await self.push({"t": "ping", "n": self._ping})
+        return True
+
+    async def drop(self) -> None:
+        await self.close(TOO_SLOW)
+
+    async def _refuse(self, code: str, sentence: str) -> None:
+        await self.push({"t": "error", "code": code, "text": sentence})
+        await self.close(REFUSED)

@@ -1,0 +1,231 @@
+"""Reads: counts for other services, and the frames that wait for connected wallets."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from django.db.models import Count, Q, QuerySet
+
+from aggregation.wire.merkle import MerkleLog
+from wallets.distributor import config
+from wallets.distributor.errors import Unknown
+from wallets.distributor.models import (
+    Enrolment,
+    Invitation,
+    Job,
+    Mail,
+    Mailbox,
+    Notice,
+    Presence,
+    Round,
+    Subscriber,
+)
+from wallets.distributor.services.jobs import leaf_of, log_signature
+from wallets.distributor.services.presence import OLDEST
+
+CHUNK = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """A frame for one key. `mark` identifies it: a connection gets each mark once."""
+
+    key: str
+    mark: tuple[str, int, str]
+    frame: dict[str, Any]
+
+
+def mailbox_status(key: str) -> dict[str, Any]:
+    if not Mailbox.objects.filter(key=key).exists():
+        raise Unknown("There is no such mailbox; pair the wallet again.")
+    seen = Presence.objects.filter(key=key).first()
+    recent = seen is not None and seen.last_seen >= config.now() - OLDEST
+    return {
+        "connected": bool(seen and seen.connected and recent),
+        "last_seen": seen.last_seen if seen else None,
+    }
+
+
+def mail_state(key: str, ref: str) -> dict[str, str]:
+    mail = Mail.objects.filter(key=key, ref=ref).first()
+    if mail is None:
+        raise Unknown("There is no mail with this reference.")
+    return {"ref": ref, "state": mail.state}
+
+
+def notice_counts(collective_id: uuid.UUID, ref: str) -> dict[str, int]:
+    notice = Notice.objects.filter(collective_id=collective_id, ref=ref).first()
+    if notice is None:
+        raise Unknown("There is no such notice.")
+    heard = Mail.objects.filter(
+        ref=ref, kind=Mail.Kind.NOTICE, state__in=[Mail.State.DONE, Mail.State.REFUSED]
+    ).count()
+    return {"addressed": notice.addressed, "delivered": heard}
+
+
+def job_state(job_id: uuid.UUID) -> dict[str, Any]:
+    job = Job.objects.filter(id=job_id).first()
+    if job is None:
+        raise Unknown("There is no such job.")
+    # Frozen is said only when the aggregator knows the members: from then on rounds can be opened there.
+    telling = job.state == Job.State.FROZEN and job.log_size > 0 and not job.members_told
+    return {
+        "state": Job.State.ENROLLING.value if telling else job.state,
+        "subscribers": Subscriber.objects.filter(
+            collective_id=job.collective_id, state=Subscriber.State.ACTIVE
+        ).count(),
+        "enrolled": Enrolment.objects.filter(job=job, state=Enrolment.State.ENROLLED).count(),
+        "log_root": job.log_root or None,
+        "log_size": job.log_size,
+    }
+
+
+def round_state(job_id: uuid.UUID, number: int) -> dict[str, Any]:
+    row = Round.objects.filter(job_id=job_id, number=number).first()
+    if row is None:
+        raise Unknown("There is no such round.")
+    delivered, accepted = Invitation.State.DELIVERED, Invitation.State.ACCEPTED
+    counts = Invitation.objects.filter(round=row).aggregate(
+        invited=Count("pk"),
+        accepted=Count("pk", filter=Q(state__in=[accepted, delivered])),
+        delivered=Count("pk", filter=Q(state=delivered)),
+    )
+    state = Round.State.INVITING.value if row.state == Round.State.DELIVERING else row.state
+    return {"state": state, **counts}
+
+
+def waiting_for(keys: Iterable[str]) -> list[Waiting]:
+    """Everything that waits for these keys."""
+    everything: list[Waiting] = []
+    wanted = sorted(keys)
+    for start in range(0, len(wanted), CHUNK):
+        part = wanted[start : start + CHUNK]
+        everything += _mail(Mail.objects.filter(key__in=part))
+        enrolments = Enrolment.objects.filter(subscription_key__in=part)
+        everything += _questions(enrolments)
+        everything += _places(enrolments)
+        everything += _invitations(Invitation.objects.filter(enrolment__subscription_key__in=part))
+    return everything
+
+
+def waiting_mail(pk: int) -> list[Waiting]:
+    return list(_mail(Mail.objects.filter(pk=pk)))
+
+
+def waiting_notice(ref: str) -> list[Waiting]:
+    return list(_mail(Mail.objects.filter(ref=ref, kind=Mail.Kind.NOTICE)))
+
+
+def waiting_job(job_id: str) -> list[Waiting]:
+    rows = Enrolment.objects.filter(job_id=job_id)
+    return [*_questions(rows), *_places(rows)]
+
+
+def waiting_round(pk: int) -> list[Waiting]:
+    return list(_invitations(Invitation.objects.filter(round_id=pk)))
+
+
+def _mail(rows: QuerySet[Mail]) -> Iterator[Waiting]:
+    for mail in rows.filter(state=Mail.State.WAITING, expires__gt=config.now()):
+        frame = {
+            "t": "mail",
+            "id": mail.pk,
+            "to": bytes.fromhex(mail.key),
+            "kind": mail.kind,
+            "body": mail.body.encode(),
+            "expires": mail.expires,
+        }
+        yield Waiting(key=mail.key, mark=("mail", mail.pk, ""), frame=frame)
+
+
+def _active() -> QuerySet[Subscriber, Any]:
+    return Subscriber.objects.filter(state=Subscriber.State.ACTIVE).values("key")
+
+
+def _questions(rows: QuerySet[Enrolment]) -> Iterator[Waiting]:
+    asked = rows.filter(
+        state=Enrolment.State.ASKED,
+        job__state=Job.State.ENROLLING,
+        job__enrol_until__gt=config.now(),
+        subscription_key__in=_active(),
+    ).select_related("job")
+    for row in asked:
+        frame = {
+            "t": "job",
+            "id": bytes(row.ident),
+            "to": bytes.fromhex(row.subscription_key),
+            "body": row.job.announcement.encode(),
+        }
+        yield Waiting(key=row.subscription_key, mark=("job", row.pk, ""), frame=frame)
+
+
+def _places(rows: QuerySet[Enrolment]) -> Iterator[Waiting]:
+    placed = rows.filter(
+        index__isnull=False,
+        job__state=Job.State.FROZEN,
+        job__expires__gt=config.now(),
+        subscription_key__in=_active(),
+    ).select_related("job")
+    for row in placed:
+        log, signature = _log(row.job_id, row.job.log_root)
+        assert row.index is not None
+        frame = {
+            "t": "enrolled",
+            "job": row.job.id.bytes,
+            "to": bytes.fromhex(row.subscription_key),
+            "index": row.index,
+            "size": row.job.log_size,
+            "root": bytes.fromhex(row.job.log_root),
+            "proof": log.proof(row.index),
+            "sig": signature,
+        }
+        yield Waiting(key=row.subscription_key, mark=("enrolled", row.pk, ""), frame=frame)
+
+
+@lru_cache(maxsize=32)
+def _log(job_id: uuid.UUID, root: str) -> tuple[MerkleLog, bytes]:
+    job = Job.objects.get(id=job_id)
+    members = Enrolment.objects.filter(job=job, index__isnull=False).order_by("index")
+    return MerkleLog(leaf_of(job, member) for member in members), log_signature(job)
+
+
+def _invitations(rows: QuerySet[Invitation]) -> Iterator[Waiting]:
+    state, round_state_ = Invitation.State, Round.State
+    open_now = (
+        Q(state=state.INVITED, round__state=round_state_.INVITING)
+        | Q(state=state.DELIVERED, round__state=round_state_.DELIVERED)
+        | Q(state=state.CANCELLED, round__state__in=[round_state_.SHORT, round_state_.DELIVERED])
+    )
+    relevant = rows.filter(
+        open_now, round__expires__gt=config.now(), enrolment__subscription_key__in=_active()
+    ).select_related("round", "enrolment")
+    for row in relevant.defer("enrolment__body"):
+        key = row.enrolment.subscription_key
+        yield Waiting(key=key, mark=("round", row.pk, row.state), frame=_frame_of(row))
+
+
+def _frame_of(row: Invitation) -> dict[str, Any]:
+    ident = bytes(row.ident)
+    if row.state == Invitation.State.INVITED:
+        return {
+            "t": "invite",
+            "id": ident,
+            "to": bytes.fromhex(row.enrolment.subscription_key),
+            "task": bytes(row.round.task_body),
+            "sig": bytes(row.round.task_signature),
+            "cohort_size": row.round.cohort,
+        }
+    if row.state == Invitation.State.DELIVERED:
+        return {
+            "t": "deliver",
+            "id": ident,
+            "payload_url": f"/wallets/payload/{row.round.payload_digest}",
+            "payload_token": row.round.payload_token,
+            "manifest": bytes.fromhex(row.round.manifest_hash),
+            "ticket": bytes(row.ticket),
+        }
+    return {"t": "cancelled", "id": ident, "reason": "too_few"}

@@ -1,0 +1,153 @@
+"""Routes to wallets: mailboxes and their mail, subscribers, notices. Every call is idempotent by its key or reference."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import transaction
+
+from wallets.distributor import config
+from wallets.distributor.errors import Conflict, Malformed, Unknown
+from wallets.distributor.models import (
+    ALIAS,
+    Enrolment,
+    Invitation,
+    Mail,
+    Mailbox,
+    Notice,
+    Presence,
+    Subscriber,
+)
+from wallets.distributor.wakeups import tell_hubs
+
+MAX_MAIL = 48 * 1024
+"""A mail fits into one frame of 64 KiB with its envelope."""
+REVOKED_KEPT_SECONDS = 365 * 24 * 3600
+NOTICE_KEPT_SECONDS = 90 * 24 * 3600
+ONLINE_SECONDS = 3 * config.HEARTBEAT_SECONDS
+
+
+def add_mailbox(*, key: str) -> None:
+    Mailbox.objects.get_or_create(key=key, defaults={"created": config.now()})
+
+
+@transaction.atomic(using=ALIAS)
+def remove_mailbox(*, key: str) -> None:
+    Mail.objects.filter(key=key).delete()
+    Presence.objects.filter(key=key).delete()
+    Mailbox.objects.filter(key=key).delete()
+    Subscriber.objects.filter(mailbox=key).update(mailbox="")
+
+
+@transaction.atomic(using=ALIAS)
+def post_mail(*, key: str, ref: str, kind: str, body: str, expires: int) -> Mail:
+    """Leave a mail in a mailbox.
+
+    Raises:
+        Unknown: no such mailbox.
+        Conflict: the reference was used for another mail.
+    """
+    if kind not in Mail.Kind.values:
+        raise Malformed(f"kind must be one of {', '.join(Mail.Kind.values)}.")
+    if len(body.encode()) > MAX_MAIL:
+        raise Malformed(f"A mail holds at most {MAX_MAIL} bytes.", code="too_large", status=413)
+    if not Mailbox.objects.filter(key=key).exists():
+        raise Unknown("There is no such mailbox; pair the wallet again.")
+    return _leave(key=key, ref=ref, kind=kind, body=body, expires=expires)
+
+
+def _leave(*, key: str, ref: str, kind: str, body: str, expires: int) -> Mail:
+    mail, created = Mail.objects.get_or_create(
+        key=key,
+        ref=ref,
+        defaults={"kind": kind, "body": body, "expires": expires, "created": config.now()},
+    )
+    if not created and (mail.kind, mail.body) != (kind, body):
+        raise Conflict("This reference was used for another mail.")
+    if created:
+        tell_hubs(mail=mail.pk)
+    return mail
+
+
+@transaction.atomic(using=ALIAS)
+def add_subscriber(
+    *, collective_id: uuid.UUID, key: str, terms_hash: str, expires: int, mailbox: str = ""
+) -> None:
+    """Raises:
+    Conflict: the key serves another collective.
+    """
+    known = Subscriber.objects.select_for_update().filter(key=key).first()
+    if known is not None and known.collective_id != collective_id:
+        raise Conflict("This subscription key serves another collective; use a fresh key.")
+    values = {
+        "terms_hash": terms_hash,
+        "expires": expires,
+        "mailbox": mailbox,
+        "state": Subscriber.State.ACTIVE,
+    }
+    if known is None:
+        Subscriber.objects.create(collective_id=collective_id, key=key, created=config.now(), **values)
+    elif known.state == Subscriber.State.ACTIVE:
+        Subscriber.objects.filter(pk=known.pk).update(**values)
+    else:
+        raise Conflict("This subscription was stopped; subscribe again with a fresh key.", code="stopped")
+
+
+@transaction.atomic(using=ALIAS)
+def stop_subscriber(*, collective_id: uuid.UUID, key: str, notify: bool) -> None:
+    """From the commit on nothing is sent to this key but, with `notify`, that the subscription was revoked."""
+    Subscriber.objects.filter(collective_id=collective_id, key=key).update(state=Subscriber.State.STOPPED)
+    Enrolment.objects.filter(
+        subscription_key=key, job__collective_id=collective_id, state=Enrolment.State.ASKED
+    ).update(state=Enrolment.State.DECLINED)
+    Invitation.objects.filter(
+        enrolment__subscription_key=key,
+        enrolment__job__collective_id=collective_id,
+        state__in=[Invitation.State.INVITED, Invitation.State.ACCEPTED],
+    ).update(state=Invitation.State.CANCELLED)
+    Mail.objects.filter(key=key, kind=Mail.Kind.NOTICE, state=Mail.State.WAITING).update(
+        state=Mail.State.EXPIRED
+    )
+    if notify:
+        _leave(
+            key=key,
+            ref=f"revoked:{collective_id}",
+            kind=Mail.Kind.REVOKED,
+            body=f'{{"collective_id":"{collective_id}"}}',
+            expires=config.now() + REVOKED_KEPT_SECONDS,
+        )
+
+
+@transaction.atomic(using=ALIAS)
+def post_notice(*, collective_id: uuid.UUID, ref: str, envelope: str) -> Notice:
+    """Address a notice to every subscriber of the collective. Repeating it addresses those who came in between."""
+    if len(envelope.encode()) > MAX_MAIL:
+        raise Malformed(f"A notice holds at most {MAX_MAIL} bytes.", code="too_large", status=413)
+    notice, created = Notice.objects.get_or_create(
+        collective_id=collective_id, ref=ref, defaults={"envelope": envelope, "created": config.now()}
+    )
+    if not created and notice.envelope != envelope:
+        raise Conflict("This notice was sent with another text.")
+    expires = config.now() + NOTICE_KEPT_SECONDS
+    keys = Subscriber.objects.filter(collective_id=collective_id, state=Subscriber.State.ACTIVE)
+    Mail.objects.bulk_create(
+        [
+            Mail(
+                key=key, ref=ref, kind=Mail.Kind.NOTICE, body=envelope, expires=expires, created=config.now()
+            )
+            for key in keys.values_list("key", flat=True)
+        ],
+        ignore_conflicts=True,
+        batch_size=500,
+    )
+    notice.addressed = Mail.objects.filter(ref=ref, kind=Mail.Kind.NOTICE).count()
+    notice.save(update_fields=["addressed"])
+    tell_hubs(notice=ref)
+    return notice
+
+
+def expire_mail() -> int:
+    """Mark what was not fetched in time; returns how many."""
+    return Mail.objects.filter(state=Mail.State.WAITING, expires__lte=config.now()).update(
+        state=Mail.State.EXPIRED, body=""
+    )

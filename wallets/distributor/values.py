@@ -1,0 +1,56 @@
+"""Checked reading of what other services send: every refusal names the field and what it must be."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from wallets.distributor.errors import Malformed
+
+MISSING = object()
+
+
+def hex_bytes(value: Any, name: str, length: int = 32) -> str:
+    """Lowercase hex of exactly `length` bytes."""
+    if isinstance(value, str) and len(value) == 2 * length and value == value.lower():
+        try:
+            bytes.fromhex(value)
+        except ValueError:
+            pass
+        else:
+            return value
+    raise Malformed(f"{name} must be {length} bytes in lowercase hex.")
+
+
+def integer(body: Mapping[str, Any], name: str, low: int = 0, high: int = 2**53 - 1) -> int:
+    value = body.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise Malformed(f"{name} must be an integer from {low} to {high}.")
+    return value
+
+
+def text(body: Mapping[str, Any], name: str, longest: int) -> str:
+    value = body.get(name)
+    if not isinstance(value, str) or len(value) > longest:
+        raise Malformed(f"{name} must be text of at most {longest} characters.")
+    return value
+
+
+def b64(body: Mapping[str, Any], name: str) -> bytes:
+    value = body.get(name)
+    if isinstance(value, str):
+        try:
+            return base64.b64decode(value, validate=True)
+        except (binascii.Error, ValueError):
+            pass
+    raise Malformed(f"{name} must be base64.")
+
+
+def uuid_of(value: Any, name: str) -> uuid.UUID:
+    try:
+        return value if isinstance(value, uuid.UUID) else uuid.UUID(value)
+    except (ValueError, TypeError, AttributeError):
+        raise Malformed(f"{name} must be a UUID.") from None
