@@ -12,17 +12,19 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Protocol
 
-from aggregation.secagg.messages import Enrolment, PresenceReceipt
+from aggregation.secagg.messages import Enrolment
 from aggregation.wire import signing
 from aggregation.wire.secret import Secret
 from collectives.terms.permit import Permit
-from wallets.agent import credentials, journal, membership, presentation
+from wallets.agent import credentials, journal, membership
 from wallets.agent.consent import Consent
 from wallets.agent.errors import NotFound, Unreachable, WalletError
 from wallets.agent.identity import SubscriptionKeys
 from wallets.agent.journal import Journal, Kind
 from wallets.agent.machine import HolderMachine
+from wallets.agent.material import Material, missing_for
 from wallets.agent.messages import (
+    AboutToLeave,
     Accept,
     ChoiceKept,
     Enrol,
@@ -41,9 +43,8 @@ from wallets.agent.messages import (
     Visit,
 )
 from wallets.agent.outbox import Outbox
-from wallets.agent.payload import Payload, encode_job
 from wallets.agent.rounds import Delivery, RoundSession
-from wallets.agent.sandbox.launcher import Launcher, TrainJob
+from wallets.agent.sandbox.launcher import Launcher
 from wallets.agent.server import RECORD as SERVER_RECORD
 from wallets.agent.server import ServerDescription
 from wallets.agent.session import DistributorSession
@@ -163,16 +164,17 @@ class WalletAgent:
         record = await self.store.get("permit", collective_id)
         return membership.permit_of(record)
 
-    async def missing(self, collective_id: str) -> tuple[str, ...]:
-        """What the data lacks for a permit's requirement."""
-        return await _missing(self.store, await self.store.get("permit", collective_id))
-
-    async def job_key(self, job_id: str) -> Secret:
-        """The private key of one job; NotFound after a revocation."""
-        record = await self.store.get("jobkey", job_id)
-        if record is None:
-            raise NotFound("The key of this job is gone.", code="no_permit")
-        return Secret(bytes.fromhex(record["private"]))
+    async def material(self, visit: Visit) -> Material:
+        """What a visit works with, read once; NotFound (code no_permit) when the subscription has ended."""
+        stored = await _present(self.store, "permit", visit.collective_id)
+        job = await _present(self.store, "jobkey", visit.job.job_id)
+        keys = await _present(self.store, "keys", visit.collective_id)
+        return Material(
+            permit=stored,
+            record=await credentials.load(self.store),
+            keys=SubscriptionKeys.from_record(keys),
+            job_key=Secret(bytes.fromhex(job["private"])),
+        )
 
     async def flush_outgoing(self) -> None:
         """Send what could not be sent before."""
@@ -325,6 +327,9 @@ class WalletAgent:
 
     async def on_invite(self, *, ident: bytes, to: bytes, body: bytes, signature: bytes) -> str | None:
         """None to accept, else the vague word to decline with."""
+        known = self._invited.get(ident)
+        if known is not None:
+            return await self._accept_again(known)
         collective_id = self._routes.get(to, "")
         async with self.store.transaction() as records:
             stored = await records.get("permit", collective_id)
@@ -333,7 +338,7 @@ class WalletAgent:
                 signature=signature,
                 permit=membership.permit_of(stored),
                 memory=Memory.from_record(await records.get("memory", collective_id)),
-                missing=await _missing(records, stored),
+                missing=missing_for(stored, await credentials.load(records)) if stored else (),
                 now=self.now(),
             )
             decision = self.machine.decide(event)
@@ -349,6 +354,12 @@ class WalletAgent:
         self._invited[ident] = decision.visit
         self.event("accepted", round=number)
         return None
+
+    async def _accept_again(self, visit: Visit) -> str | None:
+        """The acceptance may have been lost with the socket: the round is used up, but for this very invitation."""
+        permit = await self.permit(visit.collective_id)
+        decision = self.machine.decide(AboutToLeave(visit=visit, permit=permit, now=self.now()))
+        return decision.refusal.wire if isinstance(decision, Refused) else None
 
     def on_deliver(self, *, ident: bytes, path: str, token: str, ticket: bytes) -> None:
         """Start the visit of an accepted task; a repeated delivery changes nothing."""
@@ -412,28 +423,6 @@ class WalletAgent:
         if self._spy is not None:
             self._spy(visit, update)
 
-    async def receipt(self, visit: Visit, ticket: bytes) -> bytes:
-        """The signed presence receipt of a visit: from here on it is owed."""
-        keys = SubscriptionKeys.from_record(await _present(self.store, "keys", visit.collective_id))
-        stored = await _present(self.store, "permit", visit.collective_id)
-        return PresenceReceipt.sign(
-            keys.subscription,
-            job=visit.task.job,
-            round=visit.task.round,
-            collective=visit.task.collective,
-            requirement_hash=visit.task.requirement,
-            data_commitment=bytes.fromhex(stored["commitment"]),
-            header_hash=visit.header.hash(),
-            job_key=signing.public_key(await self.job_key(visit.job.job_id)),
-            ticket=ticket,
-        ).to_bytes()
-
-    async def encode(self, visit: Visit, payload: Payload) -> TrainJob:
-        """Turn the person's record into the numbers the worker is given; names and values stay here."""
-        stored = await _present(self.store, "permit", visit.collective_id)
-        record = await credentials.load(self.store)
-        return encode_job(payload, record, membership.requirement_of(stored), self.rng(32))
-
     async def note_revealed(self, visit: Visit) -> bool:
         """Durably note that this wallet answers the unmasking of a round; False when it already did."""
         name = f"{visit.job.job_id}:{visit.task.round}"
@@ -461,20 +450,6 @@ class WalletAgent:
 async def _standing(records: Records, collective_id: str) -> tuple[Permit | None, Memory]:
     permit = membership.permit_of(await records.get("permit", collective_id))
     return permit, Memory.from_record(await records.get("memory", collective_id))
-
-
-async def _missing(records: Records, stored: dict[str, Any] | None) -> tuple[str, ...]:
-    if stored is None:
-        return ()
-    requirement = membership.requirement_of(stored)
-    record = await credentials.load(records)
-    problems = presentation.missing(record, requirement)
-    if problems:
-        return problems
-    seed = bytes.fromhex(stored["commitment_seed"])
-    if presentation.present(record, requirement, seed).commitment.hex() != stored["commitment"]:
-        return ("your data changed since you subscribed; subscribe again so that the proof matches",)
-    return ()
 
 
 async def _present(records: Records, category: str, name: str) -> dict[str, Any]:

@@ -46,6 +46,11 @@ class SubscriptionKeys:
         """Where visits are paid to, 20 bytes."""
         return address_of(self.payout)
 
+    def erase(self) -> None:
+        """Overwrite the private keys of this copy."""
+        for secret in (self.subscription, self.agreement, self.payout):
+            secret.erase()
+
     def to_record(self) -> dict[str, str]:
         """For the encrypted store only."""
         return {

@@ -28,8 +28,9 @@ from wallets.agent.errors import (
     WalletError,
 )
 from wallets.agent.journal import Kind
+from wallets.agent.material import Material
 from wallets.agent.messages import AboutToLeave, PayloadArrived, Refusal, Refused, Visit
-from wallets.agent.payload import Payload, open_payload
+from wallets.agent.payload import Payload, encode_job, open_payload
 from wallets.agent.session import check_challenge
 from wallets.agent.transport import ROUND_FRAME_BYTES, Socket
 
@@ -93,6 +94,7 @@ class RoundSession:
         self._client: SecAggClient | None = None
         self._training: asyncio.Task[None] | None = None
         self._payload: Payload | None = None
+        self._material: Material | None = None
         self._receipt_acknowledged = False
         self._trained: str | None = None  # "" when training succeeded, else the fixed code of the failure
         self._update: Any = None
@@ -125,12 +127,15 @@ class RoundSession:
                 self._training.cancel()
             if self._client is not None:
                 self._client.close()
+            if self._material is not None:
+                self._material.erase()
             await self._hang_up()
         await self._record(Kind.OUTCOME, outcome.code, outcome.sentence)
         self.agent.event("visit_over", code=outcome.code, round=self.visit.task.round)
 
     async def _prepare(self) -> None:
         """Fetch and check the model and the data. Whatever is wrong is said before a receipt, so nothing is owed."""
+        self._material = await self.agent.material(self.visit)
         raw = await self._patiently(self._fetch)
         self._payload = open_payload(raw, self.visit.task)
         permit = await self.agent.permit(self.visit.collective_id)
@@ -141,7 +146,7 @@ class RoundSession:
                 manifest_hash=self._payload.manifest_hash,
                 checkpoint_hash=self._payload.checkpoint_hash,
                 weights_in_range=self._payload.weights_in_range,
-                missing=await self.agent.missing(self.visit.collective_id),
+                missing=self._material.missing,
                 now=self.agent.now(),
             )
         )
@@ -184,7 +189,7 @@ class RoundSession:
         self._inbox = asyncio.Queue()
         try:
             challenge = await check_challenge(socket, server.aggregator_key, self.agent.now())
-            private = await self.agent.job_key(self.visit.job.job_id)
+            private = self._held().job_key
             proof = {
                 "nonce": challenge["nonce"],
                 "time": challenge["time"],
@@ -220,7 +225,7 @@ class RoundSession:
             await self._send(self._pending)
         elif not self._receipt_acknowledged:
             await self._leave(
-                {"t": "receipt", "m": await self.agent.receipt(self.visit, self._delivery.ticket)},
+                {"t": "receipt", "m": self._held().receipt(self.visit, self._delivery.ticket)},
                 Step.RECEIPT,
             )
         elif self._trained is not None:
@@ -263,9 +268,8 @@ class RoundSession:
             raise VisitOver(
                 self._trained, "The algorithm failed after your data was proven present; the visit is owed."
             )
-        private = await self.agent.job_key(self.visit.job.job_id)
         self._client = SecAggClient(
-            self.visit.header, private, rng=self.agent.rng, note_revealed=self._note_revealed
+            self.visit.header, self._held().job_key, rng=self.agent.rng, note_revealed=self._note_revealed
         )
         await self._leave({"t": "secagg", "m": self._client.advertise()}, Step.ADVERTISE)
 
@@ -359,7 +363,8 @@ class RoundSession:
         assert self._payload is not None
         code = ""
         try:
-            job = await self.agent.encode(self.visit, self._payload)
+            held = self._held()
+            job = encode_job(self._payload, held.record, held.requirement, self.agent.rng(32))
             raw = await self.agent.launcher.train(job)
             self._update = output.contract(raw, self.visit.header, self.agent.rng)
             self.agent.spy_on(self.visit, self._update)
@@ -367,6 +372,10 @@ class RoundSession:
             code = error.code
         self._trained = code
         await self._inbox.put({"t": "trained"})
+
+    def _held(self) -> Material:
+        assert self._material is not None
+        return self._material
 
     async def _leave(self, message: dict[str, Any], step: Step) -> None:
         await self._may_leave()

@@ -23,6 +23,7 @@ HELLO_VERSION = 1
 CLOCK_SKEW_SECONDS = 300
 SHORTEST_WAIT, LONGEST_WAIT = 0.5, 30.0
 DISTRUSTED = 10
+KEYLESS_SECONDS = 1.0
 MISSED_HEARTBEATS = 3
 DEFAULT_HEARTBEAT = 30
 
@@ -45,6 +46,8 @@ class DistributorSession:
         failures = 0
         try:
             while True:
+                while not await self._agent.wire_keys():
+                    await asyncio.sleep(KEYLESS_SECONDS)  # neither paired nor subscribed: nobody to be yet
                 try:
                     await self._connect()
                     failures = 0

@@ -145,6 +145,19 @@ async def test_several_rounds_and_never_the_same_twice(scene: Scene) -> None:
     assert (await scene.journal(scene.names[0], Kind.REFUSED)) == ["replayed_round"] * 3
 
 
+async def test_an_acceptance_lost_with_the_socket_is_given_again(scene: Scene) -> None:
+    round_ = scene.round(1)
+    await round_.invite_only()
+    key, ident = next(iter(round_.invitations.items()))
+    task, signature = scene.world.collective.task(round_.header, documents.now())
+    scene.world.frames.clear()
+    frame = {"t": "invite", "id": ident, "to": key, "task": task, "sig": signature, "cohort_size": WALLETS}
+    await scene.world._to(key, frame)
+    assert (await scene.world.answer_to(ident))["t"] == "accept"
+    again = await scene.world.invite(key, task, signature, WALLETS)
+    assert (await scene.world.answer_to(again))["t"] == "decline"  # another invitation to the same round
+
+
 @pytest.mark.parametrize("after", [Step.ADVERTISE, Step.SHARE_KEYS, Step.MASKED_INPUT])
 async def test_a_cut_socket_comes_back_and_the_sum_is_whole(scene: Scene, after: Step) -> None:
     scene.host.faults.add(Fault(round=1, kind=FaultKind.CUT, after=after, count=2))

@@ -1,0 +1,65 @@
+"""What one visit works with: the permit's record, the person's data, and the keys that sign. Read once, erased at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from aggregation.secagg.messages import PresenceReceipt
+from aggregation.wire import signing
+from aggregation.wire.secret import Secret
+from wallets.agent import membership, presentation
+from wallets.agent.credentials import Record
+from wallets.agent.identity import SubscriptionKeys
+from wallets.agent.messages import Visit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """`permit`: the stored permit record with terms and commitment. Nothing of this is ever shown in a repr."""
+
+    permit: dict[str, Any] = field(repr=False)
+    record: Record = field(repr=False)
+    keys: SubscriptionKeys = field(repr=False)
+    job_key: Secret
+
+    @property
+    def requirement(self) -> dict[str, Any]:
+        """The data requirement the holder agreed to."""
+        return membership.requirement_of(self.permit)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What the data lacks for the requirement, in words."""
+        return missing_for(self.permit, self.record)
+
+    def receipt(self, visit: Visit, ticket: bytes) -> bytes:
+        """The signed presence receipt of a visit: from here on it is owed."""
+        return PresenceReceipt.sign(
+            self.keys.subscription,
+            job=visit.task.job,
+            round=visit.task.round,
+            collective=visit.task.collective,
+            requirement_hash=visit.task.requirement,
+            data_commitment=bytes.fromhex(self.permit["commitment"]),
+            header_hash=visit.header.hash(),
+            job_key=signing.public_key(self.job_key),
+            ticket=ticket,
+        ).to_bytes()
+
+    def erase(self) -> None:
+        """Overwrite the keys."""
+        self.job_key.erase()
+        self.keys.erase()
+
+
+def missing_for(permit: dict[str, Any], record: Record) -> tuple[str, ...]:
+    """What a record lacks for a stored permit: by the requirement, and by the commitment made at subscription."""
+    requirement = membership.requirement_of(permit)
+    problems = presentation.missing(record, requirement)
+    if problems:
+        return problems
+    seed = bytes.fromhex(permit["commitment_seed"])
+    if presentation.present(record, requirement, seed).commitment.hex() != permit["commitment"]:
+        return ("your data changed since you subscribed; subscribe again so that the proof matches",)
+    return ()
