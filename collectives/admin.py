@@ -1,0 +1,141 @@
+"""The administrator's view: review algorithms, suspend with a reason; history is read-only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from collectives import models
+from collectives.errors import CollectiveError
+from collectives.services import algorithms, collectives
+
+
+class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Rows that are history: to be read, never added, changed or deleted by hand."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(models.Collective)
+class CollectiveAdmin(ReadOnly):
+    list_display = ["name", "status", "status_reason", "created_at"]
+    exclude = ["sealed_key"]
+    actions = ["suspend", "reinstate"]
+
+    @admin.action(description="Suspend (the public sees: suspended by the administrator)")
+    def suspend(self, request: HttpRequest, queryset: QuerySet[models.Collective]) -> None:
+        for collective in queryset:
+            collectives.suspend(
+                actor=request.user, collective=collective, reason="suspended by the administrator"
+            )
+
+    @admin.action(description="Reinstate")
+    def reinstate(self, request: HttpRequest, queryset: QuerySet[models.Collective]) -> None:
+        for collective in queryset:
+            collectives.reinstate(actor=request.user, collective=collective)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # Actions need it; every field stays read-only.
+        return bool(request.user.is_staff)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return [field.name for field in models.Collective._meta.fields if field.name != "sealed_key"]
+
+
+@admin.register(models.Algorithm)
+class AlgorithmAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """The review queue."""
+
+    list_display = ["name", "status", "parameters", "manifest_hash", "created_at"]
+    list_filter = ["status"]
+    readonly_fields = [
+        "author",
+        "name",
+        "manifest",
+        "manifest_hash",
+        "parameters",
+        "checks",
+        "status",
+        "reviewed_at",
+    ]
+    actions = ["approve", "return_to_author"]
+
+    @admin.action(description="Approve for notice")
+    def approve(self, request: HttpRequest, queryset: QuerySet[models.Algorithm]) -> None:
+        for algorithm in queryset:
+            algorithms.approve(actor=request.user, algorithm=algorithm)
+
+    @admin.action(description="Return with the reason written in the algorithm's form")
+    def return_to_author(self, request: HttpRequest, queryset: QuerySet[models.Algorithm]) -> None:
+        for algorithm in queryset:
+            try:
+                algorithms.return_(actor=request.user, algorithm=algorithm, reason=algorithm.reason)
+            except CollectiveError as error:
+                self.message_user(request, f"{algorithm}: {error}", messages.ERROR)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(models.TermsVersion)
+class TermsVersionAdmin(ReadOnly):
+    list_display = ["collective", "version", "hash", "created_at"]
+
+
+@admin.register(models.Admission)
+class AdmissionAdmin(ReadOnly):
+    list_display = ["collective", "algorithm", "status", "announced_at", "effective_at"]
+    list_filter = ["status"]
+
+
+@admin.register(models.Subscription)
+class SubscriptionAdmin(ReadOnly):
+    list_display = ["collective", "terms", "status", "subscribed_at", "revoked_at", "revoked_by"]
+    list_filter = ["status"]
+
+
+@admin.register(models.NoticeAnswer)
+class NoticeAnswerAdmin(ReadOnly):
+    list_display = ["admission", "choice", "answered_at"]
+
+
+@admin.register(models.Job)
+class JobAdmin(ReadOnly):
+    list_display = ["id", "collective", "status", "reason", "visits_earned", "visits_budget", "created_at"]
+    list_filter = ["status"]
+
+
+@admin.register(models.JobTransition)
+class JobTransitionAdmin(ReadOnly):
+    list_display = ["job", "before", "after", "reason", "at"]
+
+
+@admin.register(models.Round)
+class RoundAdmin(ReadOnly):
+    list_display = ["job", "number", "status", "delivered", "receipts", "survivors", "reason"]
+    list_filter = ["status"]
+
+
+@admin.register(models.Checkpoint)
+class CheckpointAdmin(ReadOnly):
+    list_display = ["job", "number", "hash", "wallets", "created_at"]
+    exclude = ["weights", "moments"]
+
+
+@admin.register(models.OutgoingCall)
+class OutgoingCallAdmin(ReadOnly):
+    list_display = ["method", "path", "status", "attempts", "last_error", "not_before"]
+    list_filter = ["status"]

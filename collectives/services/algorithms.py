@@ -1,0 +1,153 @@
+"""Submit an algorithm, review it, announce it to a collective, let it run after its notice period."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from collectives.errors import CollectiveError
+from collectives.models import Admission, Algorithm, Collective
+from collectives.services.keys import signing_key
+from collectives.services.outgoing import enqueue
+from collectives.terms.algorithm import parameter_count, parse_manifest
+from collectives.terms.envelope import SignedDocument
+from collectives.terms.errors import TermsError
+from collectives.terms.permit import Notice
+from collectives.training.features import Encoder
+
+
+def submit(*, actor: Any, manifest: Mapping[str, Any], name: str = "") -> Algorithm:
+    """Register an algorithm for review; the same manifest twice is the same algorithm.
+
+    Raises:
+        CollectiveError: the automatic checks found a reason to refuse it.
+    """
+    try:
+        parsed = parse_manifest(dict(manifest))
+    except TermsError as error:
+        raise CollectiveError(error.code, str(error)) from error
+    checks = [
+        {"check": "closed vocabulary", "ok": True, "detail": "Only known operators, no code."},
+        {
+            "check": "limits",
+            "ok": True,
+            "detail": f"{parameter_count(parsed)} parameters in {len(parsed.layers)} layers.",
+        },
+        {
+            "check": "output",
+            "ok": True,
+            "detail": f"{parsed.output.kind}, clipped to {parsed.output.clip_micro / 1e6:g}.",
+        },
+    ]
+    algorithm, created = Algorithm.objects.get_or_create(
+        manifest_hash=parsed.hash,
+        defaults={
+            "author": actor,
+            "name": name.strip() or parsed.name,
+            "manifest": dict(manifest),
+            "parameters": parameter_count(parsed),
+            "checks": checks,
+        },
+    )
+    if not created and algorithm.author_id != actor.pk:
+        raise CollectiveError(
+            "already_submitted", "Somebody else submitted this very algorithm already.", status=409
+        )
+    return algorithm
+
+
+def approve(*, actor: Any, algorithm: Algorithm) -> None:
+    _review(actor, algorithm, Algorithm.Status.APPROVED, "")
+
+
+def return_(*, actor: Any, algorithm: Algorithm, reason: str) -> None:
+    if not reason.strip():
+        raise CollectiveError("reason_missing", "Say what the author should change.")
+    _review(actor, algorithm, Algorithm.Status.RETURNED, reason.strip())
+
+
+def announce(*, actor: Any, collective: Collective, algorithm: Algorithm, reason: str) -> Admission:
+    """Tell every subscriber of a new algorithm; it may run after the notice period of the current terms.
+
+    Raises:
+        CollectiveError: not the owner, not approved, does not fit the data requirement, or announced already.
+    """
+    if collective.owner_id != actor.pk:
+        raise CollectiveError(
+            "not_yours", "Only the collective's owner may announce an algorithm.", status=403
+        )
+    if algorithm.status != Algorithm.Status.APPROVED:
+        raise CollectiveError("not_approved", "This algorithm is not approved yet; wait for the review.")
+    terms = collective.terms.first()
+    assert terms is not None
+    try:
+        Encoder(terms.document["requirement"], parse_manifest(algorithm.manifest))
+    except TermsError as error:
+        raise CollectiveError(
+            "does_not_fit", f"The algorithm does not fit the data requirement: {error}"
+        ) from error
+    if collective.admissions.filter(algorithm=algorithm).exclude(status=Admission.Status.WITHDRAWN).exists():
+        raise CollectiveError("already_announced", "This algorithm is announced already.", status=409)
+    now = int(time.time())
+    ident = uuid.uuid4()
+    notice = Notice(
+        collective_id=str(collective.id),
+        notice_ref=str(ident),
+        subject=f"New algorithm: {algorithm.name}",
+        reason=reason.strip() or "No reason given.",
+        manifest=algorithm.manifest,
+        manifest_hash=algorithm.manifest_hash,
+        announced=now,
+        effective=now + terms.document["notice_seconds"],
+        silence=terms.document["silence"],
+    )
+    envelope = SignedDocument.sign("notice", notice.to_document(), signing_key(collective)).to_json()
+    with transaction.atomic(durable=True):
+        admission = Admission.objects.create(
+            id=ident,
+            collective=collective,
+            algorithm=algorithm,
+            subject=notice.subject,
+            reason=notice.reason,
+            notice=envelope,
+            announced_at=datetime.fromtimestamp(now, UTC),
+            effective_at=datetime.fromtimestamp(notice.effective, UTC),
+        )
+        enqueue(
+            key=f"notice:{ident}",
+            method="PUT",
+            path=f"/collectives/{collective.id}/notices/{ident}",
+            body={"envelope": envelope},
+        )
+    return admission
+
+
+def activate_due(now: datetime) -> int:
+    """Admissions whose notice period has passed become active; returns how many."""
+    # Two seconds of grace, so that a wallet that saw the notice a moment late is past its own period too.
+    due = Admission.objects.filter(
+        status=Admission.Status.ANNOUNCED, effective_at__lte=now - timedelta(seconds=2)
+    )
+    return due.update(status=Admission.Status.ACTIVE)
+
+
+def withdraw(*, actor: Any, admission: Admission) -> None:
+    if admission.collective.owner_id != actor.pk and not actor.is_staff:
+        raise CollectiveError(
+            "not_yours", "Only the collective's owner may withdraw an algorithm.", status=403
+        )
+    admission.status = Admission.Status.WITHDRAWN
+    admission.save(update_fields=["status"])
+
+
+def _review(actor: Any, algorithm: Algorithm, status: str, reason: str) -> None:
+    if not actor.is_staff:
+        raise CollectiveError("not_allowed", "Only an administrator reviews algorithms.", status=403)
+    algorithm.status, algorithm.reason, algorithm.reviewed_at = status, reason, timezone.now()
+    algorithm.save(update_fields=["status", "reason", "reviewed_at"])

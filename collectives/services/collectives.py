@@ -1,0 +1,165 @@
+"""Register a collective with its four elements; propose new terms; suspend."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from collectives.errors import CollectiveError
+from collectives.models import Collective, TermsVersion
+from collectives.services.keys import new_key, signing_key
+from collectives.terms.description import build_terms, terms_hash
+from collectives.terms.envelope import SignedDocument
+from collectives.terms.errors import TermsError
+
+VALID_SECONDS = 365 * 24 * 3600
+
+
+def register(
+    *,
+    actor: Any,
+    name: str,
+    purpose: str,
+    task_description: str,
+    requirement: Mapping[str, Any],
+    rate: int,
+    not_for: str = "",
+    notice_seconds: int | None = None,
+    bucket_min: int = 38,
+    release_min: int = 100,
+    silence: str = "without",
+    assurance: str = "declared",
+    order_policy: str = "open",
+    manifests: Sequence[str] = (),
+    development: bool = False,
+) -> Collective:
+    """A new collective: its identifying key, and its first signed terms (task, requirement, rate, sample contract).
+
+    Raises:
+        CollectiveError: an element is missing or not allowed; nothing was written.
+    """
+    collective_id = uuid.uuid4()
+    public, sealed = new_key(collective_id)
+    collective = Collective(
+        id=collective_id, owner=actor, name=name.strip(), public_key=public, sealed_key=sealed
+    )
+    values = {
+        "purpose": purpose.strip(),
+        "not_for": not_for.strip(),
+        "task_description": task_description.strip(),
+        "requirement": requirement,
+        "rate": rate,
+        "notice_seconds": settings.NOTICE_MIN_SECONDS if notice_seconds is None else notice_seconds,
+        "bucket_min": bucket_min,
+        "release_min": release_min,
+        "silence": silence,
+        "assurance": assurance,
+        "order_policy": order_policy,
+        "permitted_manifests": list(manifests),
+        "development": development,
+    }
+    with transaction.atomic(durable=True):
+        version = _sign(collective, 1, values)
+        collective.save(force_insert=True)
+        version.save(force_insert=True)
+    return collective
+
+
+def propose_terms(*, actor: Any, collective: Collective, **changes: Any) -> TermsVersion:
+    """The next version of the terms; existing subscriptions keep the version they pinned.
+
+    Raises:
+        CollectiveError: not the owner, or an element is not allowed.
+    """
+    _owned(actor, collective)
+    with transaction.atomic(durable=True):
+        current = collective.terms.select_for_update().first()
+        assert current is not None
+        kept = (
+            "name purpose not_for task_description requirement assurance permitted_manifests notice_seconds silence "
+            "bucket_min release_min order_policy development"
+        ).split()
+        values = {field: current.document[field] for field in kept} | {"rate": int(current.document["rate"])}
+        version = _sign(collective, current.version + 1, values | changes)
+        version.save(force_insert=True)
+    return version
+
+
+def suspend(*, actor: Any, collective: Collective, reason: str) -> None:
+    """Stop everything new; the reason is shown to everybody."""
+    _staff(actor)
+    if not reason.strip():
+        raise CollectiveError("reason_missing", "Say why: the reason is shown on the collective's page.")
+    collective.status, collective.status_reason = Collective.Status.SUSPENDED, reason.strip()
+    collective.save(update_fields=["status", "status_reason"])
+
+
+def reinstate(*, actor: Any, collective: Collective) -> None:
+    _staff(actor)
+    collective.status, collective.status_reason = Collective.Status.ACTIVE, ""
+    collective.save(update_fields=["status", "status_reason"])
+
+
+def _sign(collective: Collective, number: int, values: Mapping[str, Any]) -> TermsVersion:
+    """An unsaved, signed terms version."""
+    if values["development"] and not settings.DEVELOPMENT_MINIMA:
+        raise CollectiveError(
+            "development_off",
+            "Lowered minima need the development setting CSSI_DEVELOPMENT_MINIMA; use the usual minima.",
+        )
+    if values["notice_seconds"] < settings.NOTICE_MIN_SECONDS:
+        raise CollectiveError(
+            "notice_too_short",
+            f"The notice period must be at least {settings.NOTICE_MIN_SECONDS} seconds on this site.",
+        )
+    try:
+        document = build_terms(
+            **{"name": collective.name}
+            | values
+            | {
+                "collective_id": str(collective.id),
+                "collective_key": collective.public_key,
+                "terms_version": number,
+                "token": settings.TOKEN_SYMBOL,
+                "privacy_level": "aggregate",
+                "agreement": {"chain_id": settings.CHAIN_ID, "registry": registry_address()},
+                "valid_seconds": VALID_SECONDS,
+                "created": int(time.time()),
+            }
+        )
+    except TermsError as error:
+        raise CollectiveError(error.code, str(error)) from error
+    envelope = SignedDocument.sign("terms", document, signing_key(collective))
+    return TermsVersion(
+        collective=collective,
+        version=number,
+        document=document,
+        key=envelope.key,
+        signature=envelope.signature,
+        hash=terms_hash(document),
+    )
+
+
+def registry_address() -> str:
+    """Where agreements are registered; the zero address before contracts are deployed.
+
+    The settlement part of the market writes it into the cache of public facts (`settings.REGISTRY_ADDRESS` or the
+    deployment file); the collective domain only repeats it in its terms.
+    """
+    provider = getattr(settings, "REGISTRY_ADDRESS", None)
+    return str(provider() if callable(provider) else provider or "0x" + "00" * 20)
+
+
+def _owned(actor: Any, collective: Collective) -> None:
+    if collective.owner_id != actor.pk:
+        raise CollectiveError("not_yours", "Only the collective's owner may do this.", status=403)
+
+
+def _staff(actor: Any) -> None:
+    if not actor.is_staff:
+        raise CollectiveError("not_allowed", "Only an administrator may do this.", status=403)

@@ -1,0 +1,176 @@
+"""A job's life: create, fund, pause, resume, stop. The status moves only here, along the one table, with a reason."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from django.db import transaction
+
+from collectives.errors import CollectiveError
+from collectives.models import Admission, Algorithm, Checkpoint, Collective, Job, JobTransition
+from collectives.models.jobs import ENDED, TRANSITIONS
+from collectives.services.outgoing import enqueue
+from collectives.services.plan import JobPlan
+from collectives.terms.algorithm import parse_manifest
+from collectives.training.checkpoint import checkpoint_hash, weights_to_bytes
+from collectives.training.init import initial_weights
+from collectives.training.update import ServerState
+
+S = Job.Status
+
+
+def create(
+    *,
+    actor: Any,
+    collective: Collective,
+    algorithm: Algorithm,
+    max_rounds: int,
+    visits_budget: int,
+    plan: JobPlan,
+) -> Job:
+    """A validated job with its initial checkpoint, waiting for funds.
+
+    Raises:
+        CollectiveError: suspended, not the owner where only the owner may order, algorithm not admitted, budget below one
+            minimum cohort, cohort below the minimum.
+    """
+    terms = collective.terms.first()
+    assert terms is not None
+    text = terms.document
+    if collective.status != Collective.Status.ACTIVE:
+        raise CollectiveError(
+            "suspended", f"This collective is suspended: {collective.status_reason}", status=409
+        )
+    if text["order_policy"] == "owner" and actor.pk != collective.owner_id:
+        raise CollectiveError("owner_only", "This collective takes orders from its owner only.", status=403)
+    if (
+        not collective.admissions.filter(algorithm=algorithm)
+        .exclude(status=Admission.Status.WITHDRAWN)
+        .exists()
+    ):
+        raise CollectiveError("not_admitted", "This algorithm is not announced to this collective.")
+    if not 1 <= max_rounds <= 100_000:
+        raise CollectiveError("bad_rounds", "Choose 1 to 100,000 rounds.")
+    if plan.cohort < text["release_min"]:
+        raise CollectiveError(
+            "cohort_too_small", f"The cohort must be at least {text['release_min']} wallets."
+        )
+    if visits_budget < text["release_min"]:
+        raise CollectiveError(
+            "budget_too_small",
+            f"This budget pays {visits_budget} visits; a single round needs at least {text['release_min']}.",
+        )
+    with transaction.atomic(durable=True):
+        job = Job.objects.create(
+            collective=collective,
+            algorithm=algorithm,
+            rate=int(text["rate"]),
+            visits_budget=visits_budget,
+            max_rounds=max_rounds,
+            plan=plan.to_json(),
+        )
+        _store_initial(job)
+        move(job, S.VALIDATED, "checked")
+    return job
+
+
+def mark_funded(job_id: uuid.UUID) -> None:
+    """The escrow is open. Repeating it changes nothing."""
+    with transaction.atomic():
+        job = Job.objects.select_for_update().get(pk=job_id)
+        if job.status == S.VALIDATED:
+            move(job, S.FUNDED, "the budget is in escrow")
+    wake(job_id)
+
+
+def pause(*, job_id: uuid.UUID, actor: Any) -> None:
+    """After the running round."""
+    _ask(job_id, pause_requested=True)
+
+
+def resume(*, job_id: uuid.UUID, actor: Any) -> None:
+    with transaction.atomic():
+        job = Job.objects.select_for_update().get(pk=job_id)
+        if job.status == S.PAUSED:
+            move(job, S.RUNNING, "resumed")
+        Job.objects.filter(pk=job_id).update(pause_requested=False)
+    wake(job_id)
+
+
+def stop(*, job_id: uuid.UUID, actor: Any, reason: str = "stopped by the consumer") -> None:
+    """After the running round, whose visits are owed already; at once where none runs."""
+    with transaction.atomic():
+        job = Job.objects.select_for_update().get(pk=job_id)
+        if job.status in ENDED or job.status == S.SETTLED:
+            return
+        if job.status == S.RUNNING and job.rounds.exclude(status__in=("posted", "abandoned")).exists():
+            Job.objects.filter(pk=job_id).update(stop_requested=True)
+        else:
+            end(job, S.STOPPED, reason)
+    wake(job_id)
+
+
+def mark_settled(job_id: uuid.UUID) -> None:
+    with transaction.atomic():
+        job = Job.objects.select_for_update().get(pk=job_id)
+        if job.status != S.SETTLED:
+            move(job, S.SETTLED, "every visit is paid and the rest refunded")
+
+
+def move(job: Job, after: str, reason: str) -> None:
+    """One step along the table; call inside a transaction that holds the row.
+
+    Raises:
+        ValueError: the table has no such step (a bug of ours).
+    """
+    if after not in TRANSITIONS[job.status]:
+        raise ValueError(f"a job cannot go from {job.status} to {after}")
+    JobTransition.objects.create(job=job, before=job.status, after=after, reason=reason[:500])
+    job.status, job.reason = after, reason[:500]
+    job.save(update_fields=["status", "reason"])
+    job_id = job.pk
+    transaction.on_commit(lambda: announce_change(job_id))
+
+
+def end(job: Job, after: str, reason: str) -> None:
+    """Into one of the final statuses; the distributor forgets the job's cohorts."""
+    move(job, after, reason)
+    enqueue(key=f"job-ended:{job.pk}", method="DELETE", path=f"/jobs/{job.pk}")
+
+
+def announce_change(job_id: uuid.UUID) -> None:
+    """Tell open pages that something changed; they ask for the facts themselves."""
+    layer = get_channel_layer()
+    if layer is None:
+        return
+    try:
+        async_to_sync(layer.group_send)(f"job.{job_id}", {"type": "job.changed"})
+    except OSError:
+        return  # the broker is down; pages catch up at its return
+
+
+def wake(job_id: uuid.UUID) -> None:
+    from collectives.tasks import drive_job, send_quietly
+
+    transaction.on_commit(lambda: send_quietly(drive_job, str(job_id)))
+
+
+def _ask(job_id: uuid.UUID, **flags: bool) -> None:
+    Job.objects.filter(pk=job_id).update(**flags)
+    wake(job_id)
+
+
+def _store_initial(job: Job) -> None:
+    manifest = parse_manifest(job.algorithm.manifest)
+    state = ServerState.start(initial_weights(manifest, job.pk.bytes))
+    weights = weights_to_bytes(state.weights)
+    Checkpoint.objects.create(
+        job=job,
+        number=0,
+        weights=weights,
+        moments=state.moments_to_bytes(),
+        hash=checkpoint_hash(bytes.fromhex(manifest.hash), 0, weights).hex(),
+    )

@@ -1,0 +1,47 @@
+"""One worker at a time per job: a lease with a fencing number. A step whose lease was taken over commits nothing."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F, Q
+
+from collectives.models import Job
+
+SECONDS = 60
+
+
+class LostLease(Exception):
+    """Somebody else works on this job now."""
+
+
+def claim(job_id: uuid.UUID, now: datetime) -> int | None:
+    """The fencing number of a fresh lease, or None while another holds it."""
+    free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
+    with transaction.atomic():
+        taken = Job.objects.filter(free, pk=job_id).update(
+            lease_until=now + timedelta(seconds=SECONDS), fence=F("fence") + 1, driven_at=now
+        )
+        return Job.objects.values_list("fence", flat=True).get(pk=job_id) if taken else None
+
+
+def release(job_id: uuid.UUID, fence: int) -> None:
+    Job.objects.filter(pk=job_id, fence=fence).update(lease_until=None)
+
+
+@contextmanager
+def holding(job_id: uuid.UUID, fence: int) -> Iterator[Job]:
+    """A transaction with the job's row locked, for the holder of this lease only.
+
+    Raises:
+        LostLease: the lease was taken over; nothing is written.
+    """
+    with transaction.atomic():
+        job = Job.objects.select_for_update().select_related("algorithm", "collective").get(pk=job_id)
+        if job.fence != fence:
+            raise LostLease
+        yield job

@@ -1,0 +1,215 @@
+"""Subscribe and leave. Six steps: offer, consent and signature in the wallet, registration, permit, permit kept, pseudonym kept."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from eth_account import Account
+from eth_account.messages import encode_defunct
+from eth_utils import to_checksum_address
+
+from collectives.errors import CollectiveError
+from collectives.models import Admission, Collective, Subscription, TermsVersion
+from collectives.services.keys import signing_key
+from collectives.services.outgoing import enqueue
+from collectives.terms import agreement as agreements
+from collectives.terms.envelope import SignedDocument
+from collectives.terms.errors import TermsError
+from collectives.terms.permit import Permit, Revocation
+from collectives.terms.permit import Subscription as SubscriptionDocument
+
+CLOCK_SKEW = 600
+
+
+def subscribe(*, collective_id: uuid.UUID, envelope: Mapping[str, Any]) -> dict[str, Any]:
+    """Check a signed subscription, keep it, and answer with the permit envelope. The same bytes again get the same permit.
+
+    Raises:
+        CollectiveError: malformed, stale terms, wrong agreement, `already_subscribed`, collective suspended.
+    """
+    collective = _collective(collective_id)
+    signed, document = _opened(envelope)
+    known = Subscription.objects.filter(subscription_key=document.subscription_key).first()
+    if known is not None:
+        if known.envelope_hash == signed.hash and known.status == Subscription.Status.ACTIVE:
+            return dict(known.permit)
+        raise CollectiveError(
+            "already_subscribed", "This key has a subscription already; use a fresh one.", status=409
+        )
+    if collective.status != Collective.Status.ACTIVE:
+        raise CollectiveError(
+            "suspended", f"This collective is suspended: {collective.status_reason}", status=409
+        )
+    terms = _current_terms(collective, document)
+    _check_agreement(document, terms)
+    permit = _permit(collective, terms, document)
+    try:
+        with transaction.atomic(durable=True):
+            Subscription.objects.create(
+                collective=collective,
+                terms=terms,
+                subscription_key=document.subscription_key,
+                document=dict(envelope),
+                envelope_hash=signed.hash,
+                agreement_hash=permit["document"]["agreement_hash"],
+                permit=permit,
+                expires_at=datetime.fromtimestamp(permit["document"]["expires"], UTC),
+            )
+            enqueue(
+                key=f"subscriber:{document.subscription_key}",
+                method="PUT",
+                path=f"/collectives/{collective.id}/subscribers/{document.subscription_key}",
+                body={"terms_hash": terms.hash, "expires": permit["document"]["expires"]},
+            )
+            _send_running_notices(collective, document.subscription_key)
+    except IntegrityError as error:
+        raise CollectiveError(
+            "already_subscribed", "This subscription is known already.", status=409
+        ) from error
+    return permit
+
+
+def _send_running_notices(collective: Collective, subscription_key: str) -> None:
+    """A newcomer must see every announced algorithm too, and gets the full notice period for it."""
+    for admission in collective.admissions.exclude(status=Admission.Status.WITHDRAWN):
+        enqueue(
+            key=f"notice:{admission.id}:{subscription_key}",
+            method="PUT",
+            path=f"/collectives/{collective.id}/notices/{admission.id}",
+            body={"envelope": admission.notice},
+        )
+
+
+def revoke_by_holder(*, collective_id: uuid.UUID, envelope: Mapping[str, Any]) -> None:
+    """The wallet deleted its permit and says so. Repeating it changes nothing.
+
+    Raises:
+        CollectiveError: malformed, or signed by another key than the subscription's.
+    """
+    try:
+        signed = SignedDocument.from_json(envelope)
+        revocation = Revocation.parse(signed.open("revocation"))
+    except TermsError as error:
+        raise CollectiveError(error.code, str(error)) from error
+    if signed.key != revocation.subscription_key or revocation.collective_id != str(collective_id):
+        raise CollectiveError(
+            "wrong_key", "A revocation is signed by the subscription's own key.", status=403
+        )
+    _revoke(collective_id, revocation.subscription_key, by="wallet", notify=False)
+
+
+def revoke_from_web(*, collective_id: uuid.UUID, subscription_key: str) -> None:
+    """The person clicked Revoke on the web: stop asking at once, tell the wallet at its next contact."""
+    _revoke(collective_id, subscription_key, by="web", notify=True)
+
+
+def _revoke(collective_id: uuid.UUID, subscription_key: str, *, by: str, notify: bool) -> None:
+    with transaction.atomic(durable=True):
+        found = (
+            Subscription.objects.select_for_update()
+            .filter(collective_id=collective_id, subscription_key=subscription_key)
+            .first()
+        )
+        if found is None:
+            raise CollectiveError(
+                "unknown_subscription", "This collective knows no such subscription.", status=404
+            )
+        if found.status == Subscription.Status.REVOKED:
+            return
+        found.status, found.revoked_at, found.revoked_by = Subscription.Status.REVOKED, timezone.now(), by
+        found.save(update_fields=["status", "revoked_at", "revoked_by"])
+        enqueue(
+            key=f"revoked:{subscription_key}",
+            method="DELETE",
+            path=f"/collectives/{collective_id}/subscribers/{subscription_key}",
+            body={"notify": notify},
+        )
+
+
+def _collective(collective_id: uuid.UUID) -> Collective:
+    found = Collective.objects.filter(pk=collective_id).first()
+    if found is None:
+        raise CollectiveError("unknown_collective", "There is no such collective.", status=404)
+    return found
+
+
+def _opened(envelope: Mapping[str, Any]) -> tuple[SignedDocument, SubscriptionDocument]:
+    try:
+        signed = SignedDocument.from_json(envelope)
+        document = SubscriptionDocument.parse(signed.open("subscription"))
+    except TermsError as error:
+        raise CollectiveError(error.code, str(error)) from error
+    if signed.key != document.subscription_key:
+        raise CollectiveError("wrong_key", "A subscription is signed by its own key.")
+    if abs(document.created - int(time.time())) > CLOCK_SKEW:
+        raise CollectiveError(
+            "clock", "The wallet's clock and ours differ by more than ten minutes. Set the clock."
+        )
+    return signed, document
+
+
+def _current_terms(collective: Collective, document: SubscriptionDocument) -> TermsVersion:
+    terms = collective.terms.first()
+    if terms is None or document.collective_id != str(collective.id):
+        raise CollectiveError("wrong_collective", "The subscription is for another collective.")
+    if document.terms_hash != terms.hash or document.requirement_hash != terms.document["requirement_hash"]:
+        raise CollectiveError(
+            "stale_terms", "The terms have changed. Review the current ones and subscribe again.", status=409
+        )
+    return terms
+
+
+def _check_agreement(document: SubscriptionDocument, terms: TermsVersion) -> None:
+    """The signed contract must be the one induced from the terms, by the key that vouches for the subscription key."""
+    place, message = terms.document["agreement"], document.agreement
+    digest = agreements.signing_digest(message, chain_id=place["chain_id"], registry=place["registry"])
+    expected = {
+        "collectiveId": agreements.collective_bytes(document.collective_id).hex(),
+        "rate": terms.document["rate"],
+        "termsHash": terms.hash,
+    }
+    if any(message[name] != value for name, value in expected.items()):
+        raise CollectiveError("wrong_agreement", "The agreement does not say what the terms say.")
+    if message["validUntil"] - message["validFrom"] > terms.document["valid_seconds"]:
+        raise CollectiveError("wrong_agreement", "The agreement is valid for longer than the terms allow.")
+    try:
+        signer = to_checksum_address(document.agreement_signer)
+        agreed = Account._recover_hash(digest, signature=bytes.fromhex(document.agreement_signature))
+        cross = encode_defunct(bytes.fromhex(document.subscription_key))
+        vouched = Account.recover_message(cross, signature=bytes.fromhex(document.cross_signature))
+    except Exception as error:  # eth libraries raise many kinds on a malformed signature
+        raise CollectiveError(
+            "bad_agreement_signature", "A signature of the agreement cannot be read."
+        ) from error
+    if agreed != signer or vouched != signer:
+        raise CollectiveError("bad_agreement_signature", "The agreement is not signed by the key it names.")
+
+
+def _permit(collective: Collective, terms: TermsVersion, document: SubscriptionDocument) -> dict[str, Any]:
+    now = int(time.time())
+    text = terms.document
+    permit = Permit(
+        collective_id=str(collective.id),
+        collective_key=collective.public_key,
+        name=text["name"],
+        terms_hash=terms.hash,
+        requirement_hash=text["requirement_hash"],
+        subscription_key=document.subscription_key,
+        agreement_hash=agreements.agreement_hash(document.agreement),
+        manifests=tuple(text["permitted_manifests"]),
+        algorithm_class=text["algorithm_class"],
+        notice_seconds=text["notice_seconds"],
+        silence=text["silence"],
+        rate=int(text["rate"]),
+        bucket_min=text["bucket_min"],
+        release_min=text["release_min"],
+        issued=now,
+        expires=min(now + text["valid_seconds"], int(document.agreement["validUntil"])),
+    )
+    return SignedDocument.sign("permit", permit.to_document(), signing_key(collective)).to_json()
