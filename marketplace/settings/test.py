@@ -13,7 +13,8 @@ os.environ["CSSI_VAR"] = str(_scratch / _worker)
 from marketplace.settings.local import *  # noqa: E402
 
 for _alias, _config in DATABASES.items():
-    _config["TEST"] = {"NAME": str(VAR_DIR / f"test-{_alias}.sqlite3")}
+    # No domain waits for another: a test may ask for one database alone.
+    _config["TEST"] = {"NAME": str(VAR_DIR / f"test-{_alias}.sqlite3"), "DEPENDENCIES": []}
 
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
