@@ -24,6 +24,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from wallets.agent.sandbox import hugepages
 from wallets.agent.sandbox.policy import CHANNEL, Fault, Layer, Limits, confine_child, isolate_parent
 
 ORDER_BYTES = 4096
@@ -50,6 +51,7 @@ def main() -> None:
     os.environ.update(SINGLE_THREAD)
     _warm_up()
     gc.collect()
+    hugepages.gather()
     gc.freeze()  # keeps the collector of a child from touching, and so copying, the parent's pages
     null = os.open(os.devnull, os.O_RDWR)
     probe_layers = _layers_of_a_child(null, started_as_root=started_as_root)
