@@ -63,7 +63,7 @@ def create(
             "budget_too_small",
             f"This budget pays {visits_budget} visits; a single round needs at least {text['release_min']}.",
         )
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
         job = Job.objects.create(
             collective=collective,
             algorithm=algorithm,

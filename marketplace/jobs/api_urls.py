@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from django.urls import path
+
+from marketplace.jobs import api
+
+urlpatterns = [
+    path("jobs", api.Jobs.as_view(), name="api-jobs"),
+    path("jobs/<uuid:job_id>", api.JobDetail.as_view(), name="api-job"),
+    path("jobs/<uuid:job_id>/fund", api.Fund.as_view(), name="api-job-fund"),
+    path("jobs/<uuid:job_id>/stop", api.Stop.as_view(), name="api-job-stop"),
+    path("jobs/<uuid:job_id>/checkpoints", api.Checkpoints.as_view(), name="api-checkpoints"),
+    path("jobs/<uuid:job_id>/checkpoints/<int:number>", api.CheckpointFile.as_view(), name="api-checkpoint"),
+    path("jobs/<uuid:job_id>/metrics", api.Metrics.as_view(), name="api-metrics"),
+]

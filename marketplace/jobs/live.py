@@ -1,0 +1,108 @@
+"""What the live page shows, as plain values for `templates/jobs/_live.html` and for the API.
+
+Context: `order job plan status sentence reason steps (list of {name, state: done|now|next}) current (round or None) enough
+deadline budget {total, earned, reserved, left in visits; spent, rest in tokens} rounds (closed, newest first) chart {labels,
+series: [{name, values}]} events (newest first) can_stop can_pause can_resume can_fund`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from collectives import selectors
+from collectives.models import Job, Round
+from collectives.terms.description import tokens
+from marketplace.jobs.models import Order
+
+PHASES = ("inviting", "advertise", "share_keys", "masked_input", "consistency", "unmask")
+S = Job.Status
+
+
+def context(order: Order) -> dict[str, Any]:
+    live = selectors.job_live(order.job_id)
+    assert live is not None
+    job: Job = live["job"]
+    current: Round | None = live["current"]
+    rate = int(order.rate)
+    return {
+        "order": order,
+        "job": job,
+        "plan": live["plan"],
+        "status": job.get_status_display(),
+        "sentence": sentence(job, current, live["rounds_done"]),
+        "reason": job.reason,
+        "steps": steps(current),
+        "current": current,
+        "enough": bool(current and current.enough),
+        "deadline": current.deadline if current else None,
+        "budget": {
+            "total": live["visits_budget"],
+            "earned": live["visits_earned"],
+            "reserved": live["visits_reserved"],
+            "left": live["visits_budget"] - live["visits_earned"] - live["visits_reserved"],
+            "spent": tokens(live["visits_earned"] * rate),
+            "rest": tokens(int(order.budget) - live["visits_earned"] * rate),
+            "percent": round(100 * live["visits_earned"] / live["visits_budget"])
+            if live["visits_budget"]
+            else 0,
+        },
+        "rounds": list(reversed(live["rounds"])),
+        "rounds_done": live["rounds_done"],
+        "chart": chart(order),
+        "events": live["transitions"],
+        "can_fund": job.status == S.VALIDATED,
+        "can_stop": job.status in (S.FUNDED, S.WAITING, S.NOTICE, S.SCHEDULED, S.RUNNING, S.PAUSED),
+        "can_pause": job.status == S.RUNNING and not job.pause_requested,
+        "can_resume": job.status == S.PAUSED,
+    }
+
+
+def sentence(job: Job, current: Round | None, done: int) -> str:
+    """One sentence that says where the job stands."""
+    if job.status != S.RUNNING or current is None:
+        return job.reason[:1].upper() + job.reason[1:] if job.reason else job.get_status_display()
+    words = {
+        "": _("Asking wallets to take part"),
+        "advertise": _("Wallets are training"),
+        "share_keys": _("Wallets exchange keys"),
+        "masked_input": _("Waiting for masked inputs"),
+        "consistency": _("Wallets agree on who is in the sum"),
+        "unmask": _("Unmasking the sum"),
+    }
+    doing = words.get(current.phase, _("Working"))
+    text = _("Round %(number)s of at most %(most)s. %(doing)s") % {
+        "number": done + 1,
+        "most": job.max_rounds,
+        "doing": doing,
+    }
+    if current.deadline:
+        left = max(0, int((current.deadline - timezone.now()).total_seconds()))
+        text += _(", %(seconds)s seconds left at most") % {"seconds": left}
+    return text + "."
+
+
+def steps(current: Round | None) -> list[dict[str, str]]:
+    """The phases of the open round for the stepper."""
+    if current is None:
+        return []
+    at = current.phase if current.phase in PHASES else "inviting"
+    now = PHASES.index(at)
+    return [
+        {"name": name.replace("_", " "), "state": "done" if i < now else "now" if i == now else "next"}
+        for i, name in enumerate(PHASES)
+    ]
+
+
+def chart(order: Order) -> dict[str, Any]:
+    """Metrics by checkpoint: shared labels, one series per metric name, None where not reported."""
+    found: dict[str, dict[int, float]] = {}
+    for metric in order.metrics.all():
+        found.setdefault(metric.name, {})[metric.checkpoint] = metric.value
+    labels = sorted({number for values in found.values() for number in values})
+    series = [
+        {"name": name, "values": [values.get(n) for n in labels]} for name, values in sorted(found.items())
+    ]
+    return {"labels": labels, "series": series}

@@ -1,0 +1,51 @@
+"""A consumer's order, and the metrics they report for their checkpoints."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+
+
+class Order(models.Model):
+    """Who ordered a job and what it may cost. The job's status stands with the job, money's with its escrow."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    consumer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="orders")
+    collective_id = models.UUIDField()
+    job_id = models.UUIDField(unique=True)
+    budget = models.DecimalField(max_digits=38, decimal_places=0, help_text="Base units.")
+    rate = models.DecimalField(max_digits=38, decimal_places=0, help_text="Base units per visit.")
+    closed = models.BooleanField(default=False, help_text="Settled, the rest refunded.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(budget__gte=models.F("rate")), name="an_order_pays_at_least_one_visit"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"order of job {str(self.job_id)[:8]}"
+
+
+class Metric(models.Model):
+    """What the consumer measured for one checkpoint on data of their own."""
+
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="metrics")
+    checkpoint = models.PositiveIntegerField()
+    name = models.CharField(max_length=40)
+    value = models.FloatField()
+    reported_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["order", "name", "checkpoint"]
+        constraints = [
+            models.UniqueConstraint(fields=["order", "checkpoint", "name"], name="one_value_per_metric")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} of checkpoint {self.checkpoint}"
