@@ -1,0 +1,27 @@
+"""What a person may change about their own account."""
+
+from __future__ import annotations
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from marketplace.accounts.models import Role
+
+HELP = {
+    Role.INDIVIDUAL: _("Pair a wallet, subscribe it to collectives, earn for each visit."),
+    Role.CONSUMER: _("Order training jobs with a budget and download the models."),
+    Role.OWNER: _("Register a collective: what to learn, from which data, for which rate."),
+    Role.AUTHOR: _("Submit algorithms for review."),
+}
+
+
+class RolesForm(forms.Form):
+    roles = forms.MultipleChoiceField(
+        label=_("I am here as"),
+        choices=[(role.value, f"{role.label.capitalize()}: {HELP[role]}") for role in Role],
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_(
+            "You may hold several roles at once. A role shows you its pages; it gives nobody your data."
+        ),
+        error_messages={"required": _("Choose at least one role, or delete the account instead.")},
+    )

@@ -1,0 +1,9 @@
+"""Mounted at `account/`; signing in and out is allauth's, at `accounts/`."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from marketplace.accounts import views
+
+urlpatterns = [path("", views.account, name="account")]

@@ -1,0 +1,1 @@
+"""The public listing: home, catalogue, collective card, algorithm card. Views only; reads the collective domain."""
