@@ -88,7 +88,6 @@ class Message:
         """Raises:
         Invalid: a field is not what the format says.
         """
-        raise NotImplementedError
 
     def _pack(self) -> dict[str, Any]:
         """The fields as CBOR values; overridden where a field is not one already."""

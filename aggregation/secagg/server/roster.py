@@ -195,7 +195,7 @@ def assign_buckets(
     Wallets that share a round key are all left out: keys are secret until the list is sent, so only conspirators share one.
 
     Raises:
-        Abort: fewer wallets than release_min, or buckets below bucket_min.
+        Abort: fewer wallets than release_min.
         LocalProtocolError: two messages of one wallet, or another log than the header's.
     """
     if (log.root, log.size) != (header.log_root, header.log_size):
@@ -222,9 +222,8 @@ def assign_buckets(
         evidence[message.sender] = (message.signature, log.proof(entry.index))
     if len(kept) < header.release_min:
         raise Abort(AbortReason.TOO_FEW_MEMBERS, f"{len(kept)} of at least {header.release_min}")
+    # release_min is at least bucket_min, and a draw never makes a bucket smaller than that when it has the choice.
     buckets = assignment(header, randomness, members)
-    if min(len(bucket) for bucket in buckets) < header.bucket_min:
-        raise Abort(AbortReason.TOO_FEW_MEMBERS, f"buckets of fewer than {header.bucket_min}")
     lists = ListsRequest(header=header.hash(), randomness=randomness, buckets=buckets)
     dropped = tuple(sorted(message.sender for message in messages if uses[message.public_key] > 1))
     return Roster(header=header, lists=lists, evidence=evidence, dropped=dropped)

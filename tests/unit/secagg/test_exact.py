@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aggregation.secagg import vectors
-from aggregation.secagg.errors import Abort, AbortReason, Fault, LocalProtocolError
+from aggregation.secagg.errors import Abort, AbortReason, Fault, LocalProtocolError, RemoteProtocolError
 from aggregation.secagg.server import RoundSum
 from tests.unit.secagg.pair import Wire, header, member_log, random_updates
 
@@ -190,6 +190,8 @@ def test_an_accumulator_resumes_from_its_bytes_and_is_used_once() -> None:
     resumed.add(rows[1])
     resumed.add(rows[2])
     assert resumed.to_bytes() == whole.to_bytes()
+    with pytest.raises(RemoteProtocolError):
+        whole.add(rows[0][:-1])
     whole.take()
     for use in (whole.take, lambda: vectors.Accumulator.take(half) if half.erase() is None else None):
         with pytest.raises(LocalProtocolError):
