@@ -17,7 +17,7 @@ from aggregation.wire import signing
 from aggregation.wire.secret import Secret
 from collectives.terms.permit import Permit
 from wallets.agent import credentials, journal, membership
-from wallets.agent.consent import Consent
+from wallets.agent.consent import Consent, Rule
 from wallets.agent.errors import NotFound, Unreachable, WalletError
 from wallets.agent.identity import SubscriptionKeys
 from wallets.agent.journal import Journal, Kind
@@ -26,6 +26,7 @@ from wallets.agent.material import Material, missing_for
 from wallets.agent.messages import (
     AboutToLeave,
     Accept,
+    Choice,
     ChoiceKept,
     Enrol,
     EnrolLater,
@@ -43,6 +44,7 @@ from wallets.agent.messages import (
     Visit,
 )
 from wallets.agent.outbox import Outbox
+from wallets.agent.patience import patiently
 from wallets.agent.rounds import Delivery, RoundSession
 from wallets.agent.sandbox.launcher import Launcher
 from wallets.agent.server import RECORD as SERVER_RECORD
@@ -50,6 +52,9 @@ from wallets.agent.server import ServerDescription
 from wallets.agent.session import DistributorSession
 from wallets.agent.transport import Transport
 from wallets.agent.vault import Records, WalletStore
+
+OFFER_ATTEMPTS = 20
+SHORTEST_FLUSH, LONGEST_FLUSH = 2.0, 60.0
 
 
 class Observer(Protocol):
@@ -94,6 +99,8 @@ class WalletAgent:
         self._server: ServerDescription | None = None
         self._routes: dict[bytes, str] = {}  # subscription key -> collective, also of ended subscriptions
         self.subscribing = asyncio.Lock()
+        self._mailbox: bytes | None = None
+        self._retry: asyncio.Task[None] | None = None
         self._invited: dict[bytes, Visit] = {}
         self._visits: dict[str, set[asyncio.Task[None]]] = {}
         self._background: set[asyncio.Task[None]] = set()
@@ -111,6 +118,8 @@ class WalletAgent:
         """Read what is kept in memory between inputs: the pinned server and which key belongs to which collective."""
         document = await self.store.get(*SERVER_RECORD)
         self._server = ServerDescription.parse(document) if document else None
+        mailbox = await self.store.get("key", "mailbox")
+        self._mailbox = signing.public_key(Secret(bytes.fromhex(mailbox["private"]))) if mailbox else None
         for collective_id, record in (await self.store.list("keys")).items():
             self._routes[SubscriptionKeys.from_record(record).public] = collective_id
 
@@ -177,17 +186,31 @@ class WalletAgent:
         )
 
     async def flush_outgoing(self) -> None:
-        """Send what could not be sent before."""
+        """Send what could not be sent before; what still waits is tried again later while the agent runs."""
         for refusal in await self.outbox.flush(self._server):
             await self.record(Kind.REFUSED, code=refusal.code, sentence=str(refusal))
+        if self._retry is None and await self.outbox.waiting():
+            self._retry = self.spawn(self._flush_until_empty())
+
+    async def _flush_until_empty(self) -> None:
+        wait = SHORTEST_FLUSH
+        try:
+            while await self.outbox.waiting():
+                await asyncio.sleep(wait)
+                wait = min(LONGEST_FLUSH, wait * 2)
+                await self.outbox.flush(self._server)
+        finally:
+            self._retry = None
 
     # what the distributor sends
 
     async def on_mail(self, *, to: bytes, kind: str, body: bytes) -> str | None:
         """Handle one mail; the outcome to acknowledge with, or None to have it delivered again later."""
         document = json.loads(body)
-        if kind == "offer":
-            return await self._on_offer(document)
+        if to == self._mailbox:
+            if kind == "offer":
+                return await self._on_offer(document)
+            return await self._on_choice(document) if kind == "notice" else "refused"
         collective_id = self._routes.get(to)
         if collective_id is None:
             return "refused"
@@ -200,13 +223,30 @@ class WalletAgent:
 
     async def _on_offer(self, offer: dict[str, Any]) -> str | None:
         try:
-            await membership.subscribe(self, offer, through_pairing=True)
+            await patiently(
+                lambda: membership.subscribe(self, offer, through_pairing=True),
+                rng=self.rng,
+                longest=60.0,
+                attempts=OFFER_ATTEMPTS,
+            )
             return "done"
         except Unreachable:
             return None
         except WalletError as error:
             self.event("not_subscribed", code=error.code)
             return "refused"
+
+    async def _on_choice(self, document: dict[str, Any]) -> str | None:
+        """The holder answered a notice on the web; taken as said only where a rule of the holder's covers it."""
+        if self.consent.rule is Rule.ASK:
+            return "refused"
+        try:
+            await self.answer_notice(
+                str(document["collective_id"]), str(document["notice_ref"]), Choice(document["choice"])
+            )
+        except NotFound:
+            return None  # the notice itself has not come yet
+        return "done"
 
     async def _on_notice(self, collective_id: str, envelope: dict[str, Any]) -> str:
         async with self.store.transaction() as records:

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     os.umask(0o077)
     try:
-        return asyncio.run(options.command(options))
+        return int(asyncio.run(options.command(options)))
     except BadData as error:
         _complain(error)
         return BAD_INPUT
@@ -114,7 +114,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(steps: Any, name: str, run: Command, purpose: str) -> argparse.ArgumentParser:
-    step = steps.add_parser(name, help=purpose, description=purpose[0].upper() + purpose[1:] + ".")
+    step: argparse.ArgumentParser = steps.add_parser(
+        name, help=purpose, description=purpose[0].upper() + purpose[1:] + "."
+    )
     step.set_defaults(command=run)
     return step
 

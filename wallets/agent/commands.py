@@ -23,7 +23,7 @@ from wallets.agent.journal import Kind
 from wallets.agent.keyfile import SlotKind
 from wallets.agent.messages import HolderPolicy
 from wallets.agent.sandbox.launcher import Launcher
-from wallets.agent.transport import Transport
+from wallets.agent.transport import Transport, check_url
 
 DONE, FAILED = 0, 1
 WATCH_SECONDS = 2.0
@@ -77,7 +77,7 @@ async def pair(options: argparse.Namespace) -> int:
     if options.link:
         link = server.parse_link(options.link)
     elif options.url and options.code:
-        link = server.PairingLink(url=server.check_url(options.url), code=options.code.strip())
+        link = server.PairingLink(url=check_url(options.url), code=options.code.strip())
     else:
         raise BadData("Give the cssi://pair link, or both --url and --code.")
     async with _opened(options) as agent:
@@ -284,7 +284,7 @@ async def _requirement(agent: WalletAgent, options: argparse.Namespace) -> dict[
         envelope = await agent.transport.call(
             "GET", agent.server.api_url(f"collectives/{options.collective}/terms")
         )
-        requirement = envelope["document"]["requirement"]
+        requirement: dict[str, Any] = envelope["document"]["requirement"]
     else:
         requirement = credentials.from_json(_text(options.requirement))
     try:
@@ -303,7 +303,7 @@ def _text(path: Path) -> str:
 
 async def _know_server(agent: WalletAgent, url: str | None) -> None:
     if url:
-        await agent.pin_server(await server.fetch(agent.transport, server.check_url(url), ""))
+        await agent.pin_server(await server.fetch(agent.transport, check_url(url), ""))
     _ = agent.server
 
 

@@ -84,7 +84,7 @@ def new_recovery_code(rng: ENTROPY) -> str:
 def normal_recovery_code(text: str) -> str:
     """The code as typed, without separators and with the usual misreadings mended."""
     cleaned = "".join(character for character in text.upper() if character.isalnum())
-    return cleaned.translate(str.maketrans({"O": "0", "I": "1", "L": "1"}))
+    return cleaned.translate(str.maketrans("OIL", "011"))
 
 
 def make_slot(kind: SlotKind, secret: Secret, raw: Secret, *, rng: ENTROPY, cost: Argon2Cost) -> Slot:

@@ -51,7 +51,8 @@ def permit_of(record: Mapping[str, Any] | None) -> Permit | None:
 
 def requirement_of(record: Mapping[str, Any]) -> dict[str, Any]:
     """The data requirement the holder agreed to, from the signed terms kept beside the permit."""
-    return record["terms"]["document"]["requirement"]
+    requirement: dict[str, Any] = record["terms"]["document"]["requirement"]
+    return requirement
 
 
 async def pair(agent: WalletAgent, link: server.PairingLink) -> str:
@@ -66,8 +67,7 @@ async def pair(agent: WalletAgent, link: server.PairingLink) -> str:
         raise PeerNotTrusted(
             "This wallet is already paired with another server. Create a second wallet for the other one."
         )
-    stored = await agent.store.get("key", "mailbox")
-    private = Secret(bytes.fromhex(stored["private"])) if stored else signing.generate(agent.rng)
+    private = await _mailbox_key(agent)
     created = agent.now()
     mailbox = signing.public_key(private)
     signature = signing.sign(
@@ -85,11 +85,21 @@ async def pair(agent: WalletAgent, link: server.PairingLink) -> str:
     async with agent.store.transaction() as records:
         await records.put(*server.RECORD, document)
         await records.put("key", "mailbox", {"private": private.reveal().hex()})
+        await records.remove("key", "mailbox-next")
         await journal.append(records, agent.now(), Kind.PAIRED, sentence="Paired with an account.")
     await agent.load()
     await agent.session.bind()
     agent.event("paired")
     return str(answer.get("account_label", ""))
+
+
+async def _mailbox_key(agent: WalletAgent) -> Secret:
+    """The mailbox key in use, or the one that is being paired: after a lost answer the same key comes again."""
+    stored = await agent.store.get("key", "mailbox") or await agent.store.get("key", "mailbox-next")
+    if stored is None:
+        stored = {"private": signing.generate(agent.rng).reveal().hex()}
+        await agent.store.put("key", "mailbox-next", stored)
+    return Secret(bytes.fromhex(stored["private"]))
 
 
 async def subscribe(agent: WalletAgent, offer: Mapping[str, Any], *, through_pairing: bool) -> Permit:

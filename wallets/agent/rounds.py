@@ -30,6 +30,7 @@ from wallets.agent.errors import (
 from wallets.agent.journal import Kind
 from wallets.agent.material import Material
 from wallets.agent.messages import AboutToLeave, PayloadArrived, Refusal, Refused, Visit
+from wallets.agent.patience import patiently
 from wallets.agent.payload import Payload, encode_job, open_payload
 from wallets.agent.session import check_challenge
 from wallets.agent.transport import ROUND_FRAME_BYTES, Socket
@@ -136,7 +137,7 @@ class RoundSession:
     async def _prepare(self) -> None:
         """Fetch and check the model and the data. Whatever is wrong is said before a receipt, so nothing is owed."""
         self._material = await self.agent.material(self.visit)
-        raw = await self._patiently(self._fetch)
+        raw = await patiently(self._fetch, rng=self.agent.rng)
         self._payload = open_payload(raw, self.visit.task)
         permit = await self.agent.permit(self.visit.collective_id)
         decision = self.agent.machine.decide(
@@ -335,7 +336,7 @@ class RoundSession:
             url = self.agent.server.aggregator_http + path
             return (await self.agent.transport.request("PUT", url, content=sealed)).status
 
-        status = await self._patiently(put)
+        status = await patiently(put, rng=self.agent.rng)
         if status not in {200, 201}:
             raise VisitOver(f"slot_{status}", "The aggregator did not take the masked input.")
         await self.stepped(Step.MASKED_INPUT)
@@ -404,16 +405,6 @@ class RoundSession:
         if answer.status != 200:
             raise VisitOver(f"payload_{answer.status}", "The model of this round could not be fetched.")
         return answer.body
-
-    async def _patiently(self, attempt: Callable[[], Awaitable[Any]]) -> Any:
-        """Repeat an idempotent request until it is answered; the visit's own deadline ends the patience."""
-        wait = SHORTEST_WAIT
-        while True:
-            try:
-                return await attempt()
-            except Unreachable:
-                await asyncio.sleep(wait)
-                wait = min(LONGEST_WAIT, wait * 2)
 
     def _drop_socket(self) -> None:
         socket, self._socket = self._socket, None

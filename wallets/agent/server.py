@@ -36,18 +36,18 @@ class ServerDescription:
     def parse(cls, document: Mapping[str, Any]) -> ServerDescription:
         """Raises ProtocolFault, or InsecureTransport for a plain address beyond this machine."""
         try:
-            keys = {
-                name: bytes.fromhex(document[name])
-                for name in ("distributor_key", "aggregator_key", "aggregator_seal_key")
-            }
-            for name in ("distributor_key", "aggregator_key"):
-                signing.check_public_key(keys[name])
-            addresses = {
-                name: check_url(document[name]) for name in ("distributor_socket", "aggregator_socket", "api")
-            }
+            distributor_key, aggregator_key = (
+                bytes.fromhex(document[name]) for name in ("distributor_key", "aggregator_key")
+            )
+            signing.check_public_key(distributor_key)
+            signing.check_public_key(aggregator_key)
             return cls(
-                **keys,
-                **addresses,
+                distributor_key=distributor_key,
+                distributor_socket=check_url(document["distributor_socket"]),
+                aggregator_key=aggregator_key,
+                aggregator_seal_key=bytes.fromhex(document["aggregator_seal_key"]),
+                aggregator_socket=check_url(document["aggregator_socket"]),
+                api=check_url(document["api"]),
                 chain_id=int(document["chain_id"]),
                 registry=str(document["registry"]),
                 pin=pin_of(document),

@@ -231,7 +231,7 @@ class DistributorSession:
                 await socket.close()
 
     def _pause(self, failures: int) -> float:
-        ceiling = min(LONGEST_WAIT, SHORTEST_WAIT * 2 ** min(failures, 10))
+        ceiling: float = min(LONGEST_WAIT, SHORTEST_WAIT * 2 ** min(failures, 10))
         return ceiling / 2 + ceiling / 2 * int.from_bytes(self._agent.rng(2), "big") / 65_536
 
 

@@ -29,6 +29,7 @@ FRAME_BYTES = 64 * 1024
 ROUND_FRAME_BYTES = 1024 * 1024
 JSON_BYTES = 1024 * 1024
 TIMEOUT_SECONDS = 20.0
+TOO_MANY_REQUESTS = 429
 
 
 def check_url(url: str) -> str:
@@ -146,7 +147,7 @@ class Transport:
         json_body: Any = None,
         most: int = JSON_BYTES,
     ) -> Answer:
-        """One HTTP exchange; Unreachable on network trouble and 5xx, ProtocolFault past `most` bytes."""
+        """One HTTP exchange; Unreachable on network trouble, 429 and 5xx, ProtocolFault past `most` bytes."""
         check_url(url)
         headers = [("user-agent", "cssi-agent"), ("accept", "*/*")]
         if json_body is not None:
@@ -161,6 +162,8 @@ class Transport:
             raise ProtocolFault("The server sent more than it may.", code="too_long") from None
         except HttpFailed as error:
             raise Unreachable(f"No answer from {place}. It is tried again.") from error
+        if status == TOO_MANY_REQUESTS:
+            raise Unreachable(f"{place} asks this wallet to slow down. It is tried again.", code="busy")
         if status >= 500:
             raise Unreachable(f"{place} has a problem ({status}). It is tried again.")
         return Answer(status=status, body=body)

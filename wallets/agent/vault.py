@@ -242,6 +242,7 @@ async def create(
     raw = Secret(Store.generate_raw_key().encode())
     cost = cost or Argon2Cost()
     code: str | None = None
+    slots: tuple[keyfile.Slot, ...]
     if host_key is not None:
         slots = (keyfile.make_slot(SlotKind.HOST, host_key, raw, rng=rng, cost=cost),)
     else:

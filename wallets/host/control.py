@@ -35,7 +35,7 @@ from typing import Any
 from wallets.agent import server
 from wallets.agent.errors import BadData, WalletError
 from wallets.agent.rounds import Step
-from wallets.agent.transport import Transport
+from wallets.agent.transport import Transport, check_url
 from wallets.host.faults import Fault, FaultKind
 from wallets.host.host import Host
 
@@ -228,6 +228,6 @@ async def know_server(host: Host, url: str, pin: str) -> None:
     """Fetch and pin the server description that wallets of this host start with."""
     transport = Transport()
     try:
-        host.pin_server(await server.fetch(transport, server.check_url(url), pin))
+        host.pin_server(await server.fetch(transport, check_url(url), pin))
     finally:
         await transport.close()

@@ -22,6 +22,7 @@ from wallets.agent.errors import NotFound, StoreDamaged, WalletError
 from wallets.agent.journal import Kind
 from wallets.agent.keyfile import SlotKind
 from wallets.agent.messages import HolderPolicy, Visit
+from wallets.agent.patience import patiently
 from wallets.agent.rounds import Step
 from wallets.agent.sandbox.launcher import Launcher
 from wallets.agent.transport import Transport
@@ -33,6 +34,7 @@ HOST_KEY = "host.key"
 WALLETS = "wallets"
 OPEN_STORES = 96
 AT_ONCE = 8
+ATTEMPTS = 20
 
 
 class Host:
@@ -86,7 +88,14 @@ class Host:
 
     async def pair(self, name: str, link: str) -> str:
         """Pair one wallet by its link and keep it connected."""
-        label = await membership.pair(self.wallet(name), server.parse_link(link))
+        agent, parsed = self.wallet(name), server.parse_link(link)
+        label = await patiently(
+            lambda: membership.pair(agent, parsed),
+            rng=self._rng,
+            shortest=0.5,
+            longest=10.0,
+            attempts=ATTEMPTS,
+        )
         self.run_wallet(name)
         return label
 
@@ -96,10 +105,14 @@ class Host:
 
         async def one(name: str) -> None:
             agent = self.wallet(name)
-            try:
+
+            async def attempt() -> None:
                 url = agent.server.api_url(f"collectives/{collective_id}/terms")
                 offer = {"collective_id": collective_id, "terms": await self._transport.call("GET", url)}
                 await membership.subscribe(agent, offer, through_pairing=False)
+
+            try:
+                await patiently(attempt, rng=self._rng, shortest=0.5, longest=10.0, attempts=ATTEMPTS)
             except WalletError as error:
                 outcomes[error.code] += 1
                 return

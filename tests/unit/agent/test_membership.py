@@ -104,6 +104,21 @@ async def test_pairing_proves_the_mailbox_key_and_pins_the_server(make: Make, wo
     assert [kind for kind, _ in await agent.wire_keys()] == ["mailbox"]
 
 
+async def test_a_lost_pairing_answer_is_repeated_with_the_same_key(make: Make, world: World) -> None:
+    agent = await make()
+    link = link_to(world)
+    honest = world._api
+    world._api = lambda parts, sent: honest(parts, sent) if parts == ["server"] else 1 / 0  # type: ignore[method-assign]
+    with pytest.raises(Unreachable):
+        await membership.pair(agent, link)
+    assert await agent.wire_keys() == []
+    world._api = honest  # type: ignore[method-assign]
+    await membership.pair(agent, link)
+    keys = {sent["mailbox_key"] for sent in world.posted["wallets/pair"]}
+    assert len(world.posted["wallets/pair"]) == 2
+    assert len(keys) == 1
+
+
 async def test_another_server_than_the_link_names_is_refused(make: Make, world: World) -> None:
     agent = await make()
     link = server.PairingLink(url=world.url, code="1", pin="00" * 32)

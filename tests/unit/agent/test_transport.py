@@ -121,6 +121,7 @@ async def _http(answer: bytes) -> tuple[asyncio.Server, str]:
         ("200 X", b"<html>", ProtocolFault, "bad_answer"),
         ("302 X", b"", ProtocolFault, "moved"),
         ("503 X", b"", Unreachable, "unreachable"),
+        ("429 X", b"", Unreachable, "busy"),
     ],
 )
 async def test_answers_become_named_errors(

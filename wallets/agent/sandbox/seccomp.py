@@ -83,7 +83,7 @@ def program(machine: str) -> bytes:
     column = list(AUDIT_ARCH).index(machine) if machine in AUDIT_ARCH else None
     if column is None:
         raise KeyError(machine)
-    numbers = sorted(pair[column] for pair in CALLS.values() if pair[column] is not None)
+    numbers = sorted(number for pair in CALLS.values() if (number := pair[column]) is not None)
     code = [(_LD_ABS, 0, 0, _OFFSET_ARCH), (_JEQ, 1, 0, AUDIT_ARCH[machine]), (_RET, 0, 0, RET_KILL_PROCESS)]
     code.append((_LD_ABS, 0, 0, _OFFSET_NR))
     if machine == "x86_64":
