@@ -236,7 +236,9 @@ class SecAggClient:
     def _picked(self, items: Sequence[T]) -> list[T]:
         """A uniform sample without replacement (partial Fisher-Yates), or everything."""
         pool = list(items)
-        count = len(pool) if self._sample is None else min(self._sample, len(pool))
+        if self._sample is None:
+            return pool
+        count = min(self._sample, len(pool))
         for i in range(count):
             j = i + int.from_bytes(self._rng(8), "little") % (len(pool) - i)
             pool[i], pool[j] = pool[j], pool[i]
