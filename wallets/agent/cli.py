@@ -51,7 +51,13 @@ def _parser() -> argparse.ArgumentParser:
     steps = parser.add_subparsers(required=True, metavar="COMMAND")
 
     _command(steps, "init", commands.init, "create a wallet")
+    _own_data(steps)
+    _memberships(steps)
+    _looking(steps)
+    return parser
 
+
+def _own_data(steps: Any) -> None:
     step = _command(steps, "import", commands.import_, "import your data from a JSON or CSV file")
     step.add_argument("file", type=Path)
     source = step.add_mutually_exclusive_group(required=True)
@@ -66,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     step.add_argument("--yes", action="store_true", help="replace values that are already in the wallet")
 
+
+def _memberships(steps: Any) -> None:
     step = _command(steps, "pair", commands.pair, "pair the wallet with your account")
     step.add_argument("link", nargs="?", help="the cssi://pair link of the page “Pair a wallet”")
     step.add_argument("--url", help="address of the server, when you type a code instead")
@@ -81,22 +89,20 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("collective", metavar="ID")
     step.add_argument("--server", metavar="URL", help="address of the server, when the wallet is not paired")
     step.add_argument("--yes", action="store_true", help="agree to the printed terms without being asked")
-    step.add_argument(
-        "--allow-development", action="store_true", help="allow development terms with lowered minima"
-    )
+    step.add_argument("--allow-development", action="store_true", help="allow terms with lowered minima")
 
     step = _command(steps, "run", commands.run, "stay connected and answer, until Ctrl-C")
     step.add_argument(
-        "--visits-per-day", type=int, default=100, metavar="N", help="your own limit per collective"
+        "--visits-per-day", type=int, default=100, metavar="N", help="your limit per collective"
     )
-    step.add_argument(
-        "--allow-development", action="store_true", help="allow development terms with lowered minima"
-    )
-    _command(steps, "permits", commands.permits, "list who may learn from your data")
+    step.add_argument("--allow-development", action="store_true", help="allow terms with lowered minima")
 
     step = _command(steps, "revoke", commands.revoke, "delete a permit now, servers up or down")
     step.add_argument("collective", metavar="ID or name")
 
+
+def _looking(steps: Any) -> None:
+    _command(steps, "permits", commands.permits, "list who may learn from your data")
     step = _command(steps, "visits", commands.visits, "what was asked, answered and owed")
     step.add_argument("--collective", default="", metavar="ID")
     step.add_argument(
@@ -104,13 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     step.add_argument("--format", choices=["table", "json", "csv"], default="table")
     _command(steps, "earnings", commands.earnings, "what is pending and what was paid")
-    _command(
-        steps,
-        "selftest",
-        commands.selftest,
-        "try to break out of the sandbox; 0 only if every way is blocked",
-    )
-    return parser
+    _command(steps, "selftest", commands.selftest, "try to break out of the sandbox")
 
 
 def _command(steps: Any, name: str, run: Command, purpose: str) -> argparse.ArgumentParser:

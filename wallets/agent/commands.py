@@ -15,13 +15,24 @@ from typing import Any
 from collectives.terms.description import tokens
 from collectives.terms.errors import TermsError
 from collectives.terms.requirements import check_profile
-from wallets.agent import consent, credentials, journal, membership, presentation, server, terminal, vault
+from wallets.agent import (
+    consent,
+    credentials,
+    journal,
+    leaving,
+    membership,
+    presentation,
+    server,
+    terminal,
+    vault,
+)
 from wallets.agent.agent import WalletAgent
 from wallets.agent.consent import Consent, Rule
 from wallets.agent.errors import BadData, NotFound, WalletError
 from wallets.agent.journal import Kind
 from wallets.agent.keyfile import SlotKind
 from wallets.agent.messages import HolderPolicy
+from wallets.agent.permits import permit_of
 from wallets.agent.sandbox.launcher import Launcher
 from wallets.agent.transport import Transport, check_url
 
@@ -143,7 +154,7 @@ async def permits(options: argparse.Namespace) -> int:
         entries = await agent.journal.entries(kinds=[Kind.VISIT])
         rows = []
         for collective_id, record in sorted((await agent.store.list("permit")).items()):
-            permit = membership.permit_of(record)
+            permit = permit_of(record)
             assert permit is not None
             used = [entry.at for entry in entries if entry.collective_id == collective_id]
             last = terminal.when(max(used)) if used else "never"
@@ -168,7 +179,7 @@ async def revoke(options: argparse.Namespace) -> int:
     """Delete a permit now and say exactly what happened."""
     async with _opened(options) as agent:
         collective_id = await _named_permit(agent, options.collective)
-        result = await membership.revoke(agent, collective_id)
+        result = await leaving.revoke(agent, collective_id)
         print(
             f"The permit for {terminal.clean(result.name)} was deleted in {result.milliseconds:.0f} ms. It gets nothing from now on."
         )

@@ -8,10 +8,12 @@ from typing import Any
 from aggregation.secagg.messages import PresenceReceipt
 from aggregation.wire import signing
 from aggregation.wire.secret import Secret
-from wallets.agent import membership, presentation
+from wallets.agent import permits, presentation
 from wallets.agent.credentials import Record
+from wallets.agent.errors import NotFound
 from wallets.agent.identity import SubscriptionKeys
-from wallets.agent.messages import Visit
+from wallets.agent.messages import Refusal, Visit
+from wallets.agent.vault import Records
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +28,7 @@ class Material:
     @property
     def requirement(self) -> dict[str, Any]:
         """The data requirement the holder agreed to."""
-        return membership.requirement_of(self.permit)
+        return permits.requirement_of(self.permit)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -55,7 +57,7 @@ class Material:
 
 def missing_for(permit: dict[str, Any], record: Record) -> tuple[str, ...]:
     """What a record lacks for a stored permit: by the requirement, and by the commitment made at subscription."""
-    requirement = membership.requirement_of(permit)
+    requirement = permits.requirement_of(permit)
     problems = presentation.missing(record, requirement)
     if problems:
         return problems
@@ -63,3 +65,10 @@ def missing_for(permit: dict[str, Any], record: Record) -> tuple[str, ...]:
     if presentation.present(record, requirement, seed).commitment.hex() != permit["commitment"]:
         return ("your data changed since you subscribed; subscribe again so that the proof matches",)
     return ()
+
+
+async def present(records: Records, category: str, name: str) -> dict[str, Any]:
+    found = await records.get(category, name)
+    if found is None:
+        raise NotFound("This subscription has ended.", code=Refusal.NO_PERMIT.value)
+    return found

@@ -1,18 +1,14 @@
-"""Pairing, subscribing and leaving.
+"""Pairing and subscribing (leaving is in `leaving`).
 
 Subscribing: check the signed terms, check the data, ask the holder, make fresh keys, sign the agreement and the
-subscription, send them, check and keep the permit. Leaving needs nobody's help: the permit and every key of the
-subscription are removed and erased first; telling the servers is only tidying and waits in the outbox when they are down.
+subscription, send them, check and keep the permit.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aggregation.secagg.messages import PayoutOpening
 from aggregation.wire import signing
 from aggregation.wire.secret import Secret
 from collectives.terms import agreement
@@ -20,39 +16,14 @@ from collectives.terms.description import Terms, terms_hash
 from collectives.terms.envelope import SignedDocument
 from collectives.terms.errors import TermsError
 from collectives.terms.permit import Permit
-from wallets.agent import consent, credentials, journal, presentation, server
-from wallets.agent.errors import BadData, Declined, NotFound, PeerNotTrusted, ProtocolFault, ServerRefused
+from wallets.agent import consent, credentials, journal, letters, permits, presentation, server
+from wallets.agent.errors import BadData, Declined, PeerNotTrusted, ProtocolFault, ServerRefused
 from wallets.agent.identity import SubscriptionKeys, eip191_digest, new_subscription_keys, sign_digest
 from wallets.agent.journal import Kind
 from wallets.agent.messages import AskHolder, OfferArrived, Refused
-from wallets.agent.outbox import Letter, queue
 
 if TYPE_CHECKING:
     from wallets.agent.agent import WalletAgent
-    from wallets.agent.vault import Records
-
-
-@dataclass(frozen=True, kw_only=True)
-class Revocation:
-    """Exactly what a revocation did."""
-
-    collective_id: str
-    name: str
-    milliseconds: float
-    visits_stopped: int
-    erased: bool
-    servers_told: bool
-
-
-def permit_of(record: Mapping[str, Any] | None) -> Permit | None:
-    """The permit of a stored record. What was stored was verified, so a failure here is damage, not an attack."""
-    return None if record is None else Permit.parse(record["permit"]["document"])
-
-
-def requirement_of(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The data requirement the holder agreed to, from the signed terms kept beside the permit."""
-    requirement: dict[str, Any] = record["terms"]["document"]["requirement"]
-    return requirement
 
 
 async def pair(agent: WalletAgent, link: server.PairingLink) -> str:
@@ -113,7 +84,7 @@ async def subscribe(agent: WalletAgent, offer: Mapping[str, Any], *, through_pai
 
 async def _subscribe(agent: WalletAgent, offer: Mapping[str, Any], *, through_pairing: bool) -> Permit:
     collective_id, envelope = str(offer["collective_id"]), offer["terms"]
-    held = permit_of(await agent.store.get("permit", collective_id))
+    held = permits.permit_of(await agent.store.get("permit", collective_id))
     event = OfferArrived(collective_id=collective_id, envelope=envelope, permit=held, now=agent.now())
     decision = agent.machine.decide(event)
     if isinstance(decision, Refused):
@@ -154,6 +125,38 @@ async def _conclude(
         "POST", agent.server.api_url(f"collectives/{collective_id}/subscriptions"), draft["subscription"]
     )
     permit = _checked_permit(answer, terms, keys, draft)
+    kept = {
+        "permit": answer,
+        "terms": dict(envelope),
+        "commitment": draft["commitment"],
+        "commitment_seed": draft["seed"],
+        "subscribed": agent.now(),
+        "offer_ref": str(offer.get("offer_ref", "")),
+    }
+    async with agent.store.transaction() as records:
+        await records.put("permit", collective_id, kept)
+        await records.put("keys", collective_id, draft["keys"])
+        await records.put("payout", permit.subscription_key, _payout_record(keys, terms))
+        await records.remove("draft", collective_id)
+        receipt = _consent_receipt(agent, terms, permit, keys, how)
+        await records.put("consent", permit.subscription_key, receipt)
+        await letters.queue_opening(agent, records, keys, permit)
+        await letters.queue_link(
+            agent, records, collective_id, permit.subscription_key, kept["offer_ref"], "subscribed"
+        )
+        sentence = f"Subscribed to {terms.name} ({how})."
+        await journal.append(
+            records, agent.now(), Kind.SUBSCRIBED, collective_id=collective_id, sentence=sentence
+        )
+    await agent.subscribed(collective_id, keys.public)
+    agent.spawn(agent.flush_outgoing())
+    return permit
+
+
+def _consent_receipt(
+    agent: WalletAgent, terms: Terms, permit: Permit, keys: SubscriptionKeys, how: str
+) -> dict[str, Any]:
+    """What the holder keeps about this consent, signed by the subscription key."""
     receipt = consent.receipt(
         terms=terms,
         terms_hash=permit.terms_hash,
@@ -163,96 +166,7 @@ async def _conclude(
         now=agent.now(),
         expires=permit.expires,
     )
-    async with agent.store.transaction() as records:
-        await records.put(
-            "permit",
-            collective_id,
-            {
-                "permit": answer,
-                "terms": dict(envelope),
-                "commitment": draft["commitment"],
-                "commitment_seed": draft["seed"],
-                "subscribed": agent.now(),
-                "offer_ref": str(offer.get("offer_ref", "")),
-            },
-        )
-        await records.put("keys", collective_id, draft["keys"])
-        await records.put("payout", permit.subscription_key, _payout_record(keys, terms))
-        await records.remove("draft", collective_id)
-        await records.put(
-            "consent",
-            permit.subscription_key,
-            SignedDocument.sign("consent", receipt, keys.subscription).to_json(),
-        )
-        await _queue_opening(agent, records, keys, permit)
-        await _queue_link(
-            agent,
-            records,
-            collective_id,
-            permit.subscription_key,
-            str(offer.get("offer_ref", "")),
-            "subscribed",
-        )
-        await journal.append(
-            records,
-            agent.now(),
-            Kind.SUBSCRIBED,
-            collective_id=collective_id,
-            sentence=f"Subscribed to {terms.name} ({how}).",
-        )
-    await agent.subscribed(collective_id, keys.public)
-    agent.spawn(agent.flush_outgoing())
-    return permit
-
-
-async def revoke(agent: WalletAgent, collective_id: str, *, tell: bool = True) -> Revocation:
-    """Delete the permit now; nothing of this collective runs or leaves afterwards. Works with every server down."""
-    started = time.perf_counter()
-    async with agent.store.transaction() as records:
-        name = await _delete(agent, records, collective_id, tell=tell)
-    elapsed = (time.perf_counter() - started) * 1000
-    stopped = await agent.cancel_visits(collective_id)
-    erased = await agent.store.erase()
-    agent.event("revoked", collective_id=collective_id)
-    if tell:
-        await agent.flush_outgoing()
-    return Revocation(
-        collective_id=collective_id,
-        name=name,
-        milliseconds=elapsed,
-        visits_stopped=stopped,
-        erased=erased,
-        servers_told=await agent.outbox.waiting() == 0,
-    )
-
-
-async def forget(agent: WalletAgent, collective_id: str) -> None:
-    """The holder revoked on the web: delete the permit; the servers know already. Repeating it changes nothing."""
-    try:
-        await revoke(agent, collective_id, tell=False)
-    except NotFound:
-        return
-
-
-async def queue_notice_answer(
-    agent: WalletAgent, records: Records, collective_id: str, notice_ref: str, choice: str
-) -> None:
-    """Write the signed answer to a notice into the outbox."""
-    stored = await records.get("keys", collective_id)
-    if stored is None:
-        raise NotFound("This subscription has ended.")
-    keys = SubscriptionKeys.from_record(stored)
-    document = {
-        "version": 1,
-        "collective_id": collective_id,
-        "notice_ref": notice_ref,
-        "subscription_key": keys.public.hex(),
-        "choice": str(choice),
-        "created": agent.now(),
-    }
-    envelope = SignedDocument.sign("notice-answer", document, keys.subscription).to_json()
-    path = f"collectives/{collective_id}/notice-answers"
-    await queue(records, Letter(to="api", method="POST", path=path, json_body=envelope), agent.rng)
+    return SignedDocument.sign("consent", receipt, keys.subscription).to_json()
 
 
 async def earnings(agent: WalletAgent) -> list[dict[str, Any]]:
@@ -345,86 +259,13 @@ def _checked_permit(answer: Any, terms: Terms, keys: SubscriptionKeys, draft: Ma
     return permit
 
 
-async def _delete(agent: WalletAgent, records: Records, collective_id: str, *, tell: bool) -> str:
-    stored = await records.get("permit", collective_id)
-    kept = await records.get("keys", collective_id)
-    if stored is None or kept is None:
-        raise NotFound("There is no permit for this collective in this wallet, so it already gets nothing.")
-    permit, keys = Permit.parse(stored["permit"]["document"]), SubscriptionKeys.from_record(kept)
-    if tell:
-        document = {
-            "version": 1,
-            "collective_id": collective_id,
-            "subscription_key": keys.public.hex(),
-            "agreement_hash": permit.agreement_hash,
-            "created": agent.now(),
-        }
-        envelope = SignedDocument.sign("revocation", document, keys.subscription).to_json()
-        path = f"collectives/{collective_id}/revocations"
-        await queue(records, Letter(to="api", method="POST", path=path, json_body=envelope), agent.rng)
-    await _queue_link(agent, records, collective_id, permit.subscription_key, stored["offer_ref"], "revoked")
-    for category in ("permit", "keys", "memory", "draft"):
-        await records.remove(category, collective_id)
-    for category in ("jobkey", "revealed"):
-        for name, value in (await records.list(category)).items():
-            if value["collective_id"] == collective_id:
-                await records.remove(category, name)
-    await journal.append(
-        records,
-        agent.now(),
-        Kind.REVOKED,
-        collective_id=collective_id,
-        sentence=f"Left {permit.name}; the permit is deleted.",
-    )
-    return permit.name
-
-
 async def _declined(agent: WalletAgent, collective_id: str, offer: Mapping[str, Any]) -> None:
     async with agent.store.transaction() as records:
         await journal.append(records, agent.now(), Kind.OFFER, collective_id=collective_id, code="declined")
-        await _queue_link(agent, records, collective_id, "", str(offer.get("offer_ref", "")), "declined")
+        await letters.queue_link(
+            agent, records, collective_id, "", str(offer.get("offer_ref", "")), "declined"
+        )
     agent.spawn(agent.flush_outgoing())
-
-
-async def _queue_link(
-    agent: WalletAgent,
-    records: Records,
-    collective_id: str,
-    subscription_key: str,
-    offer_ref: str,
-    state: str,
-) -> None:
-    """Tell the market for the person's own page; only a wallet that was paired has something to tell."""
-    mailbox = await records.get("key", "mailbox")
-    if mailbox is None or not offer_ref:
-        return
-    private = Secret(bytes.fromhex(mailbox["private"]))
-    body = {
-        "offer_ref": offer_ref,
-        "mailbox_key": signing.public_key(private).hex(),
-        "collective_id": collective_id,
-        "subscription_key": subscription_key,
-        "state": state,
-        "created": agent.now(),
-    }
-    signature = signing.sign(private, b"cssi/v1/link", body).hex()
-    letter = Letter(to="api", method="POST", path="wallets/links", json_body={**body, "signature": signature})
-    await queue(records, letter, agent.rng)
-
-
-async def _queue_opening(
-    agent: WalletAgent, records: Records, keys: SubscriptionKeys, permit: Permit
-) -> None:
-    opening = PayoutOpening.sign(
-        keys.subscription,
-        address=keys.payout_address,
-        salt=keys.payout_salt,
-        agreement_hash=bytes.fromhex(permit.agreement_hash),
-    )
-    letter = Letter(
-        to="aggregator", method="PUT", path="/aggregator/payout-openings", body=opening.to_bytes()
-    )
-    await queue(records, letter, agent.rng)
 
 
 def _payout_record(keys: SubscriptionKeys, terms: Terms) -> dict[str, str]:

@@ -8,56 +8,37 @@ the store before anything leaves: when it is gone, the socket is closed and noth
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from aggregation.secagg.client import SecAggClient
 from aggregation.secagg.errors import ProtocolError
-from aggregation.wire import cbor, sealing, signing
+from aggregation.wire import sealing
 from wallets.agent import output
 from wallets.agent.errors import (
     OutputRefused,
-    PeerNotTrusted,
     ProtocolFault,
     SandboxError,
     Unreachable,
     WalletError,
 )
 from wallets.agent.journal import Kind
-from wallets.agent.material import Material
 from wallets.agent.messages import AboutToLeave, PayloadArrived, Refusal, Refused, Visit
 from wallets.agent.patience import patiently
 from wallets.agent.payload import Payload, encode_job, open_payload
-from wallets.agent.session import check_challenge
-from wallets.agent.transport import ROUND_FRAME_BYTES, Socket
+from wallets.agent.round_line import RoundLine, Step, VisitOver
 
 if TYPE_CHECKING:
     from wallets.agent.agent import WalletAgent
 
-SEAL_SOCKET = b"cssi/v1/round-socket"
 SEAL_SLOT = b"cssi/v1/slot"
 PAYLOAD_BYTES = 64 * 1024 * 1024
 SHORTEST_WAIT, LONGEST_WAIT = 0.2, 5.0
 GRACE_SECONDS = 60
 CANNOT_SECONDS = 5.0
-
-
-class Step(StrEnum):
-    """Points of a visit that observers (events, the host's fault plan) can see. Named for what has just been sent."""
-
-    JOINED = "joined"
-    RECEIPT = "receipt"
-    TRAINED = "trained"
-    ADVERTISE = "advertise"
-    SHARE_KEYS = "share_keys"
-    MASKED_INPUT = "masked_input"
-    CONSISTENCY = "consistency"
-    UNMASK = "unmask"
-    DONE = "done"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,24 +50,12 @@ class Delivery:
     ticket: bytes
 
 
-class VisitOver(Exception):
-    """The visit ends here; `code` goes to the journal."""
-
-    def __init__(self, code: str, sentence: str = "") -> None:
-        super().__init__(code)
-        self.code = code
-        self.sentence = sentence
-
-
-class RoundSession:
+class RoundSession(RoundLine):
     """One visit of one wallet. `run` always returns (or is cancelled); it never raises on what a server did."""
 
     def __init__(self, agent: WalletAgent, visit: Visit, delivery: Delivery) -> None:
-        self.agent = agent
-        self.visit = visit
+        super().__init__(agent, visit)
         self._delivery = delivery
-        self._socket: Socket | None = None
-        self._inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._pending: dict[str, Any] | None = None
         self._answers: dict[bytes, dict[str, Any] | None] = {}  # by hash of what was answered
         self._heard = 0
@@ -95,15 +64,10 @@ class RoundSession:
         self._client: SecAggClient | None = None
         self._training: asyncio.Task[None] | None = None
         self._payload: Payload | None = None
-        self._material: Material | None = None
         self._receipt_acknowledged = False
         self._trained: str | None = None  # "" when training succeeded, else the fixed code of the failure
         self._update: Any = None
         self._input: bytes | None = None
-
-    async def stepped(self, step: Step) -> None:
-        """Something has just happened. The base class only tells observers."""
-        self.agent.event("step", step=step.value, round=self.visit.task.round)
 
     async def run(self) -> None:
         """Take part in the round from the delivered ticket to its end."""
@@ -183,41 +147,6 @@ class RoundSession:
                 await self._hang_up()
                 await asyncio.sleep(wait)
                 wait = min(LONGEST_WAIT, wait * 2)
-
-    async def _join(self) -> None:
-        server = self.agent.server
-        socket = await self.agent.transport.websocket(server.aggregator_socket, max_frame=ROUND_FRAME_BYTES)
-        self._inbox = asyncio.Queue()
-        try:
-            challenge = await check_challenge(socket, server.aggregator_key, self.agent.now())
-            private = self._held().job_key
-            proof = {
-                "nonce": challenge["nonce"],
-                "time": challenge["time"],
-                "server": challenge["key"],
-                "job": self.visit.task.job,
-                "round": self.visit.task.round,
-            }
-            self._socket = socket
-            await self._send(
-                {
-                    "t": "join",
-                    "job": self.visit.task.job,
-                    "round": self.visit.task.round,
-                    "job_key": signing.public_key(private),
-                    "sig": signing.sign(private, b"cssi/v1/join", proof),
-                }
-            )
-            joined = await socket.receive()
-        except PeerNotTrusted:
-            await socket.close()
-            raise
-        if joined["t"] != "joined":
-            raise VisitOver(
-                str(joined.get("code", "not_joined"))[:40], "The aggregator did not let this wallet join."
-            )
-        self.agent.spawn(_pump(socket, self._inbox))
-        await self.stepped(Step.JOINED)
 
     async def _repeat(self) -> None:
         """After joining: the receipt first, or again whatever was not acknowledged before the cut."""
@@ -374,10 +303,6 @@ class RoundSession:
         self._trained = code
         await self._inbox.put({"t": "trained"})
 
-    def _held(self) -> Material:
-        assert self._material is not None
-        return self._material
-
     async def _leave(self, message: dict[str, Any], step: Step) -> None:
         await self._may_leave()
         self._pending = message
@@ -391,30 +316,12 @@ class RoundSession:
         if isinstance(decision, Refused):
             raise VisitOver(decision.refusal.value, decision.sentence)
 
-    async def _send(self, message: Mapping[str, Any]) -> None:
-        """Seal to the aggregator's pinned key and send."""
-        if self._socket is None:
-            raise Unreachable("The connection was cut.", code="cut")
-        key = self.agent.server.aggregator_seal_key
-        sealed = sealing.seal(key, SEAL_SOCKET, cbor.encode(dict(message)), self.agent.rng)
-        await self._socket.send({"t": "sealed", "b": sealed})
-
     async def _fetch(self) -> bytes:
         url = f"{self.agent.server.distributor_http}{self._delivery.path}?token={self._delivery.token}"
         answer = await self.agent.transport.request("GET", url, most=PAYLOAD_BYTES)
         if answer.status != 200:
             raise VisitOver(f"payload_{answer.status}", "The model of this round could not be fetched.")
         return answer.body
-
-    def _drop_socket(self) -> None:
-        socket, self._socket = self._socket, None
-        if socket is not None:
-            socket.abort()
-
-    async def _hang_up(self) -> None:
-        socket, self._socket = self._socket, None
-        if socket is not None:
-            await socket.close()
 
     async def _record(self, kind: Kind, code: str, sentence: str = "", amount: int = 0) -> None:
         await self.agent.record(
@@ -426,14 +333,3 @@ class RoundSession:
             sentence=sentence,
             amount=str(amount),
         )
-
-
-async def _pump(socket: Socket, inbox: asyncio.Queue[dict[str, Any]]) -> None:
-    """Move frames into the inbox until the socket ends; the end is a message too."""
-    try:
-        while True:
-            message = await socket.receive()
-            if message["t"] not in {"trained", "cut"}:  # our own words cannot come from outside
-                await inbox.put(message)
-    except WalletError as error:
-        await inbox.put({"t": "cut", "code": error.code})

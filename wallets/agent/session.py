@@ -1,6 +1,6 @@
 """The socket to the distributor: authenticate both ways, answer what comes, and come back after every cut.
 
-This module moves frames (docs/protocol/interfaces.md, section 3); `agent` decides. A slow decision (a holder thinking about
+This module moves frames (docs/protocol/interfaces.md, section 3); `inbox` decides. A slow decision (a holder thinking about
 an offer) never delays the heartbeat: each frame that may take time is handled in a task of its own.
 """
 
@@ -126,7 +126,7 @@ class DistributorSession:
         ident, to, kind, body = message["id"], message["to"], message["kind"], message["body"]
 
         async def handle() -> None:
-            outcome = await self._agent.on_mail(to=to, kind=kind, body=body)
+            outcome = await self._agent.inbox.on_mail(to=to, kind=kind, body=body)
             if outcome is not None:
                 await self._send({"t": "ack", "id": ident, "outcome": outcome})
 
@@ -136,7 +136,7 @@ class DistributorSession:
         ident, to, body = message["id"], message["to"], message["body"]
 
         async def handle() -> None:
-            enrolment = await self._agent.on_job(to=to, body=body)
+            enrolment = await self._agent.inbox.on_job(to=to, body=body)
             if enrolment is None:
                 await self._send({"t": "decline", "id": ident, "code": "no"})
             else:
@@ -146,7 +146,7 @@ class DistributorSession:
 
     async def _on_enrolled(self, message: dict[str, Any]) -> None:
         self._spawn(
-            self._agent.on_enrolled(
+            self._agent.inbox.on_enrolled(
                 to=message["to"],
                 job=message["job"],
                 index=message["index"],
@@ -161,7 +161,7 @@ class DistributorSession:
         ident, to, task, signature = message["id"], message["to"], message["task"], message["sig"]
 
         async def handle() -> None:
-            refusal = await self._agent.on_invite(ident=ident, to=to, body=task, signature=signature)
+            refusal = await self._agent.inbox.on_invite(ident=ident, to=to, body=task, signature=signature)
             if refusal is None:
                 await self._send({"t": "accept", "id": ident})
             else:
@@ -170,7 +170,7 @@ class DistributorSession:
         self._spawn(handle())
 
     async def _on_deliver(self, message: dict[str, Any]) -> None:
-        self._agent.on_deliver(
+        self._agent.inbox.on_deliver(
             ident=message["id"],
             path=message["payload_url"],
             token=message["payload_token"],
@@ -178,7 +178,7 @@ class DistributorSession:
         )
 
     async def _on_cancelled(self, message: dict[str, Any]) -> None:
-        await self._agent.on_cancelled(ident=message["id"], reason=str(message["reason"])[:40])
+        await self._agent.inbox.on_cancelled(ident=message["id"], reason=str(message["reason"])[:40])
 
     async def _on_error(self, message: dict[str, Any]) -> None:
         self._agent.event("server_error", code=str(message["code"])[:40])

@@ -34,7 +34,7 @@ from typing import Any
 
 from wallets.agent import server
 from wallets.agent.errors import BadData, WalletError
-from wallets.agent.rounds import Step
+from wallets.agent.round_line import Step
 from wallets.agent.transport import Transport, check_url
 from wallets.host.faults import Fault, FaultKind
 from wallets.host.host import Host

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from wallets.agent import credentials
 from wallets.agent.agent import WalletAgent
 from wallets.agent.messages import Visit
-from wallets.agent.rounds import Delivery, RoundSession, Step
+from wallets.agent.round_line import Step
+from wallets.agent.rounds import Delivery, RoundSession
 
 if TYPE_CHECKING:
     from wallets.host.host import Host

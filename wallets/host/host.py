@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from aggregation.wire.secret import Secret
-from wallets.agent import credentials, journal, membership, server, vault
+from wallets.agent import credentials, journal, leaving, membership, server, vault
 from wallets.agent.agent import Observer, WalletAgent
 from wallets.agent.consent import Consent, Rule
 from wallets.agent.errors import NotFound, StoreDamaged, WalletError
@@ -23,7 +23,7 @@ from wallets.agent.journal import Kind
 from wallets.agent.keyfile import SlotKind
 from wallets.agent.messages import HolderPolicy, Visit
 from wallets.agent.patience import patiently
-from wallets.agent.rounds import Step
+from wallets.agent.round_line import Step
 from wallets.agent.sandbox.launcher import Launcher
 from wallets.agent.transport import Transport
 from wallets.agent.vault import StorePool
@@ -122,9 +122,9 @@ class Host:
         await _each(list(names), one)
         return outcomes
 
-    async def revoke(self, name: str, collective_id: str) -> membership.Revocation:
+    async def revoke(self, name: str, collective_id: str) -> leaving.Revocation:
         """Revoke in the wallet."""
-        return await membership.revoke(self.wallet(name), collective_id)
+        return await leaving.revoke(self.wallet(name), collective_id)
 
     def run_wallet(self, name: str) -> None:
         """Keep a wallet connected from now on."""

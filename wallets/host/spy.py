@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from wallets.agent.messages import Visit
-from wallets.agent.rounds import Step
+from wallets.agent.round_line import Step
 
 Key = tuple[str, int]
 

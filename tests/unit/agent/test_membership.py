@@ -17,7 +17,7 @@ from collectives.terms.envelope import SignedDocument
 from collectives.terms.permit import Revocation, Subscription
 from tests.unit.agent import documents
 from tests.unit.agent.world import World
-from wallets.agent import credentials, membership, server, vault
+from wallets.agent import credentials, leaving, membership, server, vault
 from wallets.agent.agent import WalletAgent
 from wallets.agent.consent import Consent, Question, Rule
 from wallets.agent.errors import (
@@ -278,14 +278,14 @@ async def test_revoking_tells_the_servers_when_they_are_up(make: Make, world: Wo
     agent = await subscribed(make, world)
     permit = await agent.permit(world.collective.id)
     assert permit is not None
-    result = await membership.revoke(agent, world.collective.id)
+    result = await leaving.revoke(agent, world.collective.id)
     assert (result.name, result.erased, result.servers_told) == ("Heights", True, True)
     (sent,) = world.posted[f"collectives/{world.collective.id}/revocations"]
     said = Revocation.parse(SignedDocument.from_json(sent).open("revocation", permit.subscription_key))
     assert said.agreement_hash == permit.agreement_hash
     assert await agent.permit(world.collective.id) is None
     with pytest.raises(NotFound):
-        await membership.revoke(agent, world.collective.id)
+        await leaving.revoke(agent, world.collective.id)
 
 
 async def test_revoking_works_at_once_with_every_server_down(make: Make) -> None:
@@ -295,7 +295,7 @@ async def test_revoking_works_at_once_with_every_server_down(make: Make) -> None
     keys = await agent.store.get("keys", world.collective.id)
     assert keys is not None
     started = time.perf_counter()
-    result = await membership.revoke(agent, world.collective.id)
+    result = await leaving.revoke(agent, world.collective.id)
     assert time.perf_counter() - started < 5
     assert result.milliseconds < 1000
     assert result.erased
@@ -316,7 +316,7 @@ async def test_a_revoked_key_is_gone_from_the_files(make: Make, world: World, tm
     agent = await subscribed(make, world)
     kept = await agent.store.get("keys", world.collective.id)
     assert kept is not None
-    await membership.revoke(agent, world.collective.id)
+    await leaving.revoke(agent, world.collective.id)
     raw = b"".join(path.read_bytes() for path in (tmp_path / "w0").rglob("*") if path.is_file())
     for value in kept.values():
         assert value.encode() not in raw
@@ -327,7 +327,7 @@ async def test_the_persons_own_link_is_signed_by_the_mailbox(make: Make, world: 
     agent = await make()
     await membership.pair(agent, link_to(world))
     await membership.subscribe(agent, offer(world, "ref-1"), through_pairing=True)
-    await membership.revoke(agent, world.collective.id)
+    await leaving.revoke(agent, world.collective.id)
     states = []
     for sent in world.posted["wallets/links"]:
         body = {name: value for name, value in sent.items() if name != "signature"}

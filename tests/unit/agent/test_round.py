@@ -20,7 +20,7 @@ from tests.unit.agent.world import World
 from wallets.agent.consent import Rule
 from wallets.agent.journal import Kind
 from wallets.agent.messages import HolderPolicy
-from wallets.agent.rounds import Step
+from wallets.agent.round_line import Step
 from wallets.agent.sandbox.launcher import Launcher
 from wallets.host.faults import Fault, FaultKind, HostedRoundSession
 from wallets.host.host import Host
@@ -244,7 +244,7 @@ async def test_a_cancelled_invitation_costs_nothing(scene: Scene) -> None:
         while "cancelled" not in await scene.journal(scene.names[0], Kind.OUTCOME):
             await asyncio.sleep(0.05)
     assert await scene.journal(scene.names[0], Kind.VISIT) == []
-    assert agent._invited == {}
+    assert agent.inbox._invited == {}
 
 
 async def test_nothing_a_wallet_sent_shows_its_numbers_or_its_keys_plainly(scene: Scene) -> None:

@@ -43,7 +43,7 @@ async def test_every_probe_is_blocked_and_every_layer_holds(launcher: Launcher) 
         assert how[name] == "blocked", name
 
 
-def test_a_probe_that_gets_out_would_be_reported() -> None:
+async def test_a_probe_that_gets_out_would_be_reported() -> None:
     """The self-test is not blind: the same probes escape when they run here, outside the sandbox."""
     for name in ("udp", "read_file", "fork", "other_descriptors", "own_environment"):
         assert probes.run(name) == probes.ESCAPED, name
@@ -120,7 +120,7 @@ async def test_a_dead_parent_is_started_again(launcher: Launcher) -> None:
     assert (await launcher.probe("tcp")).how == "blocked"
 
 
-def test_the_filter_has_a_table_for_both_architectures() -> None:
+async def test_the_filter_has_a_table_for_both_architectures() -> None:
     for machine in seccomp.AUDIT_ARCH:
         body = seccomp.program(machine)
         assert len(body) % 8 == 0
