@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -150,7 +151,9 @@ class WalletConsumer(AsyncWebsocketConsumer):
     # what the hub asks of a connection
 
     async def push(self, frame: dict[str, Any]) -> None:
-        await self.send(bytes_data=cbor.encode(frame))
+        # A socket that was just cut is reported by `disconnect`; the wallets after it in the hub's line must still be served.
+        with suppress(OSError):
+            await self.send(bytes_data=cbor.encode(frame))
 
     async def beat(self) -> bool:
         if self._pong != self._ping:
