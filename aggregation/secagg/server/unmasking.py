@@ -87,12 +87,7 @@ def unmask(
             AbortReason.TOO_FEW_UNMASK, f"{len(short)} secrets have fewer than {bucket.threshold} shares"
         )
     rebuild = _Rebuild(bucket, share_keys)
-    masks: list[tuple[bytes, int]] = []
-    for owner, found in pieces.items():
-        if owner in alive:
-            masks.append((rebuild.self_seed(owner, found), -1))
-        else:
-            masks.extend(_masks_left_by(bucket, owner, rebuild.mask_seeds(owner, found), alive))
+    masks = [mask for owner, found in pieces.items() for mask in _masks_of(rebuild, owner, found, alive)]
     words = accumulator.take()
     vectors.add_masks(words, masks, executor)
     total = vectors.decode_sum(bucket.header, words, len(alive))
@@ -108,26 +103,30 @@ def _pieces(bucket: Bucket, owner: int, unmasks: Mapping[int, Unmask]) -> list[P
     return found
 
 
-def _masks_left_by(
-    bucket: Bucket, lost: int, seeds: Sequence[bytes], alive: Collection[int]
+def _masks_of(
+    rebuild: _Rebuild, owner: int, pieces: list[Piece], alive: Collection[int]
 ) -> Iterator[tuple[bytes, int]]:
-    """What a lost wallet's surviving neighbours added for it, with the sign that takes it off again."""
-    for peer, seed in zip(bucket.graph.neighbours(lost), seeds, strict=True):
+    """A survivor's self mask, or what a lost wallet's surviving neighbours added for it, with the sign that takes it off."""
+    if owner in alive:
+        yield rebuild.self_seed(owner, pieces), -1
+        return
+    seeds = rebuild.mask_seeds(owner, pieces)
+    for peer, seed in zip(rebuild.bucket.graph.neighbours(owner), seeds, strict=True):
         if peer in alive:
-            yield seed, -1 if peer < lost else 1
+            yield seed, -1 if peer < owner else 1
 
 
 class _Rebuild:
     """Rebuilds secrets, works around wrong shares where there are enough others, and remembers who sent them."""
 
     def __init__(self, bucket: Bucket, share_keys: Mapping[int, ShareKeys]) -> None:
-        self._bucket = bucket
+        self.bucket = bucket
         self._share_keys = share_keys
         self._salt = bucket.header.hash()
         self.bad: set[int] = set()
 
     def self_seed(self, owner: int, pieces: list[Piece]) -> bytes:
-        commitment, key = self._share_keys[owner].commitment, self._bucket.members[owner].job_key
+        commitment, key = self._share_keys[owner].commitment, self.bucket.members[owner].job_key
 
         def fits(seed: bytes) -> bool:
             return masking.self_seed_fits(seed, commitment, owner=key, salt=self._salt)
@@ -135,13 +134,13 @@ class _Rebuild:
         return self._secret(owner, pieces, fits, AbortReason.BAD_SHARES)
 
     def mask_seeds(self, owner: int, pieces: list[Piece]) -> list[bytes]:
-        box, key = self._share_keys[owner].escrow, self._bucket.members[owner].job_key
+        box, key = self._share_keys[owner].escrow, self.bucket.members[owner].job_key
         opened: list[bytes] | None = None
 
         def fits(kappa: bytes) -> bool:
             nonlocal opened
             opened = masking.open_escrow(
-                kappa, box, owner=key, salt=self._salt, seeds=self._bucket.graph.degree
+                kappa, box, owner=key, salt=self._salt, seeds=self.bucket.graph.degree
             )
             return opened is not None
 
@@ -156,12 +155,12 @@ class _Rebuild:
         Abort: no tried subset of the shares fits; the owner is named, since its commitment or box may be the wrong one.
         """
         points = [
-            (self._bucket.graph.x_of(owner, holder), share) for holder, share in self._trusted_first(pieces)
+            (self.bucket.graph.x_of(owner, holder), share) for holder, share in self._trusted_first(pieces)
         ]
-        for chosen in _subsets(points, self._bucket.threshold):
+        for chosen in _subsets(points, self.bucket.threshold):
             secret = shamir.combine(chosen)
             if fits(secret):
-                if chosen != points[: self._bucket.threshold]:
+                if chosen != points[: self.bucket.threshold]:
                     self._name_bad(owner, pieces, chosen)
                 return secret
         raise Abort(reason, culprits=(owner,))
@@ -171,7 +170,7 @@ class _Rebuild:
 
     def _name_bad(self, owner: int, pieces: list[Piece], right: Sequence[tuple[int, bytes]]) -> None:
         for holder, share in pieces:
-            if shamir.interpolate(right, self._bucket.graph.x_of(owner, holder)) != share:
+            if shamir.interpolate(right, self.bucket.graph.x_of(owner, holder)) != share:
                 self.bad.add(holder)
 
 
