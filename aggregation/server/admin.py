@@ -94,6 +94,11 @@ class EpochAdmin(ReadOnlyAdmin):
 
 @admin.register(models.Balance)
 class BalanceAdmin(ReadOnlyAdmin):
+    list_display = ["pk", "owed", "paid"]
+
+
+@admin.register(models.Unopened)
+class UnopenedAdmin(ReadOnlyAdmin):
     list_display = ["subscription_key", "amount"]
 
 

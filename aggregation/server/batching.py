@@ -1,17 +1,22 @@
 """Micro-batches: what many sockets say at once is written in one transaction.
 
-While one batch is being written the next one gathers, so the batch size follows the load and an idle server adds no delay.
+While one batch is being written the next one gathers, and under load the pause between two batches is as long as the last one took:
+the batch size follows the load, and an idle server adds a few milliseconds.
 All database work of a hub runs on one thread of its own: it neither blocks the event loop nor queues behind page views.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
 from django.db import InterfaceError, OperationalError, connections
+
+GATHER_SECONDS = 0.004
+LONGEST_PAUSE = 0.06
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -64,7 +69,10 @@ class Batcher(Generic[Item, Result]):
         return await future
 
     async def _drain(self) -> None:
+        pause = GATHER_SECONDS
         while self._waiting:
+            await asyncio.sleep(pause)
+            began = time.monotonic()
             batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
             try:
                 results: Sequence[Any] = await self._thread.run(self._write, [item for item, _ in batch])
@@ -77,3 +85,4 @@ class Batcher(Generic[Item, Result]):
                     future.set_exception(result)
                 else:
                     future.set_result(result)
+            pause = min(LONGEST_PAUSE, max(GATHER_SECONDS, time.monotonic() - began))

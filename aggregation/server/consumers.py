@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -25,6 +26,7 @@ LABEL_JOIN = b"cssi/v1/join"
 LABEL_SOCKET = b"cssi/v1/round-socket"
 CANNOT_CODES = {"requirements", "declined", "failed"}
 REFUSED = 4400
+SERVER_RESTARTS = 1012
 
 
 class Refusal(Exception):
@@ -57,7 +59,8 @@ class RoundConsumer(AsyncWebsocketConsumer):
 
     async def disconnect(self, code: int) -> None:
         self._timer.cancel()
-        self._hub.leave(self)
+        if code != SERVER_RESTARTS:  # then everyone comes back to the next process, which adopts them
+            self._hub.leave(self)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         try:
@@ -137,11 +140,14 @@ class RoundConsumer(AsyncWebsocketConsumer):
     }
 
     async def push(self, frame: dict[str, Any]) -> None:
-        await self.send(bytes_data=cbor.encode(frame))
+        # A socket that was just cut is reported by `disconnect`; the wallets after it in the hub's line must still be served.
+        with suppress(OSError):
+            await self.send(bytes_data=cbor.encode(frame))
 
     async def _refuse(self, code: str, sentence: str) -> None:
         await self.push({"t": "error", "code": code, "text": sentence})
-        await self.close(REFUSED)
+        with suppress(OSError, RuntimeError):
+            await self.close(REFUSED)
 
 
 def _bytes(value: Any) -> bytes:

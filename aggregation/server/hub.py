@@ -74,7 +74,8 @@ class Hub:
         connection.seat, connection.pushed = seat, None
         self._seated[seat.participant] = connection
         self._rounds.setdefault(seat.round, set()).add(seat.participant)
-        self._spawn(self._push(seat.round, [seat.participant]))
+        if seat.step is not Step.ADVERTISE:  # in its first phase a round has nothing to say yet
+            self._spawn(self._push(seat.round, [seat.participant]))
 
     def leave(self, connection: Connection) -> None:
         """The socket is closed. A wallet with a newer socket is not gone."""
@@ -88,6 +89,14 @@ class Hub:
             self._rounds.pop(seat.round, None)
             self._steps.pop(seat.round, None)
         self._spawn(self._gone(seat))
+
+    def seat_of(self, participant: int) -> Seat | None:
+        connection = self._seated.get(participant)
+        return connection.seat if connection is not None else None
+
+    def step_of(self, round_id: int) -> Step | None:
+        """The step this hub spoke to its wallets about last."""
+        return self._steps.get(round_id)
 
     async def _gone(self, seat: Seat) -> None:
         await self.ingest.put(Said(kind=Kind.GONE, seat=seat))

@@ -53,7 +53,7 @@ class SlotApp:
             raise Answer(405, "method_not_allowed", "Use PUT.")
         here = hub.current()
         named = tokens.read_slot_token(scope["path"].removeprefix(PREFIX))
-        slot = await here.uploads.run(_find, *named) if named else None
+        slot = await self._slot(here, *named) if named else None
         if slot is None:
             raise Answer(404, "unknown_slot", "There is no such slot.")
         length = content_length(scope)
@@ -73,6 +73,18 @@ class SlotApp:
                 part.unlink(missing_ok=True)
         return 201 if kept else 200
 
+    async def _slot(self, here: hub.Hub, round_id: int, participant: int) -> Slot | None:
+        """From the hub's memory while the phase runs (storing decides again), else from the database."""
+        seat = here.seat_of(participant)
+        if seat is not None and here.step_of(round_id) is Step.MASKED_INPUT:
+            return _slot(seat, stored=False)
+        return await here.uploads.run(_find, round_id, participant)
+
+
+def _slot(seat: Seat, *, stored: bool) -> Slot:
+    size = context.of(seat.round).header.masked_bytes
+    return Slot(seat=seat, smallest=size, largest=size + spool.ENVELOPE_BYTES, stored=stored)
+
 
 def _find(round_id: int, participant: int) -> Slot | None:
     who = Participant.objects.select_related("round").filter(pk=participant, round_id=round_id).first()
@@ -82,7 +94,6 @@ def _find(round_id: int, participant: int) -> Slot | None:
     stored = MaskedInput.objects.filter(participant=who).exists()
     if step in OVER or (step is not Step.MASKED_INPUT and not stored):
         raise PhaseOver("The phase of masked inputs is over.")
-    size = context.of(round_id).header.masked_bytes
     seat = Seat(
         participant=who.pk,
         round=round_id,
@@ -90,8 +101,9 @@ def _find(round_id: int, participant: int) -> Slot | None:
         subscription_key=who.subscription_key,
         ticket=who.ticket,
         hub=who.hub,
+        step=step,
     )
-    return Slot(seat=seat, smallest=size, largest=size + spool.ENVELOPE_BYTES, stored=stored)
+    return _slot(seat, stored=stored)
 
 
 def _judge(slot: Slot, part: Path) -> str:

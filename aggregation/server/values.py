@@ -68,3 +68,13 @@ def flag(body: Mapping[str, Any], name: str) -> bool:
     if not isinstance(value, bool):
         raise Malformed(f"{name} must be true or false.")
     return value
+
+
+def money(body: Mapping[str, Any], name: str) -> int:
+    """Base units from a decimal string; null is zero."""
+    value = body.get(name)
+    if value is None:
+        return 0
+    if not isinstance(value, str) or not value.isascii() or not value.isdecimal() or len(value) > 38:
+        raise Malformed(f"{name} must be a decimal string of base units.")
+    return int(value)

@@ -9,8 +9,8 @@ from typing import Any
 from aggregation.server import selectors
 from aggregation.server.errors import Malformed
 from aggregation.server.service_http import service
-from aggregation.server.services import members, opening, results, signing
-from aggregation.server.values import b64, b64_list, flag, hex_bytes, integer, uuid_of
+from aggregation.server.services import epochs, members, opening, results, signing
+from aggregation.server.values import b64, b64_list, flag, hex_bytes, integer, money, uuid_of
 
 Body = dict[str, Any]
 PHASES = ("advertise", "share_keys", "masked_input", "consistency", "unmask")
@@ -18,13 +18,10 @@ LARGEST = 1 << 28
 
 
 def _put_members(*, body: Body, job_id: uuid.UUID) -> Body:
-    rate = body.get("rate")
-    if not isinstance(rate, str) or not rate.isascii() or not rate.isdecimal() or len(rate) > 38:
-        raise Malformed("rate must be a decimal string of base units.")
     members.put_members(
         job_id=job_id,
         collective_id=uuid_of(body.get("collective_id"), "collective_id"),
-        rate=int(rate),
+        rate=money(body, "rate"),
         manifest_hash=hex_bytes(body.get("manifest_hash"), "manifest_hash"),
         enrolments=b64_list(body, "enrolments"),
         log_root=hex_bytes(body.get("log_root"), "log_root"),
@@ -119,3 +116,36 @@ sum_ = service("collectives", GET=_get_sum)
 collected = service("collectives", POST=_post_collected)
 signing_requests = service("distributor", GET=_get_requests)
 signing_request = service("distributor", POST=_post_signature)
+
+
+def _post_epoch(*, body: Body) -> Body:
+    jobs = body.get("final_jobs") or []
+    if not isinstance(jobs, list):
+        raise Malformed("final_jobs must be a list of job ids.")
+    order = epochs.EpochOrder(
+        epoch=integer(body, "epoch", 0, 2**31 - 1),
+        final_jobs=tuple(str(uuid_of(job, "a job id")) for job in jobs),
+        lot=money(body, "lot"),
+        min_recipients=integer(body, "min_recipients"),
+        min_collectives=integer(body, "min_collectives"),
+    )
+    return epochs.close(order)
+
+
+def _get_epoch(*, body: Body, number: int) -> Body:
+    return epochs.statement(number)
+
+
+def _post_settled(*, body: Body, number: int) -> Body:
+    epochs.settled(number)
+    return {}
+
+
+def _get_totals(*, body: Body) -> Body:
+    return dict(epochs.totals())
+
+
+epochs_ = service("market", POST=_post_epoch)
+epoch = service("market", GET=_get_epoch)
+settled = service("market", POST=_post_settled)
+totals = service("market", GET=_get_totals)

@@ -163,8 +163,10 @@ class WalletConsumer(AsyncWebsocketConsumer):
         return True
 
     async def drop(self) -> None:
-        await self.close(TOO_SLOW)
+        with suppress(OSError, RuntimeError):
+            await self.close(TOO_SLOW)
 
     async def _refuse(self, code: str, sentence: str) -> None:
         await self.push({"t": "error", "code": code, "text": sentence})
-        await self.close(REFUSED)
+        with suppress(OSError, RuntimeError):
+            await self.close(REFUSED)

@@ -5,7 +5,7 @@ pay, what was stated.
 """
 
 from aggregation.server.models.jobs import ALIAS, Job, Member
-from aggregation.server.models.ledger import Balance, Epoch, JobTotal, PayoutAddress, Visit
+from aggregation.server.models.ledger import Balance, Epoch, JobTotal, PayoutAddress, Unopened, Visit
 from aggregation.server.models.rounds import (
     Bucket,
     MaskedInput,
@@ -31,5 +31,6 @@ __all__ = [
     "Round",
     "RoundTransition",
     "SigningRequest",
+    "Unopened",
     "Visit",
 ]

@@ -50,7 +50,7 @@ class PayoutAddress(models.Model):
 
 
 class Epoch(models.Model):
-    """A stated settlement epoch. The statement never changes; the snapshot is forgotten when it is settled."""
+    """A stated settlement epoch. The statement never changes; its visits are forgotten when it is settled."""
 
     class State(models.TextChoices):
         STATED = "stated"
@@ -59,6 +59,7 @@ class Epoch(models.Model):
     number = models.PositiveIntegerField(primary_key=True)
     state = models.CharField(max_length=10, choices=State.choices, default=State.STATED)
     request = models.JSONField()
+    """What was asked for; a repeated call must ask for the same."""
     statement = models.TextField()
     """The signed envelope as JSON."""
     earned = BaseUnitsField()
@@ -69,10 +70,21 @@ class Epoch(models.Model):
 
 
 class Balance(models.Model):
-    """What a subscription has earned, was stated, and not yet been paid: the remainder below a lot, or held over."""
+    """What an address is still owed after the last epoch (a remainder below a lot, or held over), and was paid so far."""
+
+    address = models.CharField(max_length=40, primary_key=True)
+    owed = BaseUnitsField()
+    paid = BaseUnitsField()
+
+
+class Unopened(models.Model):
+    """What a subscription earned whose payout address nobody opened yet: held over until somebody does."""
 
     subscription_key = models.CharField(max_length=HEX_KEY, primary_key=True)
     amount = BaseUnitsField()
+
+    class Meta:
+        verbose_name_plural = "unopened"
 
 
 class JobTotal(models.Model):

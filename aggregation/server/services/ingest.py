@@ -25,7 +25,7 @@ from aggregation.server import config, context
 from aggregation.server.errors import AggregatorError, Conflict, Malformed, PhaseOver
 from aggregation.server.models import ALIAS, MaskedInput, Participant, PhaseMessage, Round, Visit
 from aggregation.server.services.progress import due
-from aggregation.server.states import COLLECTING, ORDER, OVER, Step
+from aggregation.server.states import ORDER, OVER, Step
 from aggregation.server.wakeups import enqueue
 from aggregation.wire import cbor
 from aggregation.wire.errors import CodecError
@@ -56,6 +56,8 @@ class Seat:
     subscription_key: str
     ticket: str
     hub: str
+    step: Step
+    """Of the round, when it sat down."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,38 +90,51 @@ Outcome = str | Exception
 """`stored`, `again`, or why not."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What verification found. A message of a phase that is not running is not verified: it can only be one stored before."""
+
+    phase: Step | None = None
+    verified: bool = False
+
+
 def record(items: Sequence[Said]) -> list[Outcome]:
     """Verify and store a batch; one outcome per item."""
-    verified = [_verify(item) for item in items]
+    verdicts = _verdicts(items)
     results: list[Outcome] = []
     with transaction.atomic(using=ALIAS):
-        batch = _load(items)
-        for item, phase in zip(items, verified, strict=True):
-            if isinstance(phase, Exception):
-                results.append(phase)
+        batch = _load(items, {v.phase for v in verdicts if isinstance(v, Verdict) and v.phase})
+        for item, verdict in zip(items, verdicts, strict=True):
+            if isinstance(verdict, Exception):
+                results.append(verdict)
                 continue
             try:
-                results.append(_WRITERS[item.kind](batch, item, phase))
+                results.append(_WRITERS[item.kind](batch, item, verdict))
             except AggregatorError as error:
                 results.append(error)
         _save(batch)
+        # A receipt or a lost socket alone never completes a phase.
+        telling = {item.seat.round for item in items if item.kind not in {Kind.RECEIPT, Kind.GONE}}
         for row in batch.rounds.values():
-            if Step(row.step) in COLLECTING and due(row):
+            if row.pk in telling and due(row):
                 enqueue("aggregator.step_round", row.pk)
     return results
 
 
-def _verify(item: Said) -> Step | Exception | None:
-    """The phase of a message, after its signature was checked."""
-    try:
-        here = context.of(item.seat.round)
-        if item.kind is Kind.RECEIPT:
-            _verify_receipt(here, item)
-        elif item.kind is Kind.MESSAGE:
-            return _verify_message(here, item)
-    except (ProtocolError, AggregatorError) as error:
-        return error
-    return None
+def _verdicts(items: Sequence[Said]) -> list[Verdict | Exception]:
+    rounds = {item.seat.round for item in items}
+    steps = {pk: Step(step) for pk, step in Round.objects.filter(pk__in=rounds).values_list("pk", "step")}
+    results: list[Verdict | Exception] = []
+    for item in items:
+        try:
+            here = context.of(item.seat.round)
+            if item.kind is Kind.RECEIPT:
+                _verify_receipt(here, item)
+            is_message = item.kind is Kind.MESSAGE
+            results.append(_verify_message(here, item, steps[item.seat.round]) if is_message else Verdict())
+        except (ProtocolError, AggregatorError) as error:
+            results.append(error)
+    return results
 
 
 def _verify_receipt(here: context.RoundContext, item: Said) -> None:
@@ -138,22 +153,18 @@ def _verify_receipt(here: context.RoundContext, item: Said) -> None:
         raise Malformed("The receipt carries another ticket than the delivered one.", code="wrong_ticket")
 
 
-def _verify_message(here: context.RoundContext, item: Said) -> Step:
+def _verify_message(here: context.RoundContext, item: Said, step: Step) -> Verdict:
     try:
         values: Any = cbor.decode(item.body)
         phase = PHASE_OF_KIND[values["t"]]
     except (CodecError, KeyError, TypeError):
         raise Malformed("This is not a message of the protocol.") from None
-    step = Step(Round.objects.values_list("step", flat=True).get(pk=here.pk))
-    known = PhaseMessage.objects.filter(participant_id=item.seat.participant, phase=phase.value).first()
-    if known is not None and bytes(known.body) == item.body:
-        return phase
     if step is not phase:
-        raise _too_late_or_early(step, phase)
+        return Verdict(phase=phase)
     sender = item.seat.job_key
     if phase is Step.ADVERTISE:
         accept_advertise(here.header, item.body, log=here.log, now=config.now(), sender=sender)
-        return phase
+        return Verdict(phase=phase, verified=True)
     bucket, _ = here.roster.locate(sender)
     if phase is Step.SHARE_KEYS:
         accept_share_keys(bucket, item.body, sender=sender)
@@ -162,7 +173,7 @@ def _verify_message(here: context.RoundContext, item: Said) -> Step:
     else:
         joined = here.joined[bucket.index]
         accept_unmask(bucket, here.survivors(bucket.index), joined, item.body, sender=sender)
-    return phase
+    return Verdict(phase=phase, verified=True)
 
 
 def _too_late_or_early(step: Step, phase: Step) -> AggregatorError:
@@ -171,27 +182,29 @@ def _too_late_or_early(step: Step, phase: Step) -> AggregatorError:
     return Malformed(f"The phase {phase} has not begun.", code="out_of_order")
 
 
-def _load(items: Sequence[Said]) -> _Batch:
+def _load(items: Sequence[Said], phases: set[Step]) -> _Batch:
     rounds = sorted({item.seat.round for item in items})
     seats = sorted({item.seat.participant for item in items})
-    locked = Round.objects.select_for_update().filter(pk__in=rounds).order_by("pk")
+    locked = Round.objects.select_for_update().filter(pk__in=rounds).order_by("pk").defer("sum")
+    before = PhaseMessage.objects.filter(
+        participant_id__in=seats, phase__in=[phase.value for phase in phases]
+    )
+    masked = MaskedInput.objects.filter(participant_id__in=seats)
+    uploads = any(item.kind is Kind.MASKED for item in items)
     return _Batch(
         rounds={row.pk: row for row in locked},
         participants={row.pk: row for row in Participant.objects.filter(pk__in=seats)},
-        messages={
-            (row.participant_id, row.phase): bytes(row.body)
-            for row in PhaseMessage.objects.filter(participant_id__in=seats)
-        },
-        masked=dict(
-            MaskedInput.objects.filter(participant_id__in=seats).values_list("participant_id", "digest")
-        ),
+        messages={(row.participant_id, row.phase): bytes(row.body) for row in (before if phases else ())},
+        masked=dict(masked.values_list("participant_id", "digest")) if uploads else {},
     )
 
 
 def _save(batch: _Batch) -> None:
-    Visit.objects.bulk_create(batch.visits, ignore_conflicts=True, batch_size=200)
-    PhaseMessage.objects.bulk_create(batch.new_messages, batch_size=200)
-    MaskedInput.objects.bulk_create(batch.new_masked, batch_size=200)
+    for model, rows in ((PhaseMessage, batch.new_messages), (MaskedInput, batch.new_masked)):
+        if rows:
+            model.objects.bulk_create(rows, batch_size=200)
+    if batch.visits:
+        Visit.objects.bulk_create(batch.visits, ignore_conflicts=True, batch_size=200)
     for states, rows in _by_state(batch.changed.values()).items():
         state, hub, gone_since = states
         Participant.objects.filter(pk__in=[row.pk for row in rows]).update(
@@ -206,7 +219,7 @@ def _by_state(rows: Any) -> dict[tuple[str, str, float], list[Participant]]:
     return groups
 
 
-def _receipt(batch: _Batch, item: Said, phase: Step | None) -> Outcome:
+def _receipt(batch: _Batch, item: Said, verdict: Verdict) -> Outcome:
     row, who = _open_round(batch, item), batch.participants[item.seat.participant]
     if who.state == Participant.State.CANNOT:
         raise Conflict("This wallet said before that it cannot take part.", code="said_cannot")
@@ -230,7 +243,7 @@ def _receipt(batch: _Batch, item: Said, phase: Step | None) -> Outcome:
     return "stored"
 
 
-def _cannot(batch: _Batch, item: Said, phase: Step | None) -> Outcome:
+def _cannot(batch: _Batch, item: Said, verdict: Verdict) -> Outcome:
     _open_round(batch, item)
     who = batch.participants[item.seat.participant]
     after = {
@@ -244,7 +257,8 @@ def _cannot(batch: _Batch, item: Said, phase: Step | None) -> Outcome:
     return "stored"
 
 
-def _message(batch: _Batch, item: Said, phase: Step | None) -> Outcome:
+def _message(batch: _Batch, item: Said, verdict: Verdict) -> Outcome:
+    phase = verdict.phase
     assert phase is not None
     row, who = batch.rounds[item.seat.round], batch.participants[item.seat.participant]
     before = batch.messages.get((who.pk, phase.value))
@@ -252,7 +266,7 @@ def _message(batch: _Batch, item: Said, phase: Step | None) -> Outcome:
         if before != item.body:
             raise Conflict("This wallet sent another message in this phase before.", code="duplicate")
         return "again"
-    if Step(row.step) is not phase:
+    if Step(row.step) is not phase or not verdict.verified:
         raise _too_late_or_early(Step(row.step), phase)
     _must_be_present(who)
     batch.messages[who.pk, phase.value] = item.body
@@ -260,7 +274,7 @@ def _message(batch: _Batch, item: Said, phase: Step | None) -> Outcome:
     return "stored"
 
 
-def _masked(batch: _Batch, item: Said, phase: Step | None) -> Outcome:
+def _masked(batch: _Batch, item: Said, verdict: Verdict) -> Outcome:
     row, who = batch.rounds[item.seat.round], batch.participants[item.seat.participant]
     before = batch.masked.get(who.pk)
     if before is not None:
@@ -275,7 +289,7 @@ def _masked(batch: _Batch, item: Said, phase: Step | None) -> Outcome:
     return "stored"
 
 
-def _gone(batch: _Batch, item: Said, phase: Step | None) -> Outcome:
+def _gone(batch: _Batch, item: Said, verdict: Verdict) -> Outcome:
     who = batch.participants.get(item.seat.participant)
     if who is not None and who.hub == item.seat.hub:
         who.hub, who.gone_since = "", config.precise_now()

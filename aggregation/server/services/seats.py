@@ -17,7 +17,7 @@ from aggregation.server import config
 from aggregation.server.errors import Unknown
 from aggregation.server.models import ALIAS, Participant
 from aggregation.server.services.ingest import Seat
-from aggregation.server.states import OVER
+from aggregation.server.states import OVER, Step
 
 ALIVE_SECONDS = 8
 _OVER = [step.value for step in OVER]
@@ -35,32 +35,34 @@ class Join:
 
 def join(items: Sequence[Join]) -> list[Seat | Exception]:
     """Seat a batch of wallets; Unknown for who is not in the cohort."""
-    results: list[Seat | Exception] = []
     with transaction.atomic(using=ALIAS):
-        found: list[int] = []
-        for item in items:
-            row = Participant.objects.filter(
-                round__job_id=uuid.UUID(bytes=item.job), round__number=item.round, job_key=item.job_key.hex()
-            ).first()
-            if row is None:
-                results.append(
-                    Unknown("This wallet is not in the cohort of this round.", code="not_in_cohort")
-                )
-                continue
-            found.append(row.pk)
-            results.append(
-                Seat(
-                    participant=row.pk,
-                    round=row.round_id,
-                    job_key=item.job_key,
-                    subscription_key=row.subscription_key,
-                    ticket=row.ticket,
-                    hub=item.hub,
-                )
+        found = {
+            (row.round.job_id.bytes, row.round.number, row.job_key): row
+            for row in Participant.objects.select_related("round").filter(
+                round__job_id__in={uuid.UUID(bytes=item.job) for item in items},
+                round__number__in={item.round for item in items},
+                job_key__in=[item.job_key.hex() for item in items],
             )
+        }
         for name in {item.hub for item in items}:
-            Participant.objects.filter(pk__in=found).update(hub=name)
-    return results
+            mine = [item for item in items if item.hub == name]
+            rows = [found.get((item.job, item.round, item.job_key.hex())) for item in mine]
+            Participant.objects.filter(pk__in=[row.pk for row in rows if row is not None]).update(hub=name)
+    return [_seat(item, found.get((item.job, item.round, item.job_key.hex()))) for item in items]
+
+
+def _seat(item: Join, row: Participant | None) -> Seat | Exception:
+    if row is None:
+        return Unknown("This wallet is not in the cohort of this round.", code="not_in_cohort")
+    return Seat(
+        participant=row.pk,
+        round=row.round_id,
+        job_key=item.job_key,
+        subscription_key=row.subscription_key,
+        ticket=row.ticket,
+        hub=item.hub,
+        step=Step(row.round.step),
+    )
 
 
 def show_alive(hub: str) -> None:

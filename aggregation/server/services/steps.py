@@ -305,6 +305,7 @@ def _unmask(here: context.RoundContext, lease: Lease) -> None:
         _fail(row, failed)
         Bucket.objects.filter(round=row, index__in=counts).update(state=Bucket.State.DONE)
         row.sum, row.count = total.astype("<i8").tobytes(), sum(counts.values())
+        row.survivors = row.count
         transitions.move(row, Step.RELEASED)
 
 

@@ -29,7 +29,7 @@ class Died(Exception):
 
 
 class Wallet:
-    """One wallet. `script` may hold: `die_after`, `cut_after` (a step), `cannot`, `decline`, `silent_after`, `bad`."""
+    """One wallet. `script` may name steps to `die_after`, `cut_after` or `hold_before`, or `cannot`, `fails`, `decline`."""
 
     def __init__(self, world: Any, number: int, **script: Any) -> None:
         self.world = world
@@ -47,6 +47,8 @@ class Wallet:
         self.invited: dict[bytes, bytes] = {}
         self.visits: list[asyncio.Task[None]] = []
         self.connected = asyncio.Event()
+        self.held, self.released = asyncio.Event(), asyncio.Event()
+        self.job_public = signing.public_key(self.job_key)
         self.task: asyncio.Task[None] | None = None
         self.socket: ClientConnection | None = None
 
@@ -62,10 +64,8 @@ class Wallet:
 
     async def _run(self) -> None:
         while True:
-            try:
+            with suppress(OSError, ConnectionClosed, InvalidHandshake, TimeoutError):
                 await self._serve()
-            except (OSError, ConnectionClosed, InvalidHandshake, TimeoutError):
-                pass
             self.connected.clear()
             await asyncio.sleep(0.2)
 
@@ -151,11 +151,10 @@ class Visit:
         self.input: bytes | None = None
 
     async def run(self) -> None:
-        async with httpx.AsyncClient(trust_env=False) as http:
-            url = f"{self.world.http}{self.delivery['payload_url']}?token={self.delivery['payload_token']}"
-            answer = await http.get(url)
-            assert answer.status_code == 200, answer.status_code
-            assert "weights" in cbor.decode(answer.content)
+        url = f"{self.world.http}{self.delivery['payload_url']}?token={self.delivery['payload_token']}"
+        answer = await self.world.client.get(url)
+        assert answer.status_code == 200, answer.status_code
+        assert "weights" in cbor.decode(answer.content)
         while True:
             try:
                 if await self._take_part():
@@ -196,8 +195,14 @@ class Visit:
         sealed = sealing.seal(self.world.seal_key, b"cssi/v1/round-socket", cbor.encode(message), os.urandom)
         await self.socket.send(cbor.encode({"t": "sealed", "b": sealed}))
 
+    async def _hold(self, step: str) -> None:
+        if self.wallet.script.get("hold_before") == step:
+            self.wallet.held.set()
+            await self.wallet.released.wait()
+
     async def _leave(self, message: dict[str, Any], step: str) -> None:
         self.pending = message
+        await self._hold(step)
         await self._send(message)
         await self._stepped(step)
 
@@ -205,8 +210,6 @@ class Visit:
         if self.wallet.script.get("die_after") == step:
             self.socket.transport.abort()
             raise Died
-        if self.wallet.script.get("silent_after") == step:
-            await asyncio.sleep(3600)
         if step in self.cuts:
             self.cuts.discard(step)
             self.socket.transport.abort()
@@ -268,14 +271,14 @@ class Visit:
 
     async def _on_slot(self, path: str) -> None:
         assert self.input is not None
+        await self._hold("masked_input")
         if self.wallet.script.get("die_after") == "bundle":
             self.socket.transport.abort()
             raise Died
         while True:
             sealed = sealing.seal(self.world.seal_key, b"cssi/v1/slot", self.input, os.urandom)
             try:
-                async with httpx.AsyncClient(trust_env=False) as http:
-                    answer = await http.put(self.world.http + path, content=sealed)
+                answer = await self.world.client.put(self.world.http + path, content=sealed)
                 assert answer.status_code in {200, 201}, answer.text
                 break
             except httpx.HTTPError:

@@ -23,6 +23,7 @@ from django.core.asgi import get_asgi_application
 from django.db import connections
 
 from aggregation.server import context
+from aggregation.server import hub as aggregator_hub
 from aggregation.server import lifespan as aggregator_lifespan
 from aggregation.server import routing as aggregator_routing
 from aggregation.server import tasks as aggregator_tasks
@@ -123,7 +124,7 @@ class World:
         self.wallets: list[Wallet] = []
         self.worker = Worker()
         self.rate = 5 * 10**15
-        self.started: dict[int, float] = {}
+        self.client = httpx.AsyncClient(trust_env=False, verify=False, timeout=30)
 
     # the servers
 
@@ -150,6 +151,8 @@ class World:
 
     async def kill_web(self) -> None:
         """Every socket is cut and everything held in memory is lost."""
+        # A killed process writes nothing more: not that its sockets are gone, either.
+        aggregator_hub.current().leave = lambda connection: None  # type: ignore[method-assign]
         for connection in list(self.server.server_state.connections):
             connection.transport.abort()
         self.server.should_exit = self.server.force_exit = True
@@ -162,6 +165,7 @@ class World:
     async def stop(self) -> None:
         for wallet in self.wallets:
             await wallet.stop()
+        await self.client.aclose()
         await self.worker.stop()
         await self.kill_web()
         await sync_to_async(connections.close_all)()
@@ -179,10 +183,9 @@ class World:
             now=int(time.time()),
             nonce=os.urandom(16),
         )
-        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
-            answer = await client.request(
-                method, self.http + path, content=raw, headers={"Authorization": header}
-            )
+        answer = await self.client.request(
+            method, self.http + path, content=raw, headers={"Authorization": header}
+        )
         return answer.status_code, answer.json()
 
     async def ok(self, role: str, method: str, path: str, body: Any = None) -> Any:
@@ -280,7 +283,6 @@ class World:
             "max_deliveries": cohort,
             "accept_seconds": accept_seconds,
         }
-        self.started[number] = time.monotonic()
         await self.ok(
             "collectives", "PUT", f"/internal/distributor/jobs/{self.job_id}/rounds/{number}", order
         )

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from aggregation.secagg.errors import ProtocolError
 from aggregation.secagg.messages import Enrolment as EnrolmentMessage
@@ -41,46 +41,78 @@ class Refused(DistributorError):
     """The answer was not taken; the code says why."""
 
 
+@dataclass
+class _Batch:
+    """The questions a batch answers, by their id on the wire, and what changes."""
+
+    invitations: dict[bytes, Invitation]
+    enrolments: dict[bytes, Enrolment]
+    answered: dict[str, list[int]] = field(default_factory=dict)
+    enrolled: list[Enrolment] = field(default_factory=list)
+    declined: list[int] = field(default_factory=list)
+
+
 def record(answers: Sequence[Answer]) -> list[Exception | None]:
     """Write a batch in one transaction; one result per answer, an exception for a refusal."""
-    touched_jobs: set[object] = set()
-    touched_rounds: set[int] = set()
     results: list[Exception | None] = []
     with transaction.atomic(using=ALIAS):
+        batch = _load(answers)
         for answer in answers:
             try:
-                _record_one(answer, touched_jobs, touched_rounds)
+                _record_one(batch, answer)
                 results.append(None)
             except (Refused, ProtocolError) as error:
                 results.append(error)
-        for job in Job.objects.filter(pk__in=touched_jobs, state=Job.State.ENROLLING):
-            if jobs.all_answered(job.id):
-                jobs.wake(job.id)
-        for row in Round.objects.filter(pk__in=touched_rounds, state=Round.State.INVITING):
-            if rounds.settled(row):
-                rounds.wake(row.pk)
+        _save(batch)
+        _wake(batch)
     return results
 
 
-def _record_one(answer: Answer, touched_jobs: set[object], touched_rounds: set[int]) -> None:
+def _load(answers: Sequence[Answer]) -> _Batch:
+    idents = [answer.ident for answer in answers if isinstance(answer.ident, bytes)]
+    invitations = Invitation.objects.filter(ident__in=idents).select_related("round", "enrolment")
+    light = invitations.defer("enrolment__body", "round__task_body", "round__header")
+    by_ident = {bytes(row.ident): row for row in light}
+    rest = [ident for ident in idents if ident not in by_ident]
+    enrolments = Enrolment.objects.filter(ident__in=rest).select_related("job") if rest else ()
+    return _Batch(invitations=by_ident, enrolments={bytes(row.ident): row for row in enrolments})
+
+
+def _save(batch: _Batch) -> None:
+    for state, rows in batch.answered.items():
+        Invitation.objects.filter(pk__in=rows, state=Invitation.State.INVITED).update(state=state)
+    if batch.declined:
+        Enrolment.objects.filter(pk__in=batch.declined, state=Enrolment.State.ASKED).update(
+            state=Enrolment.State.DECLINED
+        )
+    if batch.enrolled:
+        Enrolment.objects.bulk_update(batch.enrolled, ["state", "job_key", "body"], batch_size=200)
+
+
+def _wake(batch: _Batch) -> None:
+    touched = {row.job_id for row in batch.enrolments.values()}
+    for job in Job.objects.filter(pk__in=touched, state=Job.State.ENROLLING) if touched else ():
+        if jobs.all_answered(job.id):
+            jobs.wake(job.id)
+    running = {row.round_id for row in batch.invitations.values()}
+    for row in Round.objects.filter(pk__in=running, state=Round.State.INVITING) if running else ():
+        if rounds.settled(row):
+            rounds.wake(row.pk)
+
+
+def _record_one(batch: _Batch, answer: Answer) -> None:
     if answer.verb is Verb.ACK:
         _acknowledge(answer)
         return
     if not isinstance(answer.ident, bytes) or len(answer.ident) != 16:
         raise Refused("The id must be the 16 bytes of the question.", code="malformed")
+    invitation = batch.invitations.get(answer.ident)
     if answer.verb is Verb.ENROL:
-        touched_jobs.add(_enrol(answer))
-        return
-    invitation = (
-        Invitation.objects.select_related("round")
-        .filter(ident=answer.ident, enrolment__subscription_key__in=answer.keys)
-        .first()
-    )
-    if invitation is not None:
-        _answer_invitation(answer, invitation)
-        touched_rounds.add(invitation.round_id)
+        _enrol(batch, answer)
+    elif invitation is not None and invitation.enrolment.subscription_key in answer.keys:
+        _answer_invitation(batch, answer, invitation)
     elif answer.verb is Verb.DECLINE:
-        touched_jobs.add(_decline_job(answer))
+        _decline_job(batch, answer)
     else:
         raise Refused("There is no such invitation for this wallet.", code="unknown")
 
@@ -95,53 +127,49 @@ def _acknowledge(answer: Answer) -> None:
     )
 
 
-def _answer_invitation(answer: Answer, invitation: Invitation) -> None:
+def _answer_invitation(batch: _Batch, answer: Answer, invitation: Invitation) -> None:
     if invitation.state != Invitation.State.INVITED:
         return
     if invitation.round.state != Round.State.INVITING:
         raise Refused("The round has its cohort already.", code="late")
     accepted = answer.verb is Verb.ACCEPT
     invitation.state = Invitation.State.ACCEPTED if accepted else Invitation.State.DECLINED
-    invitation.save(update_fields=["state"])
+    batch.answered.setdefault(invitation.state, []).append(invitation.pk)
 
 
-def _asked(answer: Answer) -> Enrolment:
-    row = (
-        Enrolment.objects.select_related("job")
-        .filter(ident=answer.ident, subscription_key__in=answer.keys)
-        .first()
-    )
-    if row is None:
+def _asked(batch: _Batch, answer: Answer) -> Enrolment:
+    assert isinstance(answer.ident, bytes)
+    row = batch.enrolments.get(answer.ident)
+    if row is None or row.subscription_key not in answer.keys:
         raise Refused("There is no such question for this wallet.", code="unknown")
     return row
 
 
-def _decline_job(answer: Answer) -> object:
-    row = _asked(answer)
+def _decline_job(batch: _Batch, answer: Answer) -> None:
+    row = _asked(batch, answer)
     if row.state == Enrolment.State.ASKED:
-        Enrolment.objects.filter(pk=row.pk, state=Enrolment.State.ASKED).update(
-            state=Enrolment.State.DECLINED
-        )
-    return row.job_id
+        row.state = Enrolment.State.DECLINED
+        batch.declined.append(row.pk)
 
 
-def _enrol(answer: Answer) -> object:
-    row = _asked(answer)
+def _enrol(batch: _Batch, answer: Answer) -> None:
+    row = _asked(batch, answer)
     if row.state == Enrolment.State.ENROLLED and bytes(row.body) == answer.body:
-        return row.job_id
+        return
     if row.job.state != Job.State.ENROLLING or row.state != Enrolment.State.ASKED:
         raise Refused("The enrolment for this job is closed.", code="late")
     message = EnrolmentMessage.from_bytes(answer.body)
     _check_enrolment(message, row)
     message.verify()
-    try:
-        with transaction.atomic(using=ALIAS):
-            Enrolment.objects.filter(pk=row.pk).update(
-                state=Enrolment.State.ENROLLED, job_key=message.job_key.hex(), body=answer.body
-            )
-    except IntegrityError:
-        raise Refused("This job key is taken; make a fresh one.", code="job_key_taken") from None
-    return row.job_id
+    _check_fresh(batch, message.job_key.hex(), row)
+    row.state, row.job_key, row.body = Enrolment.State.ENROLLED, message.job_key.hex(), answer.body
+    batch.enrolled.append(row)
+
+
+def _check_fresh(batch: _Batch, job_key: str, row: Enrolment) -> None:
+    here = any(other.job_key == job_key and other.job_id == row.job_id for other in batch.enrolled)
+    if here or Enrolment.objects.filter(job_id=row.job_id, job_key=job_key).exists():
+        raise Refused("This job key is taken; make a fresh one.", code="job_key_taken")
 
 
 def _check_enrolment(message: EnrolmentMessage, row: Enrolment) -> None:
