@@ -16,7 +16,7 @@ from eth.constants import (
     ZERO_ADDRESS,
 )
 from eth.db.atomic import AtomicDB
-from eth.exceptions import HeaderNotFound
+from eth.exceptions import CanonicalHeadNotFound
 from eth.vm.forks import PragueVM
 from eth.vm.spoof import SpoofTransaction
 from eth_utils import encode_hex, keccak, to_checksum_address, to_wei
@@ -55,7 +55,7 @@ class DevEvm:
         try:
             probe.get_canonical_head()
             self._chain = chain_class(database)
-        except HeaderNotFound:
+        except CanonicalHeadNotFound:
             self._chain = self._genesis(chain_class, database, funded)
 
     def _genesis(self, chain_class: Any, database: Any, funded: Sequence[bytes]) -> Any:
@@ -126,21 +126,17 @@ class DevEvm:
             Reverted: with the contract's data.
         """
         header = self._chain.chaindb.get_canonical_head() if number is None else self.header(number)
-        pending = self._chain.create_header_from_parent(
-            header, timestamp=max(int(time.time()), header.timestamp + 1)
-        )
-        vm = self._chain.get_vm(pending)
+        vm = self._chain.get_vm(header)
         sender = transaction["from"]
         unsigned = vm.get_transaction_builder().create_unsigned_transaction(
             nonce=vm.state.get_nonce(sender),
-            gas_price=int(pending.base_fee_per_gas),
+            gas_price=0,
             gas=transaction.get("gas") or MOST_GAS_PER_TRANSACTION,
             to=transaction.get("to") or b"",
             value=transaction.get("value") or 0,
             data=transaction.get("data") or b"",
         )
-        with vm.state_in_temp_block() as state:
-            state.set_balance(sender, to_wei(10**9, "ether"))
+        with vm.in_costless_state() as state:
             computation = state.costless_execute_transaction(SpoofTransaction(unsigned, from_=sender))
         if computation.is_error:
             raise Reverted(computation.output)

@@ -7,6 +7,8 @@ import uuid
 from django.conf import settings
 from django.db import models
 
+from collectives.models.fields import amount
+
 
 class Order(models.Model):
     """Who ordered a job and what it may cost. The job's status stands with the job, money's with its escrow."""
@@ -15,8 +17,8 @@ class Order(models.Model):
     consumer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="orders")
     collective_id = models.UUIDField()
     job_id = models.UUIDField(unique=True)
-    budget = models.DecimalField(max_digits=38, decimal_places=0, help_text="Base units.")
-    rate = models.DecimalField(max_digits=38, decimal_places=0, help_text="Base units per visit.")
+    budget = amount(help_text="Base units.")
+    rate = amount(help_text="Base units per visit.")
     closed = models.BooleanField(default=False, help_text="Settled, the rest refunded.")
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -188,6 +188,17 @@ EPOCH_MIN_RECIPIENTS = 100
 LOT = 5 * 10**16
 """Fixed payout lot in base units. None = the lot equals the rate (development only; reports say so)."""
 
+EPOCH_ON_JOB_END = False
+"""Close an epoch as soon as a job ends (development only: it tells observers which payments belong to the job)."""
+
+
+def REGISTRY_ADDRESS() -> str:  # noqa: N802 - a setting that is asked, because contracts are deployed after settings load
+    """Where subscription agreements are registered; the collectives write it into their terms."""
+    from marketplace.settlement.selectors import registry_address
+
+    return registry_address()
+
+
 # --- minima and notice ------------------------------------------------------------------------------------
 NOTICE_MIN_SECONDS = 14 * 24 * 3600
 DEVELOPMENT_MINIMA = False

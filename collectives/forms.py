@@ -1,0 +1,255 @@
+"""What owners and authors enter. Every message says what to do; what is allowed stands in `collectives.terms`."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.utils.functional import cached_property
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as lazy
+
+from collectives import requirement_table
+from collectives.models import Algorithm
+from collectives.terms.description import ASSURANCE, RATE_TIERS, duration, tokens
+from collectives.terms.errors import TermsError
+from collectives.terms.requirements import check_profile
+
+DAY = 24 * 3600
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
+MANIFEST_BYTES = 256 * 1024
+
+
+def parse_object(text: str, what: str) -> dict[str, Any]:
+    """A JSON object from text a person pasted."""
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        line = getattr(error, "lineno", 1)
+        raise forms.ValidationError(
+            _("%(what)s is not JSON: look at line %(line)s. Paste the whole object, from { to }.")
+            % {"what": what, "line": line}
+        ) from error
+    if not isinstance(value, dict):
+        raise forms.ValidationError(_("%(what)s must be a JSON object, from { to }.") % {"what": what})
+    return value
+
+
+class FieldRowForm(forms.Form):
+    """One line of the table of fields; an empty line is left out."""
+
+    name = forms.CharField(label=lazy("Short name"), max_length=60, required=False)
+    title = forms.CharField(label=lazy("What people read"), max_length=120, required=False)
+    kind = forms.ChoiceField(
+        label=lazy("Kind"),
+        required=False,
+        choices=[
+            ("number", lazy("number")),
+            ("integer", lazy("whole number")),
+            ("choice", lazy("choice from a list")),
+            ("boolean", lazy("yes or no")),
+            ("text", lazy("text")),
+        ],
+    )
+    values = forms.CharField(label=lazy("Choices, with commas"), max_length=5000, required=False)
+    low = forms.FloatField(label=lazy("Least"), required=False)
+    high = forms.FloatField(label=lazy("Most"), required=False)
+    needed = forms.BooleanField(label=lazy("Needed"), required=False, initial=True)
+
+    def clean(self) -> dict[str, Any]:
+        row = super().clean() or {}
+        if not row.get("name") and not row.get("title"):
+            return row
+        if not NAME.fullmatch(row.get("name") or ""):
+            self.add_error(
+                "name", _("Use letters, digits and _, beginning with a letter, such as blood_pressure.")
+            )
+        if row.get("kind") == "choice" and not (row.get("values") or "").strip(" ,"):
+            self.add_error("values", _("List the choices, such as: low, middle, high."))
+        low, high = row.get("low"), row.get("high")
+        if low is not None and high is not None and low > high:
+            self.add_error("high", _("The most is below the least."))
+        return row
+
+    @property
+    def used(self) -> bool:
+        return bool(getattr(self, "cleaned_data", {}).get("name"))
+
+
+FieldRows = forms.formset_factory(FieldRowForm, extra=4, max_num=200, absolute_max=200)
+
+
+class TermsForm(forms.Form):
+    """The four elements without the key, which the platform makes: task, requirement, rate, and the agreement's periods."""
+
+    name = forms.CharField(label=lazy("Name of the collective"), max_length=120)
+    purpose = forms.CharField(
+        label=lazy("Purpose, in one sentence"), max_length=500, help_text=lazy("People read this first.")
+    )
+    not_for = forms.CharField(
+        label=lazy("What it must never be used for"),
+        max_length=500,
+        required=False,
+        help_text=lazy("Such as: decisions about single persons."),
+    )
+    task_description = forms.CharField(
+        label=lazy("Task"),
+        max_length=10_000,
+        widget=forms.Textarea(attrs={"rows": 5}),
+        help_text=lazy("What is learned, why, and who will use the model."),
+    )
+    source = forms.ChoiceField(
+        label=lazy("How do you describe the data?"),
+        choices=[("table", lazy("with the table of fields")), ("json", lazy("with a JSON Schema"))],
+        widget=forms.RadioSelect,
+        initial="table",
+    )
+    schema = forms.CharField(
+        label=lazy("JSON Schema of one record"),
+        required=False,
+        widget=forms.Textarea(attrs={"class": "code", "rows": 14, "spellcheck": "false"}),
+    )
+    rate = forms.TypedChoiceField(
+        label=lazy("Rate for each visit"),
+        coerce=int,
+        help_text=lazy("From fixed steps: shared rates hide who was visited."),
+    )
+    notice_seconds = forms.TypedChoiceField(label=lazy("Notice period of a new algorithm"), coerce=int)
+    silence = forms.ChoiceField(
+        label=lazy("Somebody who does not answer a notice"),
+        choices=[
+            ("without", lazy("continues without the new algorithm")),
+            ("with", lazy("continues with the new algorithm")),
+        ],
+        widget=forms.RadioSelect,
+        initial="without",
+    )
+    bucket_min = forms.IntegerField(
+        label=lazy("Smallest sum the aggregator may read, in wallets"), min_value=2, max_value=255, initial=38
+    )
+    release_min = forms.IntegerField(
+        label=lazy("Smallest sum the buyer gets, in wallets"), min_value=2, max_value=10**9, initial=100
+    )
+    assurance = forms.ChoiceField(
+        label=lazy("Proof of the data"),
+        choices=[("declared", lazy("declared by the holder")), ("attested", lazy("attested by an issuer"))],
+        initial=ASSURANCE[0],
+    )
+    order_policy = forms.ChoiceField(
+        label=lazy("Who may order training jobs"),
+        choices=[
+            ("open", lazy("every data consumer")),
+            ("approval", lazy("every data consumer, after my approval")),
+            ("owner", lazy("only I")),
+        ],
+    )
+    development = forms.BooleanField(
+        label=lazy("Development collective: smaller groups than usual, never for real data"), required=False
+    )
+
+    def __init__(self, *args: Any, rows: Any = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.rows = rows
+        choices = [(rate, f"{tokens(rate)} {settings.TOKEN_SYMBOL}") for rate in RATE_TIERS]
+        self.fields["rate"].choices = choices  # type: ignore[attr-defined]
+        self.fields["rate"].initial = 5 * 10**15
+        least = settings.NOTICE_MIN_SECONDS
+        periods = sorted({least, *(days * DAY for days in (1, 7, 14, 30, 60) if days * DAY >= least)})
+        self.fields["notice_seconds"].choices = [(s, duration(s)) for s in periods]  # type: ignore[attr-defined]
+        self.fields["notice_seconds"].initial = least
+        if not settings.DEVELOPMENT_MINIMA:
+            del self.fields["development"]
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or {}
+        values.setdefault("development", False)
+        if values.get("source") == "json":
+            values["requirement"] = self._from_json(values.get("schema") or "")
+        elif values.get("source") == "table":
+            values["requirement"] = self._from_table()
+        return values
+
+    def _from_json(self, text: str) -> dict[str, Any] | None:
+        try:
+            requirement = parse_object(text, _("The schema"))
+            check_profile(requirement)
+        except (forms.ValidationError, TermsError) as error:
+            self.add_error("schema", error if isinstance(error, forms.ValidationError) else str(error))
+            return None
+        return requirement
+
+    def _from_table(self) -> dict[str, Any] | None:
+        if self.rows is None or not self.rows.is_valid():
+            self.add_error(None, _("Look at the table of fields: a line is incomplete."))
+            return None
+        used = [row.cleaned_data for row in self.rows if row.used]
+        if not used:
+            self.add_error(None, _("Describe at least one field in the table of fields."))
+            return None
+        if len({row["name"] for row in used}) != len(used):
+            self.add_error(None, _("Two lines of the table of fields have the same short name."))
+            return None
+        requirement = requirement_table.build(used)
+        try:
+            check_profile(requirement)
+        except TermsError as error:
+            self.add_error(None, str(error))
+            return None
+        return requirement
+
+    @cached_property
+    def terms_values(self) -> dict[str, Any]:
+        """What the services take."""
+        left_out = {"source", "schema"}
+        return {name: value for name, value in self.cleaned_data.items() if name not in left_out}
+
+
+class AlgorithmForm(forms.Form):
+    name = forms.CharField(
+        label=lazy("Name"),
+        max_length=120,
+        required=False,
+        help_text=lazy("Taken from the manifest when empty."),
+    )
+    file = forms.FileField(label=lazy("Manifest as a file"), required=False)
+    text = forms.CharField(
+        label=lazy("Or paste it"),
+        required=False,
+        widget=forms.Textarea(attrs={"class": "code", "rows": 16, "spellcheck": "false"}),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or {}
+        file, text = values.get("file"), (values.get("text") or "").strip()
+        if bool(file) == bool(text):
+            raise forms.ValidationError(_("Give the manifest once: as a file, or pasted."))
+        if file:
+            if file.size > MANIFEST_BYTES:
+                raise forms.ValidationError(_("A manifest holds at most 256 KiB."))
+            try:
+                text = file.read().decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise forms.ValidationError(
+                    _("The file is not UTF-8 text. Save it as UTF-8 and try again.")
+                ) from error
+        values["manifest"] = parse_object(text, _("The manifest"))
+        return values
+
+
+class AnnounceForm(forms.Form):
+    algorithm = forms.ModelChoiceField(
+        label=lazy("Algorithm"), queryset=Algorithm.objects.none(), widget=forms.RadioSelect, empty_label=None
+    )
+    reason = forms.CharField(
+        label=lazy("Why"),
+        max_length=1000,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=lazy("Every subscriber reads this."),
+    )
+
+    def __init__(self, *args: Any, algorithms: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["algorithm"].queryset = algorithms  # type: ignore[attr-defined]

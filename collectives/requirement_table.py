@@ -1,0 +1,67 @@
+"""A data requirement from a plain table of fields, and back: nobody must type JSON to ask for data.
+
+Only flat requirements have a table: each row is one field with a kind. Lists and entries are written as schema JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+KINDS = ("number", "integer", "choice", "boolean", "text")
+SIMPLE = frozenset(
+    {"type", "title", "description", "enum", "minimum", "maximum", "maxLength", "minLength", "x-feature"}
+)
+
+
+def build(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The schema for rows of `name title kind values low high needed`; names and limits are checked by the profile."""
+    properties = {row["name"]: _property(row) for row in rows}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": [row["name"] for row in rows if row["needed"]],
+        "additionalProperties": False,
+    }
+
+
+def _property(row: Mapping[str, Any]) -> dict[str, Any]:
+    kind = row["kind"]
+    spec: dict[str, Any] = {"type": {"choice": "string", "text": "string"}.get(kind, kind)}
+    if row.get("title"):
+        spec["title"] = row["title"]
+    if kind == "choice":
+        spec["enum"] = [value.strip() for value in row["values"].split(",") if value.strip()]
+    if kind == "text":
+        spec["maxLength"] = 200
+    if kind in ("number", "integer"):
+        number = int if kind == "integer" else float
+        spec |= {
+            word: number(row[key])
+            for word, key in (("minimum", "low"), ("maximum", "high"))
+            if row[key] is not None
+        }
+    return spec
+
+
+def rows_of(requirement: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """The rows of a flat requirement, or None when it needs more than a table can say."""
+    needed = set(requirement.get("required", ()))
+    rows = []
+    for name, spec in requirement.get("properties", {}).items():
+        kind = "choice" if "enum" in spec else {"string": "text"}.get(spec.get("type"), spec.get("type"))
+        mixed = kind == "choice" and any(not isinstance(value, str) or "," in value for value in spec["enum"])
+        if kind not in KINDS or set(spec) - SIMPLE or "x-feature" in spec or mixed:
+            return None
+        rows.append(
+            {
+                "name": name,
+                "title": spec.get("title", ""),
+                "kind": kind,
+                "values": ", ".join(spec.get("enum", ())),
+                "low": spec.get("minimum"),
+                "high": spec.get("maximum"),
+                "needed": name in needed,
+            }
+        )
+    return rows

@@ -1,0 +1,20 @@
+"""Mounted at `console/`."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from collectives.views import algorithms, console, register
+
+urlpatterns = [
+    path("", console.console, name="console"),
+    path("register/", register.register, name="collective-register"),
+    path("preview/", register.preview, name="collective-preview"),
+    path("algorithms/", algorithms.mine, name="algorithms"),
+    path("algorithms/submit/", algorithms.submit, name="algorithm-submit"),
+    path("<uuid:collective_id>/", console.overview, name="collective-console"),
+    path("<uuid:collective_id>/terms/", console.terms, name="collective-terms"),
+    path("<uuid:collective_id>/terms/new/", register.propose, name="collective-propose"),
+    path("<uuid:collective_id>/announce/", console.announce, name="collective-announce"),
+    path("<uuid:collective_id>/rounds/", console.rounds, name="collective-rounds"),
+]

@@ -1,0 +1,1 @@
+"""Pages of the collective domain: the owner's console and the author's algorithms."""

@@ -1,0 +1,63 @@
+"""An author's algorithms: submit a manifest, see what the checks and the review said."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from collectives import page_reads
+from collectives.errors import CollectiveError
+from collectives.forms import AlgorithmForm
+from collectives.services import algorithms
+from collectives.views.access import needs_role
+
+author = needs_role("author")
+EXAMPLE = """{
+  "version": 1,
+  "name": "Two layers",
+  "purpose": "Predict one yes-or-no answer from two numbers",
+  "inputs": ["age", "hours"],
+  "target": ["answer"],
+  "width_in": 2,
+  "width_out": 1,
+  "layers": [
+    {"op": "linear", "out": 16, "bias": true},
+    {"op": "relu"},
+    {"op": "linear", "out": 1, "bias": true}
+  ],
+  "loss": "bce-with-logits",
+  "training": {"learning_rate_micro": 100000, "steps": 1},
+  "output": {"kind": "gradient", "clip_micro": 1000000}
+}"""
+
+
+@author
+@require_safe
+def mine(request: HttpRequest) -> HttpResponse:
+    return render(
+        request, "collectives/algorithms.html", {"algorithms": page_reads.algorithms_by(request.user)}
+    )
+
+
+@author
+@require_http_methods(["GET", "POST"])
+def submit(request: HttpRequest) -> HttpResponse:
+    form = AlgorithmForm(request.POST or None, request.FILES or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            algorithms.submit(
+                actor=request.user, manifest=form.cleaned_data["manifest"], name=form.cleaned_data["name"]
+            )
+            messages.success(request, _("Submitted. A person reviews it; the state stands below."))
+            return redirect("algorithms")
+        except CollectiveError as error:
+            form.add_error(None, str(error))
+    return render(
+        request,
+        "collectives/submit.html",
+        {"form": form, "example": EXAMPLE},
+        status=422 if form.errors else 200,
+    )

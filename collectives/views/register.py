@@ -1,0 +1,150 @@
+"""Register a collective, propose new terms, and the preview of what a holder will see while it is typed."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from collectives import requirement_table, selectors
+from collectives.errors import CollectiveError
+from collectives.forms import FieldRows, TermsForm
+from collectives.services import collectives
+from collectives.terms.description import build_terms
+from collectives.terms.errors import TermsError
+from collectives.views.access import needs_role, own_collective
+
+owner = needs_role("owner")
+MORE = "more_rows"
+
+
+@owner
+@require_http_methods(["GET", "POST"])
+def register(request: HttpRequest) -> HttpResponse:
+    """The four elements on one page. The key is made by the platform and sealed."""
+    if request.method == "GET":
+        return _page(request, TermsForm(), FieldRows(prefix="field"))
+    if MORE in request.POST:
+        return _with_more_rows(request)
+    rows = FieldRows(request.POST, prefix="field")
+    form = TermsForm(request.POST, rows=rows)
+    if form.is_valid():
+        try:
+            made = collectives.register(actor=request.user, **form.terms_values)
+            messages.success(
+                request, _("Registered. Next: announce an algorithm, and tell people about your collective.")
+            )
+            return redirect("collective-console", made.pk)
+        except CollectiveError as error:
+            form.add_error(None, str(error))
+    return _page(request, form, rows)
+
+
+@owner
+@require_http_methods(["GET", "POST"])
+def propose(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
+    """A new version of the terms. Subscriptions keep the version their wallet signed."""
+    collective = own_collective(request, collective_id)
+    if request.method == "GET":
+        card = selectors.card(collective.pk)
+        assert card is not None
+        form, rows = _filled(card.terms.document)
+        return _page(request, form, rows, collective=collective)
+    if MORE in request.POST:
+        return _with_more_rows(request, collective=collective)
+    rows = FieldRows(request.POST, prefix="field")
+    form = TermsForm(request.POST, rows=rows)
+    if form.is_valid():
+        try:
+            collectives.propose_terms(actor=request.user, collective=collective, **form.terms_values)
+            messages.success(
+                request, _("The new version is today's offer. Nobody who subscribed before is moved to it.")
+            )
+            return redirect("collective-terms", collective.pk)
+        except CollectiveError as error:
+            form.add_error(None, str(error))
+    return _page(request, form, rows, collective=collective)
+
+
+@owner
+@require_POST
+def preview(request: HttpRequest) -> HttpResponse:
+    """A fragment: the consent text and the fields as they would stand, or what is missing."""
+    rows = FieldRows(request.POST, prefix="field")
+    form = TermsForm(request.POST, rows=rows)
+    document: dict[str, Any] | None = None
+    problem = ""
+    form.is_valid()
+    values = form.terms_values
+    requirement = values.pop("requirement", None)
+    if requirement is None:
+        problem = _("Describe at least one field to see what a holder will read.")
+    else:
+        try:
+            document = build_terms(**_draft(values) | {"requirement": requirement})
+        except TermsError as error:
+            problem = str(error)
+    return render(request, "collectives/_preview.html", {"document": document, "problem": problem})
+
+
+def _draft(values: dict[str, Any]) -> dict[str, Any]:
+    """Terms values with sensible stand-ins for what is not typed yet, and for what the platform fills in."""
+    stand_ins = {
+        "name": _("Your collective"),
+        "purpose": _("(the purpose)"),
+        "task_description": _("(the task)"),
+        "not_for": "",
+        "rate": 5 * 10**15,
+        "notice_seconds": settings.NOTICE_MIN_SECONDS,
+        "silence": "without",
+        "bucket_min": 38,
+        "release_min": 100,
+        "assurance": "declared",
+        "order_policy": "open",
+        "development": False,
+    }
+    fixed = {
+        "collective_id": str(uuid.UUID(int=0)),
+        "collective_key": "00" * 32,
+        "terms_version": 1,
+        "token": settings.TOKEN_SYMBOL,
+        "privacy_level": "aggregate",
+        "agreement": {"chain_id": settings.CHAIN_ID, "registry": "0x" + "00" * 20},
+        "valid_seconds": collectives.VALID_SECONDS,
+        "created": int(time.time()),
+        "permitted_manifests": [],
+    }
+    typed = {name: value for name, value in values.items() if value not in (None, "")}
+    return stand_ins | typed | fixed
+
+
+def _filled(document: dict[str, Any]) -> tuple[TermsForm, Any]:
+    rows = requirement_table.rows_of(document["requirement"])
+    initial = dict(document) | {
+        "rate": int(document["rate"]),
+        "source": "table" if rows else "json",
+        "schema": json.dumps(document["requirement"], indent=2, ensure_ascii=False),
+    }
+    return TermsForm(initial=initial), FieldRows(prefix="field", initial=rows or [])
+
+
+def _with_more_rows(request: HttpRequest, **context: Any) -> HttpResponse:
+    """Four more lines in the table, everything typed so far kept; nothing is checked or saved."""
+    data: QueryDict = request.POST.copy()
+    total = int(data.get("field-TOTAL_FORMS") or 0)
+    data["field-TOTAL_FORMS"] = str(min(total + 4, 200))
+    rows = FieldRows(data, prefix="field")
+    return _page(request, TermsForm(initial=data.dict()), rows, **context)
+
+
+def _page(request: HttpRequest, form: TermsForm, rows: Any, **context: Any) -> HttpResponse:
+    context |= {"form": form, "rows": rows}
+    return render(request, "collectives/register.html", context, status=422 if form.errors else 200)

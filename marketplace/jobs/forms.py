@@ -1,0 +1,134 @@
+"""What a consumer enters: an amount of tokens, an algorithm, a number of rounds, a result of their own."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+
+from collectives.selectors import STEPS, Card
+from collectives.terms.description import tokens
+
+UNIT = 10**18
+MOST_TOKENS = Decimal(10**15)
+
+
+class TokensField(forms.DecimalField):
+    """An amount in tokens, cleaned to base units (int), exact."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("max_digits", 33)
+        words = {
+            "invalid": _("Write an amount such as 120 or 0.5."),
+            "max_decimal_places": _("At most 18 places after the point."),
+        }
+        super().__init__(
+            min_value=Decimal(0), max_value=MOST_TOKENS, decimal_places=18, error_messages=words, **options
+        )
+        self.widget.attrs["step"] = "any"
+        self.widget.attrs["inputmode"] = "decimal"
+
+    def clean(self, value: Any) -> int | None:
+        amount = super().clean(value)
+        return None if amount is None else int(amount * UNIT)
+
+
+class BudgetForm(forms.Form):
+    """The calculator on a collective's card: budget / rate = visits, visits / subscribers = visits each."""
+
+    budget = TokensField(label=_("Budget"), help_text=_("in %(token)s") % {"token": settings.TOKEN_SYMBOL})
+
+    def __init__(self, *args: Any, card: Card, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.card = card
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """visits, each (about, from the subscribers' step; None while there are none), rounds of the smallest group."""
+        if not self.is_valid():
+            return None
+        return spread(self.card, self.cleaned_data["budget"])
+
+
+def spread(card: Card, budget: int) -> dict[str, Any]:
+    """What a budget (base units) buys at this collective. Subscribers count as their step, never exactly."""
+    visits = budget // card.rate
+    least = card.terms.document["release_min"]
+    people = next((step for step in reversed(STEPS) if f"{step:,}+" == card.subscribers), 0)
+    return {
+        "budget": budget,
+        "visits": visits,
+        "each": visits // people if people else None,
+        "rounds": visits // least,
+        "least": least * card.rate,
+        "enough": visits >= least,
+        "needed": least,
+    }
+
+
+class AlgorithmStep(forms.Form):
+    algorithm = forms.ChoiceField(
+        label=_("Algorithm"),
+        widget=forms.RadioSelect,
+        error_messages={
+            "required": _("Choose one."),
+            "invalid_choice": _("Choose one of the listed algorithms."),
+        },
+    )
+
+    def __init__(self, *args: Any, card: Card, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["algorithm"].choices = [  # type: ignore[attr-defined]
+            (row.algorithm.manifest_hash, self._label(row)) for row in card.admissions
+        ]
+
+    @staticmethod
+    def _label(row: Any) -> str:
+        if row.status == "active":
+            return str(_("%(name)s: allowed") % {"name": row.algorithm.name})
+        day = row.effective_at.date().isoformat()
+        return str(
+            _("%(name)s: waits for its notice, may run from %(day)s")
+            % {"name": row.algorithm.name, "day": day}
+        )
+
+
+class LimitsStep(AlgorithmStep):
+    budget = TokensField(
+        label=_("Budget"),
+        help_text=_("in %(token)s. What is not spent comes back to the last unit.")
+        % {"token": settings.TOKEN_SYMBOL},
+    )
+    rounds = forms.IntegerField(
+        label=_("Rounds at most"),
+        min_value=1,
+        max_value=100_000,
+        initial=20,
+        help_text=_("The job also stops when the rest of the budget cannot pay one more group."),
+    )
+
+    def __init__(self, *args: Any, card: Card, **kwargs: Any) -> None:
+        super().__init__(*args, card=card, **kwargs)
+        self.card = card
+        self.fields["algorithm"].widget = forms.HiddenInput()
+
+    def clean_budget(self) -> int:
+        budget: int = self.cleaned_data["budget"]
+        found = spread(self.card, budget)
+        if not found["enough"]:
+            raise forms.ValidationError(
+                _(
+                    "This pays %(visits)s visits; one round needs at least %(needed)s. Enter %(least)s or more."
+                )
+                % {"visits": found["visits"], "needed": found["needed"], "least": tokens(found["least"])}
+            )
+        return budget
+
+
+class MetricForm(forms.Form):
+    checkpoint = forms.IntegerField(label=_("Checkpoint"), min_value=0)
+    name = forms.CharField(label=_("Metric"), max_length=40, initial="accuracy")
+    value = forms.FloatField(label=_("Value"))

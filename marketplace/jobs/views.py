@@ -1,0 +1,205 @@
+"""A consumer's pages: jobs, order in three steps, live, result. Views translate; services decide."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as lazy
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from collectives import page_reads
+from collectives import selectors as collectives
+from marketplace.accounts.access import needs_role
+from marketplace.accounts.models import Role
+from marketplace.jobs import live, services
+from marketplace.jobs.api import checkpoint_file
+from marketplace.jobs.errors import OrderError
+from marketplace.jobs.forms import AlgorithmStep, LimitsStep, MetricForm, spread
+from marketplace.jobs.models import Order
+from marketplace.settlement import selectors as money
+from marketplace.settlement.errors import SettlementError
+
+consumer = needs_role(Role.CONSUMER)
+STEPS = (("algorithm", lazy("Algorithm")), ("limits", lazy("Limits")), ("review", lazy("Review")))
+
+
+@consumer
+@require_safe
+def jobs(request: HttpRequest) -> HttpResponse:
+    orders = list(Order.objects.filter(consumer=request.user))
+    found = page_reads.jobs_by_id(order.job_id for order in orders)
+    names = page_reads.names(order.collective_id for order in orders)
+    rows = [
+        {"order": order, "job": found[order.job_id], "name": names.get(order.collective_id, "")}
+        for order in orders
+        if order.job_id in found
+    ]
+    return render(request, "jobs/jobs.html", {"rows": rows})
+
+
+@consumer
+@require_http_methods(["GET", "POST"])
+def order(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
+    """Three steps by GET, each carrying what was entered before; only the last button, by POST, orders and funds."""
+    card = collectives.card(collective_id)
+    if card is None:
+        raise Http404
+    if request.method == "POST":
+        return _place(request, card)
+    chosen = AlgorithmStep(request.GET if "algorithm" in request.GET else None, card=card)
+    if not chosen.is_valid():
+        return _step(request, card, 0, chosen)
+    if "budget" not in request.GET or "change" in request.GET:
+        kept = {name: request.GET[name] for name in ("algorithm", "budget", "rounds") if name in request.GET}
+        return _step(request, card, 1, LimitsStep(initial={"rounds": 20} | kept, card=card))
+    limits = LimitsStep(request.GET, card=card)
+    return _step(request, card, 2 if limits.is_valid() else 1, limits)
+
+
+def _step(request: HttpRequest, card: Any, at: int, form: Any, problem: str = "") -> HttpResponse:
+    steps = [
+        {"label": label, "state": "done" if i < at else "now" if i == at else "later"}
+        for i, (_name, label) in enumerate(STEPS)
+    ]
+    context: dict[str, Any] = {
+        "card": card,
+        "terms": card.terms.document,
+        "steps": steps,
+        "form": form,
+        "problem": problem,
+    }
+    if at > 0:
+        chosen = form["algorithm"].value()
+        context["algorithm"] = next(a for a in card.admissions if a.algorithm.manifest_hash == chosen)
+    if at == 2:
+        context["spread"] = spread(card, form.cleaned_data["budget"])
+        context["funds"] = money.funds(request.user)
+    template = ("jobs/order_algorithm.html", "jobs/order_limits.html", "jobs/order_review.html")[at]
+    return render(request, template, context, status=422 if form.errors or problem else 200)
+
+
+def _place(request: HttpRequest, card: Any) -> HttpResponse:
+    form = LimitsStep(request.POST, card=card)
+    if not form.is_valid():
+        return (
+            _step(request, card, 1, form) if "algorithm" not in form.errors else _step(request, card, 0, form)
+        )
+    try:
+        placed = services.order(
+            consumer=request.user,
+            collective_id=card.collective.pk,
+            manifest_hash=form.cleaned_data["algorithm"],
+            budget=form.cleaned_data["budget"],
+            max_rounds=form.cleaned_data["rounds"],
+        )
+    except OrderError as error:
+        return _step(request, card, 2, form, str(error))
+    try:
+        services.fund(order=placed, actor=request.user)
+        messages.success(request, _("Ordered. The job begins when the chain has confirmed the escrow."))
+    except (SettlementError, OrderError) as error:
+        messages.error(request, _("The order is kept, but it is not funded: %(why)s") % {"why": error})
+    return redirect("job", placed.job_id)
+
+
+@consumer
+@require_safe
+def job(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
+    """The live page; with `?part=live` only the part that changes."""
+    found = _order(request, job_id)
+    context = live.context(found) | {"name": _name(found), "metric_form": MetricForm()}
+    if request.GET.get("part") == "live":
+        return render(request, "jobs/_live.html", context)
+    context["checkpoints"] = list(collectives.checkpoints(job_id).order_by("-number"))
+    return render(request, "jobs/job.html", context)
+
+
+@consumer
+@require_safe
+def result(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
+    found = _order(request, job_id)
+    card = collectives.card(found.collective_id)
+    context = live.context(found) | {
+        "name": _name(found),
+        "card": card,
+        "checkpoints": list(collectives.checkpoints(job_id).order_by("-number")),
+        "escrow": money.escrow_state(job_id),
+        "metric_form": MetricForm(),
+    }
+    return render(request, "jobs/result.html", context)
+
+
+@consumer
+@require_safe
+def download(request: HttpRequest, job_id: uuid.UUID, number: int) -> HttpResponse:
+    try:
+        return checkpoint_file(_order(request, job_id), number)
+    except OrderError as error:
+        raise Http404 from error
+
+
+@consumer
+@require_POST
+def act(request: HttpRequest, job_id: uuid.UUID, verb: str) -> HttpResponse:
+    """Fund, pause, resume or stop."""
+    found = _order(request, job_id)
+    verbs: dict[str, tuple[Callable[[], Any], str]] = {
+        "fund": (
+            lambda: services.fund(order=found, actor=request.user),
+            _("The budget is on its way into escrow."),
+        ),
+        "pause": (
+            lambda: services.pause(order=found, actor=request.user),
+            _("The job pauses after this round."),
+        ),
+        "resume": (
+            lambda: services.pause(order=found, actor=request.user, resume=True),
+            _("The job goes on."),
+        ),
+        "stop": (
+            lambda: services.stop(order=found, actor=request.user),
+            _(
+                "The job stops after the running round. Visits already proven are paid; the rest comes back to you."
+            ),
+        ),
+    }
+    work, done = verbs[verb]
+    try:
+        work()
+        messages.success(request, done)
+    except (OrderError, SettlementError) as error:
+        messages.error(request, str(error))
+    return redirect("job", job_id)
+
+
+@consumer
+@require_POST
+def metric(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
+    form = MetricForm(request.POST)
+    try:
+        if form.is_valid():
+            services.report_metric(order=_order(request, job_id), actor=request.user, **form.cleaned_data)
+            messages.success(request, _("Your measurement is on the chart."))
+        else:
+            messages.error(request, _("Enter a checkpoint number, a name and a value such as 0.95."))
+    except OrderError as error:
+        messages.error(request, str(error))
+    return redirect("result", job_id)
+
+
+def _order(request: HttpRequest, job_id: uuid.UUID) -> Order:
+    """The consumer's own order, or nothing."""
+    found = Order.objects.filter(job_id=job_id, consumer=request.user).first()  # type: ignore[misc]
+    if found is None:
+        raise Http404
+    return found
+
+
+def _name(found: Order) -> str:
+    return page_reads.names([found.collective_id]).get(found.collective_id, "")

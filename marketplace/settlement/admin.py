@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from collectives.admin import ReadOnly
+from marketplace.settlement import models, services
+from marketplace.settlement.errors import ChainUnavailable
+
+
+@admin.register(models.ChainTransaction)
+class ChainTransactionAdmin(ReadOnly):
+    list_display = ["key", "purpose", "state", "nonce", "hash", "gas_used", "error", "created_at"]
+    list_filter = ["state", "purpose"]
+    exclude = ["raw", "data"]
+    actions = ["retry"]
+
+    @admin.action(description="Send again what was signed and not mined (same nonce)")
+    def retry(self, request: HttpRequest, queryset: QuerySet[models.ChainTransaction]) -> None:
+        again = queryset.filter(state=models.ChainTransaction.State.SENT).update(
+            state=models.ChainTransaction.State.SIGNED
+        )
+        self.message_user(request, f"{again} transactions are sent again at the next sweep.")
+
+
+@admin.register(models.Reconciliation)
+class ReconciliationAdmin(ReadOnly):
+    list_display = ["at", "ok"]
+    actions = ["compare"]
+
+    @admin.action(description="Compare ledger and chain now")
+    def compare(self, request: HttpRequest, queryset: QuerySet[models.Reconciliation]) -> None:
+        try:
+            report = services.reconcile()
+        except ChainUnavailable:
+            self.message_user(request, "The chain or the aggregator does not answer now.", messages.ERROR)
+            return
+        level = messages.SUCCESS if report.ok else messages.ERROR
+        self.message_user(
+            request, "Equal." if report.ok else f"{len(report.differences())} lines differ.", level
+        )
+
+
+@admin.register(models.SettlementEpoch)
+class SettlementEpochAdmin(ReadOnly):
+    list_display = ["number", "status", "earned", "paid", "carried", "held_over", "created_at"]
+
+
+@admin.register(models.Payout)
+class PayoutAdmin(ReadOnly):
+    list_display = ["epoch", "address", "amount"]
+
+
+@admin.register(models.Escrow)
+class EscrowAdmin(ReadOnly):
+    list_display = ["job_id", "status", "budget", "spent", "refunded"]
+    list_filter = ["status"]
+
+
+@admin.register(models.ConsumerWallet)
+class ConsumerWalletAdmin(ReadOnly):
+    list_display = ["address", "account"]
+    exclude = ["sealed_key"]
+
+
+@admin.register(models.Deployment)
+class DeploymentAdmin(ReadOnly):
+    list_display = ["name", "chain_id", "address", "block"]
+
+
+@admin.register(models.Signer)
+class SignerAdmin(ReadOnly):
+    list_display = ["address", "chain_id", "next_nonce"]

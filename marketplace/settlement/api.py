@@ -1,0 +1,27 @@
+"""What a payout address got: asked by the wallet that holds its key, answered to anybody, since the chain says the same."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from drf_spectacular.utils import OpenApiTypes, extend_schema
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from marketplace.settlement import selectors
+from marketplace.settlement.errors import SettlementError
+
+
+@extend_schema(responses=OpenApiTypes.OBJECT, tags=["money"])
+class Payouts(APIView):
+    authentication_classes: list[Any] = []
+    permission_classes = [AllowAny]
+
+    def get(self, request: Request, address: str) -> Response:
+        """`paid` and `pending` in base units as decimal strings."""
+        if not re.fullmatch(r"0x[0-9a-fA-F]{40}", address):
+            raise SettlementError("bad_address", "An address is 0x and 40 hex digits.")
+        return Response(selectors.payouts_for(address))

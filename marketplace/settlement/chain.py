@@ -1,0 +1,163 @@
+"""The chain, as typed functions over JSON-RPC. The only module of the project that imports web3.
+
+Reads and broadcasts only: what to send, with which nonce, is decided in `outbox`. Every call first makes sure that the endpoint
+serves the pinned chain.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import requests
+from django.conf import settings
+from web3 import HTTPProvider, Web3
+from web3.contract import Contract
+from web3.exceptions import ContractLogicError, TransactionNotFound, Web3Exception, Web3RPCError
+
+from marketplace.settlement.errors import ChainRefused, ChainUnavailable, WrongChain
+
+ARTIFACTS = Path(__file__).parent / "contracts" / "artifacts"
+MOST_GAS = 16_777_216
+"""EIP-7825: the most a transaction may use."""
+MOST_RECIPIENTS = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    block_number: int
+    block_hash: str
+    ok: bool
+    gas_used: int
+    contract: str | None
+
+
+def artifact(name: str) -> dict[str, Any]:
+    """A checked-in contract: `abi`, `bytecode`, `sourceHash`."""
+    found: dict[str, Any] = json.loads((ARTIFACTS / f"{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+@lru_cache(maxsize=8)
+def _abi(name: str) -> tuple[Any, ...]:
+    return tuple(artifact(name)["abi"])
+
+
+class Chain:
+    """One endpoint of the pinned chain."""
+
+    def __init__(self, url: str, chain_id: int) -> None:
+        self._web3 = Web3(HTTPProvider(url, request_kwargs={"timeout": 15}))
+        self._chain_id = chain_id
+        self._checked = False
+
+    def contract(self, name: str, address: str) -> Contract:
+        return self._web3.eth.contract(address=Web3.to_checksum_address(address), abi=list(_abi(name)))
+
+    def head(self) -> int:
+        return int(self._ask(lambda: self._web3.eth.block_number))
+
+    def block_hash(self, number: int) -> str:
+        return str(self._ask(lambda: self._web3.eth.get_block(number)["hash"].to_0x_hex()))
+
+    def nonce(self, address: str) -> int:
+        """The next nonce the chain expects from an address."""
+        return int(self._ask(lambda: self._web3.eth.get_transaction_count(Web3.to_checksum_address(address))))
+
+    def native_balance(self, address: str) -> int:
+        return int(self._ask(lambda: self._web3.eth.get_balance(Web3.to_checksum_address(address))))
+
+    def fees(self) -> tuple[int, int]:
+        """(max fee per gas, priority fee) for a transaction that should be mined soon, wei."""
+        base = int(self._ask(lambda: self._web3.eth.get_block("latest")["baseFeePerGas"]))
+        tip = int(self._ask(lambda: self._web3.eth.max_priority_fee))
+        return 2 * base + tip, tip
+
+    def send(self, raw: bytes) -> None:
+        """Broadcast signed bytes.
+
+        Raises:
+            ChainRefused: with `known` when the chain has it, or something else with its nonce, already.
+        """
+        try:
+            self._ask(lambda: self._web3.eth.send_raw_transaction(raw))
+        except Web3RPCError as error:
+            text = str(error).lower()
+            known = any(
+                word in text
+                for word in ("already known", "nonce too low", "already imported", "known transaction")
+            )
+            if "nonce too high" in text:
+                raise ChainUnavailable("an earlier nonce is still on its way") from error
+            raise ChainRefused(
+                str(error.message if hasattr(error, "message") else error), known=known
+            ) from error
+
+    def receipt(self, digest: str) -> Receipt | None:
+        try:
+            found = self._ask(lambda: self._web3.eth.get_transaction_receipt(digest))  # type: ignore[arg-type]
+        except TransactionNotFound:
+            return None
+        return Receipt(
+            block_number=int(found["blockNumber"]),
+            block_hash=found["blockHash"].to_0x_hex(),
+            ok=found["status"] == 1,
+            gas_used=int(found["gasUsed"]),
+            contract=found.get("contractAddress"),
+        )
+
+    def read(self, name: str, address: str, function: str, *arguments: Any) -> Any:
+        """A view function's answer."""
+        bound = self.contract(name, address)
+        return self._ask(lambda: getattr(bound.functions, function)(*arguments).call())
+
+    def events(self, name: str, address: str, event: str, first: int = 0) -> list[dict[str, Any]]:
+        """All events of one kind since a block, oldest first, as their arguments."""
+        bound = self.contract(name, address)
+        found = self._ask(lambda: getattr(bound.events, event)().get_logs(from_block=first))
+        return [dict(entry["args"]) | {"block": int(entry["blockNumber"])} for entry in found]
+
+    def _ask(self, question: Any) -> Any:
+        try:
+            if not self._checked:
+                found = self._web3.eth.chain_id
+                if found != self._chain_id:
+                    raise WrongChain(
+                        f"The endpoint serves chain {found}, but CHAIN_ID says {self._chain_id}."
+                    )
+                self._checked = True
+            return question()
+        except (TransactionNotFound, ContractLogicError, Web3RPCError):
+            raise
+        except (requests.RequestException, Web3Exception, ValueError, OSError) as error:
+            raise ChainUnavailable(f"{type(error).__name__}: the chain did not answer") from error
+
+
+@lru_cache(maxsize=2)
+def _chain(url: str, chain_id: int) -> Chain:
+    return Chain(url, chain_id)
+
+
+def chain() -> Chain:
+    """The configured endpoint."""
+    return _chain(settings.CHAIN_RPC_URL, settings.CHAIN_ID)
+
+
+def encode_call(name: str, function: str, arguments: list[Any]) -> bytes:
+    """Call data of a contract function."""
+    bound = Web3().eth.contract(abi=list(_abi(name)))
+    return bytes.fromhex(bound.encode_abi(function, args=arguments)[2:])
+
+
+def encode_deployment(name: str, arguments: list[Any]) -> bytes:
+    """Creation code with constructor arguments."""
+    bound = Web3().eth.contract(abi=list(_abi(name)), bytecode=artifact(name)["bytecode"])
+    return bytes.fromhex(bound.constructor(*arguments).data_in_transaction[2:])
+
+
+def job_bytes(job_id: Any) -> bytes:
+    """A UUID as the contracts' bytes32: 16 bytes, then zeros."""
+    return bytes(job_id.bytes) + bytes(16)

@@ -1,0 +1,69 @@
+"""What a confirmed or failed chain transaction means for our own rows; runs in the transaction that records it."""
+
+from __future__ import annotations
+
+import uuid
+
+from eth_utils import keccak
+
+from marketplace.settlement.chain import Receipt
+from marketplace.settlement.models import ChainTransaction, Deployment, Escrow, SettlementEpoch
+
+E = Escrow.Status
+
+
+def transaction_hash(raw: bytes) -> str:
+    return "0x" + bytes(keccak(raw)).hex()
+
+
+def confirmed(row: ChainTransaction, receipt: Receipt) -> None:
+    kind, _, rest = row.key.partition(":")
+    if kind == "open":
+        Escrow.objects.filter(job_id=uuid.UUID(rest), status=E.OPENING).update(status=E.OPEN)
+    elif kind == "settle":
+        job, sequence, visits = rest.split(":")
+        escrow = Escrow.objects.select_for_update().get(job_id=uuid.UUID(job))
+        escrow.spent += escrow.rate * int(visits)
+        escrow.sequence = int(sequence)
+        escrow.save(update_fields=["spent", "sequence"])
+    elif kind == "close":
+        escrow = Escrow.objects.select_for_update().get(job_id=uuid.UUID(rest))
+        escrow.status, escrow.refunded = E.CLOSED, escrow.budget - escrow.spent
+        escrow.save(update_fields=["status", "refunded"])
+    elif kind == "deploy" and receipt.contract:
+        Deployment.objects.update_or_create(
+            chain_id=int(rest.split(":")[1]),
+            name=rest.split(":")[0],
+            defaults={"address": receipt.contract, "block": receipt.block_number},
+        )
+    elif kind in ("push", "publish"):
+        finish_epoch(int(rest.split(":")[0]))
+
+
+def failed(row: ChainTransaction) -> None:
+    kind, _, rest = row.key.partition(":")
+    if kind in ("approve", "open"):
+        Escrow.objects.filter(job_id=uuid.UUID(rest), status=E.OPENING).update(status=E.FAILED)
+
+
+def finish_epoch(number: int) -> None:
+    """An epoch is done when every transaction of it is confirmed."""
+    mine = ChainTransaction.objects.filter(
+        key__regex=rf"^(push|publish):{number}(:|$)"
+    ) | ChainTransaction.objects.filter(
+        key__startswith="settle:", key__endswith="", pk__in=_settlements(number)
+    )
+    if not mine.exclude(state=ChainTransaction.State.CONFIRMED).exists():
+        SettlementEpoch.objects.filter(number=number).update(status=SettlementEpoch.Status.DONE)
+
+
+def _settlements(number: int) -> list[int]:
+    epoch = SettlementEpoch.objects.filter(number=number).first()
+    jobs = epoch.statement["document"]["jobs"] if epoch else []
+    keys = [settle_key(job) for job in jobs]
+    return list(ChainTransaction.objects.filter(key__in=keys).values_list("pk", flat=True))
+
+
+def settle_key(job: dict[str, object]) -> str:
+    """The business key of one job's settlement; it carries the visits, so that a confirmation needs no other row."""
+    return f"settle:{uuid.UUID(str(job['job_id']))}:{job['seq']}:{job['visits']}"

@@ -1,0 +1,27 @@
+"""Why money does not move. `code` is for programs; the text carries the numbers; `permanent` ends retrying."""
+
+from __future__ import annotations
+
+
+class SettlementError(Exception):
+    status = 409
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+class ChainUnavailable(Exception):
+    """The chain did not answer; try again later."""
+
+
+class ChainRefused(Exception):
+    """The chain will never accept this; `known` says that it has it already."""
+
+    def __init__(self, sentence: str, *, known: bool = False) -> None:
+        super().__init__(sentence)
+        self.known = known
+
+
+class WrongChain(Exception):
+    """The endpoint serves another chain than the pinned one."""

@@ -1,0 +1,103 @@
+"""Chain keys by purpose, behind a signer of three methods, so that a key service can take the place of files.
+
+settler settles and closes, payer pushes payouts, publisher publishes roots, faucet mints development tokens, admin deploys and
+holds the contracts' admin role. Each is a separate key.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any, Protocol
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from eth_account import Account
+
+PURPOSES = ("admin", "settler", "payer", "publisher", "faucet")
+
+
+class Signer(Protocol):
+    """What signs for one address; a file here, a key management service elsewhere."""
+
+    def address(self) -> str: ...
+
+    def sign_transaction(self, transaction: dict[str, Any]) -> bytes: ...
+
+    def sign_digest(self, digest: bytes) -> bytes: ...
+
+
+class LocalSigner:
+    """A private key in this process. `repr` shows the address only."""
+
+    def __init__(self, private: bytes) -> None:
+        self._account = Account.from_key(private)
+
+    def __repr__(self) -> str:
+        return f"<LocalSigner {self.address()}>"
+
+    def address(self) -> str:
+        return str(self._account.address)
+
+    def sign_transaction(self, transaction: dict[str, Any]) -> bytes:
+        """The signed raw transaction."""
+        return bytes(self._account.sign_transaction(transaction).raw_transaction)
+
+    def sign_digest(self, digest: bytes) -> bytes:
+        """65 bytes r ‖ s ‖ v over a 32-byte digest."""
+        return bytes(self._account.unsafe_sign_hash(digest).signature)
+
+
+def signer(purpose: str) -> Signer:
+    """The platform's signer for a purpose.
+
+    Raises:
+        ImproperlyConfigured: there is no key for it; says which file is expected.
+    """
+    if purpose not in PURPOSES:
+        raise ValueError(f"{purpose} is not a purpose")
+    folder = Path(settings.CHAIN_KEYS_DIR)
+    path = folder / f"{purpose}.key"
+    if not path.exists():
+        if not settings.DEVELOPMENT:
+            raise ImproperlyConfigured(
+                f"There is no key {path.name} in CHAIN_KEYS_DIR; put the {purpose}'s key there."
+            )
+        _make(path)
+    return LocalSigner(bytes.fromhex(path.read_text(encoding="ascii").strip()))
+
+
+def development_addresses() -> list[bytes]:
+    """The platform's own addresses: what a development chain funds at genesis."""
+    return [bytes.fromhex(signer(purpose).address()[2:]) for purpose in PURPOSES]
+
+
+def new_sealed_key(owner: str) -> tuple[str, bytes]:
+    """(address, sealed private key) for a consumer whose key is kept in development custody."""
+    private = secrets.token_bytes(32)
+    nonce = secrets.token_bytes(12)
+    return LocalSigner(private).address(), nonce + _custody().encrypt(nonce, private, owner.encode())
+
+
+def open_sealed_key(sealed: bytes, owner: str) -> Signer:
+    return LocalSigner(_custody().decrypt(sealed[:12], sealed[12:], owner.encode()))
+
+
+def _custody() -> AESGCM:
+    secret = Path(settings.MARKET_KEY_FILE).read_text(encoding="ascii").strip()
+    derive = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=b"cssi/v1/consumer-custody")
+    return AESGCM(derive.derive(bytes.fromhex(secret)))
+
+
+def _make(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    with os.fdopen(handle, "w", encoding="ascii") as out:
+        out.write(secrets.token_hex(32))

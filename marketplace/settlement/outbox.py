@@ -1,0 +1,188 @@
+"""The outbox: each chain transaction exactly once, whatever dies in between.
+
+NEW → SIGNED: the nonce is handed out under the signer row's lock and committed together with the signed bytes.
+SIGNED → SENT: the stored bytes are broadcast; "already known" and "nonce too low" mean that an earlier try arrived.
+SENT → MINED: a receipt is there (looked up, never waited for). No receipt and the chain still expects this nonce: back to SIGNED.
+MINED → CONFIRMED: deep enough, and the block is still the same one; a block that was replaced sends it back to SIGNED.
+Never a new nonce for the same key; a fee bump signs the same nonce again.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from marketplace.settlement import effects
+from marketplace.settlement.chain import Chain, chain
+from marketplace.settlement.errors import ChainRefused, ChainUnavailable
+from marketplace.settlement.keys import Signer as KeySigner
+from marketplace.settlement.keys import open_sealed_key, signer
+from marketplace.settlement.models import ChainTransaction, ConsumerWallet, Signer
+
+T = ChainTransaction
+BUMP_AFTER = timedelta(minutes=3)
+BATCH = 100
+
+
+def enqueue(
+    *,
+    key: str,
+    purpose: str,
+    to: str,
+    data: bytes,
+    gas: int,
+    value: int = 0,
+    depends_on: ChainTransaction | None = None,
+) -> ChainTransaction:
+    """The row for a transaction; the same key again is the same row. Call inside the transaction that makes it necessary."""
+    row, _ = T.objects.get_or_create(
+        key=key,
+        defaults={
+            "purpose": purpose,
+            "to": to,
+            "data": data,
+            "gas": gas,
+            "value": value,
+            "depends_on": depends_on,
+        },
+    )
+    return row
+
+
+def sweep() -> int:
+    """One pass over everything unfinished; returns how many rows moved. Safe beside another sweep."""
+    link, moved = chain(), 0
+    try:
+        for row in T.objects.filter(state=T.State.NEW).select_related("depends_on")[:BATCH]:
+            if row.depends_on is None or row.depends_on.state == T.State.CONFIRMED:
+                moved += _sign(row, link)
+            elif row.depends_on.state == T.State.FAILED:
+                moved += _fail(row, "what it depends on failed")
+        for row in T.objects.filter(state=T.State.SIGNED).order_by("signer", "nonce")[:BATCH]:
+            moved += _send(row, link)
+        for row in T.objects.filter(state=T.State.SENT)[:BATCH]:
+            moved += _look(row, link)
+        head = link.head()
+        for row in T.objects.filter(state=T.State.MINED)[:BATCH]:
+            moved += _confirm(row, link, head)
+    except ChainUnavailable:
+        return moved
+    return moved
+
+
+def key_for(purpose: str) -> KeySigner:
+    """The signer of a row's purpose."""
+    if purpose.startswith("consumer:"):
+        wallet = ConsumerWallet.objects.get(pk=int(purpose.removeprefix("consumer:")))
+        return open_sealed_key(bytes(wallet.sealed_key), str(wallet.account_id))
+    return signer(purpose)
+
+
+def _sign(row: ChainTransaction, link: Chain) -> int:
+    key = key_for(row.purpose)
+    fee, tip = link.fees()
+    known = link.nonce(key.address())
+    with transaction.atomic():
+        counter, _ = Signer.objects.select_for_update().get_or_create(
+            chain_id=settings.CHAIN_ID, address=key.address(), defaults={"next_nonce": known}
+        )
+        if not T.objects.select_for_update().filter(pk=row.pk, state=T.State.NEW).exists():
+            return 0
+        _store_signed(row, key, counter.next_nonce, fee, tip)
+        row.signer = counter
+        row.state = T.State.SIGNED
+        row.save(update_fields=["signer", "state", "nonce", "raw", "hash"])
+        counter.next_nonce += 1
+        counter.save(update_fields=["next_nonce"])
+    return 1
+
+
+def _store_signed(row: ChainTransaction, key: KeySigner, nonce: int, fee: int, tip: int) -> None:
+    """Sign the row for a nonce and put the bytes and their hash on it (not saved)."""
+    fields: dict[str, Any] = {
+        "type": 2,
+        "chainId": settings.CHAIN_ID,
+        "nonce": nonce,
+        "gas": row.gas,
+        "maxFeePerGas": fee,
+        "maxPriorityFeePerGas": tip,
+        "value": int(row.value),
+        "data": bytes(row.data),
+    }
+    if row.to:
+        fields["to"] = row.to
+    row.raw = key.sign_transaction(fields)
+    row.hash = effects.transaction_hash(row.raw)
+    row.nonce = nonce
+
+
+def _send(row: ChainTransaction, link: Chain) -> int:
+    try:
+        link.send(bytes(row.raw))
+    except ChainRefused as error:
+        if not error.known:
+            # Nothing with this nonce was mined: say why and try again at the next sweep; the nonce stays ours.
+            T.objects.filter(pk=row.pk).update(error=str(error)[:300])
+            return 0
+    return _step(row, T.State.SIGNED, T.State.SENT, sent_at=timezone.now(), error="")
+
+
+def _look(row: ChainTransaction, link: Chain) -> int:
+    for digest in (row.hash, *row.earlier_hashes):
+        found = link.receipt(digest)
+        if found is not None:
+            changed = {
+                "block_number": found.block_number,
+                "block_hash": found.block_hash,
+                "gas_used": found.gas_used,
+            }
+            return _step(row, T.State.SENT, T.State.MINED, hash=digest, **changed)
+    assert row.signer is not None
+    if row.nonce is not None and link.nonce(row.signer.address) <= row.nonce:
+        if row.sent_at and timezone.now() - row.sent_at > BUMP_AFTER:
+            return _bump(row, link)
+        return _step(row, T.State.SENT, T.State.SIGNED)
+    return 0
+
+
+def _bump(row: ChainTransaction, link: Chain) -> int:
+    """The same nonce with higher fees; the earlier hash stays known, either may be mined."""
+    fee, tip = link.fees()
+    earlier = [*row.earlier_hashes, row.hash]
+    factor = 10 + 2 * len(earlier)
+    assert row.nonce is not None
+    _store_signed(row, key_for(row.purpose), row.nonce, fee * factor // 10, tip * factor // 10)
+    return _step(row, T.State.SENT, T.State.SIGNED, raw=row.raw, hash=row.hash, earlier_hashes=earlier)
+
+
+def _confirm(row: ChainTransaction, link: Chain, head: int) -> int:
+    assert row.block_number is not None
+    if head < row.block_number + settings.CHAIN_CONFIRMATIONS - 1:
+        return 0
+    found = link.receipt(row.hash)
+    if found is None or found.block_hash != row.block_hash:
+        return _step(row, T.State.MINED, T.State.SIGNED, block_number=None, block_hash="")
+    if not found.ok:
+        return _fail(row, "the chain reverted it")
+    with transaction.atomic():
+        if not _step(row, T.State.MINED, T.State.CONFIRMED):
+            return 0
+        effects.confirmed(row, found)
+    return 1
+
+
+def _fail(row: ChainTransaction, reason: str) -> int:
+    with transaction.atomic():
+        moved = T.objects.filter(pk=row.pk, state=row.state).update(state=T.State.FAILED, error=reason)
+        if moved:
+            effects.failed(row)
+    return moved
+
+
+def _step(row: ChainTransaction, before: str, after: str, **changed: Any) -> int:
+    """Move a row only if it still is where we saw it; 1 when it moved."""
+    return T.objects.filter(pk=row.pk, state=before).update(state=after, **changed)

@@ -1,0 +1,161 @@
+"""Reads of money, for pages, APIs and the rest of the market."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+from marketplace.settlement.chain import chain
+from marketplace.settlement.errors import ChainUnavailable, SettlementError
+from marketplace.settlement.models import (
+    ChainTransaction,
+    ConsumerWallet,
+    Deployment,
+    Escrow,
+    Payout,
+    Reconciliation,
+    SettlementEpoch,
+)
+
+ZERO = "0x" + "00" * 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class EscrowState:
+    """One job's money, base units."""
+
+    status: str
+    budget: int
+    spent: int
+    refunded: int
+    transactions: tuple[ChainTransaction, ...]
+
+    @property
+    def refundable(self) -> int:
+        return self.budget - self.spent - self.refunded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Totals:
+    """Over all jobs, base units."""
+
+    deposited: int
+    settled: int
+    paid: int
+    refunded: int
+    carried: int
+    held_over: int
+
+
+def place(name: str) -> tuple[str, int]:
+    """(address, block) of a deployed contract.
+
+    Raises:
+        SettlementError: it is not deployed; says how.
+    """
+    found = Deployment.objects.filter(chain_id=settings.CHAIN_ID, name=name).first()
+    if found is None:
+        raise SettlementError(
+            "not_deployed",
+            f"{name} is not deployed on chain {settings.CHAIN_ID}; run `manage.py deploy_contracts`.",
+        )
+    return found.address, found.block
+
+
+def address(name: str) -> str:
+    return place(name)[0]
+
+
+def registry_address() -> str:
+    """Where agreements are registered; zeros before deployment."""
+    try:
+        return address("SubscriptionRegistry")
+    except SettlementError:
+        return ZERO
+
+
+def escrow_state(job_id: uuid.UUID) -> EscrowState | None:
+    escrow = Escrow.objects.filter(job_id=job_id).first()
+    if escrow is None:
+        return None
+    rows = ChainTransaction.objects.filter(key__regex=rf"^(approve|open|settle|close):{job_id}")
+    return EscrowState(
+        status=escrow.status,
+        budget=int(escrow.budget),
+        spent=int(escrow.spent),
+        refunded=int(escrow.refunded),
+        transactions=tuple(rows),
+    )
+
+
+def new_jobs_blocked() -> str | None:
+    """Why no new job is taken now, or None."""
+    last = Reconciliation.objects.first()
+    if last is None or last.ok:
+        return None
+    return "ledger and chain differ since the last comparison. The administrator is looking into it."
+
+
+def money_totals() -> Totals:
+    escrows = Escrow.objects.exclude(status__in=("opening", "failed")).values_list(
+        "budget", "spent", "refunded"
+    )
+    deposited, settled, refunded = (
+        (sum(column) for column in zip(*escrows, strict=True)) if escrows else (0, 0, 0)
+    )
+    confirmed = Payout.objects.filter(transaction__state=ChainTransaction.State.CONFIRMED)
+    last = SettlementEpoch.objects.first()
+    return Totals(
+        deposited=deposited,
+        settled=settled,
+        refunded=refunded,
+        paid=sum(confirmed.values_list("amount", flat=True)),
+        carried=last.carried if last else 0,
+        held_over=last.held_over if last else 0,
+    )
+
+
+def funds(account: Any) -> dict[str, Any]:
+    """A consumer's money: wallet balance (None while the chain does not answer), escrows, sums, transactions."""
+    wallet = ConsumerWallet.objects.filter(account=account).first()
+    if wallet is None:
+        return {
+            "wallet": None,
+            "balance": 0,
+            "escrows": [],
+            "in_escrow": 0,
+            "spent": 0,
+            "refundable": 0,
+            "transactions": [],
+        }
+    escrows = list(wallet.escrows.all())
+    standing = [e for e in escrows if e.status in ("open", "closing")]
+    return {
+        "wallet": wallet,
+        "balance": _token_balance(wallet.address),
+        "escrows": escrows,
+        "in_escrow": sum(int(e.budget - e.spent) for e in standing),
+        "spent": sum(int(e.spent) for e in escrows),
+        "refundable": sum(int(e.budget - e.spent) for e in standing),
+        "transactions": list(
+            ChainTransaction.objects.filter(purpose=f"consumer:{wallet.pk}").order_by("-id")[:50]
+        ),
+    }
+
+
+def payouts_for(holder: str) -> dict[str, Any]:
+    """What one payout address got and waits for; amounts as decimal strings. Never a visit."""
+    rows = Payout.objects.filter(address=holder.lower())
+    confirmed = rows.filter(transaction__state=ChainTransaction.State.CONFIRMED)
+    every, paid = (sum(found.values_list("amount", flat=True)) for found in (rows, confirmed))
+    return {"paid": str(paid), "pending": str(every - paid), "epoch_seconds": settings.EPOCH_SECONDS}
+
+
+def _token_balance(holder: str) -> int | None:
+    try:
+        return int(chain().read("DevToken", address("DevToken"), "balanceOf", holder))
+    except (ChainUnavailable, SettlementError):
+        return None

@@ -1,0 +1,315 @@
+"""The verbs of money: open an escrow, settle an epoch, refund, register agreements. Each is idempotent by its business key."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from eth_hash.auto import keccak
+
+from aggregation.epochs import receipts_root
+from collectives.terms.description import tokens
+from marketplace.settlement import clients, effects, outbox, selectors
+from marketplace.settlement.chain import MOST_RECIPIENTS, chain, encode_call, job_bytes
+from marketplace.settlement.errors import ChainUnavailable, SettlementError
+from marketplace.settlement.keys import new_sealed_key
+from marketplace.settlement.models import ChainTransaction, ConsumerWallet, Escrow, Payout, SettlementEpoch
+from marketplace.settlement.reconcile import reconcile
+
+__all__ = [
+    "close_job",
+    "consumer_wallet",
+    "faucet",
+    "open_escrow",
+    "reconcile",
+    "register_agreements",
+    "revoke_agreement",
+    "run_epoch",
+    "sweep",
+]
+
+GAS = {
+    "mint": 120_000,
+    "ether": 60_000,
+    "approve": 90_000,
+    "open": 260_000,
+    "settle": 160_000,
+    "close": 160_000,
+}
+GAS |= {"publish": 90_000, "register": 120_000, "revoke": 90_000}
+PUSH_GAS, PUSH_GAS_EACH = 120_000, 60_000
+RECIPIENTS = min(MOST_RECIPIENTS, (16_777_216 - PUSH_GAS) // PUSH_GAS_EACH)
+"""Recipients of one push: what surely fits one transaction even when every one of them is new to the token."""
+ZERO_ORDER = bytes(32)
+
+
+def consumer_wallet(account: Any) -> ConsumerWallet:
+    """The consumer's chain wallet, made on first use (development custody)."""
+    found = ConsumerWallet.objects.filter(account=account).first()
+    if found is not None:
+        return found
+    address, sealed = new_sealed_key(str(account.pk))
+    wallet, _ = ConsumerWallet.objects.get_or_create(
+        account=account, defaults={"address": address, "sealed_key": sealed}
+    )
+    return wallet
+
+
+def faucet(account: Any, amount: int) -> list[ChainTransaction]:
+    """Development tokens, and some native coin for gas.
+
+    Raises:
+        SettlementError: this is not a development site.
+    """
+    if not settings.DEVELOPMENT:
+        raise SettlementError("no_faucet", "There is no faucet here; fund your wallet with real tokens.")
+    wallet = consumer_wallet(account)
+    count = ChainTransaction.objects.filter(key__startswith=f"mint:{wallet.pk}:").count()
+    with transaction.atomic():
+        ether = outbox.enqueue(
+            key=f"ether:{wallet.pk}:{count}",
+            purpose="faucet",
+            to=wallet.address,
+            data=b"",
+            gas=GAS["ether"],
+            value=10**18,
+        )
+        mint = outbox.enqueue(
+            key=f"mint:{wallet.pk}:{count}",
+            purpose="faucet",
+            to=selectors.address("DevToken"),
+            data=encode_call("DevToken", "mint", [wallet.address, amount]),
+            gas=GAS["mint"],
+        )
+    _wake()
+    return [ether, mint]
+
+
+def open_escrow(
+    *,
+    job_id: uuid.UUID,
+    consumer_account: Any,
+    rate: int,
+    budget: int,
+    expires: int,
+    order_id: bytes = ZERO_ORDER,
+) -> Escrow:
+    """Approve and open, as two rows; the escrow is open when the chain has confirmed both. Idempotent by job.
+
+    Raises:
+        SettlementError: `insufficient_funds` with both figures, `blocked`, `chain_down`.
+    """
+    found = Escrow.objects.filter(job_id=job_id).exclude(status=Escrow.Status.FAILED).first()
+    if found is not None:
+        return found
+    wallet = consumer_wallet(consumer_account)
+    blocked = selectors.new_jobs_blocked()
+    if blocked:
+        raise SettlementError("blocked", f"No new jobs at the moment: {blocked}")
+    try:
+        balance = int(chain().read("DevToken", selectors.address("DevToken"), "balanceOf", wallet.address))
+    except ChainUnavailable as error:
+        raise SettlementError(
+            "chain_down", "The chain does not answer now. Nothing was moved; try again later."
+        ) from error
+    if balance < budget:
+        raise SettlementError(
+            "insufficient_funds",
+            f"Your wallet holds {tokens(balance)} {settings.TOKEN_SYMBOL}; this job needs {tokens(budget)}. Add "
+            f"{tokens(budget - balance)}, or lower the budget. Nothing was moved.",
+        )
+    purpose, escrow_address = f"consumer:{wallet.pk}", selectors.address("CollectiveEscrow")
+    with transaction.atomic():
+        escrow, _ = Escrow.objects.update_or_create(
+            job_id=job_id,
+            defaults={
+                "consumer": wallet,
+                "rate": rate,
+                "budget": budget,
+                "expires": expires,
+                "order_id": "0x" + order_id.hex(),
+                "status": Escrow.Status.OPENING,
+            },
+        )
+        approve = outbox.enqueue(
+            key=f"approve:{job_id}",
+            purpose=purpose,
+            to=selectors.address("DevToken"),
+            data=encode_call("DevToken", "approve", [escrow_address, budget]),
+            gas=GAS["approve"],
+        )
+        outbox.enqueue(
+            key=f"open:{job_id}",
+            purpose=purpose,
+            to=escrow_address,
+            data=encode_call(
+                "CollectiveEscrow", "openJob", [job_bytes(job_id), order_id, rate, budget, expires]
+            ),
+            gas=GAS["open"],
+            depends_on=approve,
+        )
+    _wake()
+    return escrow
+
+
+def run_epoch(*, final_jobs: Iterable[uuid.UUID] | None = None) -> SettlementEpoch | None:
+    """Close the next epoch, or go on with the last unfinished one; None when there is nothing to settle.
+
+    Raises:
+        ChainUnavailable: the aggregator does not answer now.
+        SettlementError: its statement is not acceptable.
+    """
+    last = SettlementEpoch.objects.first()
+    if last is not None and last.status != SettlementEpoch.Status.DONE:
+        effects.finish_epoch(last.number)
+        return last
+    if last is not None and not last.told_aggregator:
+        clients.epoch_settled(last.number)
+        SettlementEpoch.objects.filter(pk=last.pk).update(told_aggregator=True)
+    ledger = clients.totals()
+    if ledger["earned"] == ledger["stated"] and not ledger["carried"] and not ledger["held_over"]:
+        return None
+    number = last.number + 1 if last else 1
+    envelope = clients.close_epoch(number, [str(job) for job in final_jobs or ()])
+    document = envelope["document"]
+    with transaction.atomic():
+        epoch = SettlementEpoch.objects.create(
+            number=number,
+            statement=envelope,
+            **{name: int(document[name]) for name in ("earned", "paid", "carried", "held_over")},
+        )
+        _enqueue_epoch(epoch, document)
+    effects.finish_epoch(number)
+    _wake()
+    return epoch
+
+
+def _enqueue_epoch(epoch: SettlementEpoch, document: dict[str, Any]) -> None:
+    """Settlements first, then pushes that wait for the last of them, then the cumulative root."""
+    row: ChainTransaction | None = None
+    for job in document["jobs"]:
+        arguments = [
+            job_bytes(uuid.UUID(job["job_id"])),
+            job["seq"],
+            job["visits"],
+            bytes.fromhex(job["receipts_root"]),
+        ]
+        row = outbox.enqueue(
+            key=effects.settle_key(job),
+            purpose="settler",
+            to=selectors.address("CollectiveEscrow"),
+            data=encode_call("CollectiveEscrow", "settle", arguments),
+            gas=GAS["settle"],
+            depends_on=row,
+        )
+    payouts = [(address, int(value)) for address, value in document["payouts"]]
+    for start in range(0, len(payouts), RECIPIENTS):
+        row = _enqueue_push(epoch, start // RECIPIENTS, payouts[start : start + RECIPIENTS], row)
+    if payouts:
+        outbox.enqueue(
+            key=f"publish:{epoch.number}",
+            purpose="publisher",
+            to=selectors.address("PayoutPool"),
+            data=encode_call("PayoutPool", "publish", [bytes.fromhex(document["cumulative_root"])]),
+            gas=GAS["publish"],
+            depends_on=row,
+        )
+
+
+def _enqueue_push(
+    epoch: SettlementEpoch, index: int, payouts: list[tuple[str, int]], after: ChainTransaction | None
+) -> ChainTransaction:
+    from eth_utils import to_checksum_address
+
+    batch = bytes(keccak(f"push:{epoch.number}:{index}".encode()))
+    addresses = [to_checksum_address(address) for address, _ in payouts]
+    row = outbox.enqueue(
+        key=f"push:{epoch.number}:{index}",
+        purpose="payer",
+        to=selectors.address("PayoutPool"),
+        data=encode_call("PayoutPool", "push", [batch, addresses, [value for _, value in payouts]]),
+        gas=PUSH_GAS + PUSH_GAS_EACH * len(payouts),
+        depends_on=after,
+    )
+    rows = [Payout(epoch=epoch, transaction=row, address=a.lower(), amount=value) for a, value in payouts]
+    Payout.objects.bulk_create(rows)
+    return row
+
+
+def close_job(job_id: uuid.UUID) -> None:
+    """Refund what is left, once every visit of the job is settled. Called again and again until the escrow is closing.
+
+    In production a job waits for its epoch; in development an epoch is closed for it at once, and reports say so.
+    """
+    escrow = Escrow.objects.get(job_id=job_id)
+    if escrow.status != Escrow.Status.OPEN:
+        return
+    try:
+        last = SettlementEpoch.objects.first()
+        unfinished = last is not None and last.status != SettlementEpoch.Status.DONE
+        ledger = clients.totals()
+        if unfinished or ledger["earned"] != ledger["stated"]:
+            if settings.EPOCH_ON_JOB_END or unfinished:
+                run_epoch(final_jobs=[job_id])
+            return
+    except ChainUnavailable:
+        return
+    with transaction.atomic():
+        if not Escrow.objects.filter(pk=escrow.pk, status=Escrow.Status.OPEN).update(
+            status=Escrow.Status.CLOSING
+        ):
+            return
+        outbox.enqueue(
+            key=f"close:{job_id}",
+            purpose="settler",
+            to=selectors.address("CollectiveEscrow"),
+            data=encode_call("CollectiveEscrow", "close", [job_bytes(job_id)]),
+            gas=GAS["close"],
+        )
+    _wake()
+
+
+def register_agreements(
+    collective_id: uuid.UUID, epoch: int, agreement_hashes: Iterable[str]
+) -> ChainTransaction | None:
+    """Publish the root over a collective's agreements in force; None for nobody."""
+    leaves = [bytes(keccak(bytes.fromhex(found))) for found in agreement_hashes]
+    if not leaves:
+        return None
+    return outbox.enqueue(
+        key=f"register:{collective_id}:{epoch}",
+        purpose="publisher",
+        to=selectors.address("SubscriptionRegistry"),
+        data=encode_call(
+            "SubscriptionRegistry", "register", [job_bytes(collective_id), epoch, receipts_root(leaves)]
+        ),
+        gas=GAS["register"],
+    )
+
+
+def revoke_agreement(collective_id: uuid.UUID, agreement_hash: str) -> ChainTransaction:
+    """Record on chain that an agreement ended."""
+    return outbox.enqueue(
+        key=f"revoke:{agreement_hash}",
+        purpose="publisher",
+        to=selectors.address("SubscriptionRegistry"),
+        data=encode_call(
+            "SubscriptionRegistry", "revoke", [job_bytes(collective_id), bytes.fromhex(agreement_hash)]
+        ),
+        gas=GAS["revoke"],
+    )
+
+
+def sweep() -> int:
+    """One pass of the outbox."""
+    return outbox.sweep()
+
+
+def _wake() -> None:
+    from collectives.tasks import send_quietly
+    from marketplace.settlement.tasks import sweep_task
+
+    transaction.on_commit(lambda: send_quietly(sweep_task))

@@ -1,0 +1,86 @@
+"""A consumer's funds, and a collective's settlement totals. No page of money names a person or a visit."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from collectives import page_reads
+from collectives import selectors as collectives
+from marketplace.accounts.access import needs_role
+from marketplace.accounts.models import Role
+from marketplace.settlement import selectors, services
+from marketplace.settlement.errors import ChainUnavailable, SettlementError
+from marketplace.settlement.forms import FaucetForm
+from marketplace.settlement.models import SettlementEpoch
+
+EPOCHS_SHOWN = 50
+
+
+@needs_role(Role.CONSUMER)
+@require_safe
+def funds(request: HttpRequest) -> HttpResponse:
+    money = selectors.funds(request.user)
+    jobs = page_reads.jobs_by_id(escrow.job_id for escrow in money["escrows"])
+    rows = [{"escrow": escrow, "job": jobs.get(escrow.job_id)} for escrow in money["escrows"]]
+    context = {
+        "money": money,
+        "rows": rows,
+        "form": FaucetForm() if settings.DEVELOPMENT else None,
+        "blocked": selectors.new_jobs_blocked(),
+    }
+    return render(request, "settlement/funds.html", context)
+
+
+@needs_role(Role.CONSUMER)
+@require_POST
+def add(request: HttpRequest) -> HttpResponse:
+    """The development faucet; the tokens arrive when the chain has confirmed them."""
+    form = FaucetForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, " ".join(str(error) for errors in form.errors.values() for error in errors))
+        return redirect("funds")
+    try:
+        services.faucet(request.user, form.cleaned_data["amount"])
+        messages.success(request, _("On its way. The balance changes when the chain has confirmed it."))
+    except SettlementError as error:
+        messages.error(request, str(error))
+    except ChainUnavailable:
+        messages.error(request, _("The chain does not answer now. Try again in a minute."))
+    return redirect("funds")
+
+
+@needs_role(Role.OWNER)
+@require_safe
+def collective(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
+    """Visits and amounts per settlement epoch for one collective; never a line per person."""
+    owned = page_reads.owned(request.user, collective_id)
+    card = collectives.card(collective_id)
+    if owned is None or card is None:
+        raise Http404
+    context = {"collective": owned, "card": card, "epochs": _epochs(collective_id)}
+    return render(request, "settlement/collective.html", context)
+
+
+def _epochs(collective_id: uuid.UUID) -> list[dict[str, Any]]:
+    rates = {str(job.pk): int(job.rate) for job in page_reads.jobs_of(collective_id)}
+    rows = []
+    for epoch in SettlementEpoch.objects.all()[:EPOCHS_SHOWN]:
+        mine = [job for job in epoch.statement["document"]["jobs"] if job["job_id"] in rates]
+        if mine:
+            rows.append(
+                {
+                    "epoch": epoch,
+                    "jobs": len(mine),
+                    "visits": sum(job["visits"] for job in mine),
+                    "amount": sum(job["visits"] * rates[job["job_id"]] for job in mine),
+                }
+            )
+    return rows

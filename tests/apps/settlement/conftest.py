@@ -1,0 +1,173 @@
+"""A real development chain for the money tests, and an aggregator that answers with signed statements of its own making."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from aggregation.epochs import Earned, JobTotal, Rules, Statement, close_epoch
+from aggregation.wire.secret import Secret
+from collectives.terms.envelope import SignedDocument
+from marketplace.accounts.models import Account
+from marketplace.devchain.evm import DevEvm
+from marketplace.devchain.rpc import Rpc
+from marketplace.devchain.server import RpcApp
+from marketplace.keys import read_key
+from marketplace.settlement import chain as chains
+from marketplace.settlement import clients, services
+from marketplace.settlement.keys import development_addresses
+
+TOKEN = 10**18
+RATE = 5 * 10**15
+
+
+class ChainProcess:
+    """The chain's server in a thread, so that tests can stop and start it on the same file."""
+
+    def __init__(self, path: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self._path = path
+        self.start()
+
+    def start(self) -> None:
+        self.evm = DevEvm(self._path, chain_id=1337, funded=development_addresses())
+        config = uvicorn.Config(RpcApp(Rpc(self.evm)), host="127.0.0.1", port=self.port, log_level="error")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._thread.start()
+        while not self._server.started:
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(10)
+        self.evm.store.close()
+
+
+@pytest.fixture
+def devchain(tmp_path: Path, settings: Any, transactional_db: None) -> Iterator[ChainProcess]:
+    process = ChainProcess(tmp_path / "chain.sqlite3")
+    settings.CHAIN_RPC_URL = f"http://127.0.0.1:{process.port}"
+    chains._chain.cache_clear()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def deployed(devchain: ChainProcess) -> ChainProcess:
+    from django.core.management import call_command
+
+    call_command("deploy_contracts", verbosity=0)
+    return devchain
+
+
+def settle(passes: int = 60) -> None:
+    """Sweep until nothing moves."""
+    for _ in range(passes):
+        if not services.sweep():
+            return
+    raise AssertionError("the outbox does not come to rest")
+
+
+@pytest.fixture
+def consumer(deployed: ChainProcess) -> Account:
+    account = Account.objects.create_user("carla@demo.example", "x")
+    services.faucet(account, 100 * TOKEN)
+    settle()
+    return account
+
+
+class Ledger:
+    """A visit ledger that closes epochs with the project's own arithmetic and signs them with the aggregator's key."""
+
+    def __init__(self, key: Secret) -> None:
+        self._key = key
+        self.visits: list[Earned] = []
+        self.sequence: dict[str, int] = {}
+        self.carried: dict[bytes, int] = {}
+        self.paid: dict[bytes, int] = {}
+        self.statements: dict[int, Statement] = {}
+
+    def visit(self, job_id: uuid.UUID, wallets: range, times: int = 1) -> None:
+        self.visits += [
+            Earned(
+                address=n.to_bytes(20, "big"), job_id=str(job_id), collective_id="c", visits=times, rate=RATE
+            )
+            for n in wallets
+        ]
+
+    def close(self, number: int, lot: int = 0) -> Statement:
+        if number in self.statements:
+            return self.statements[number]
+        jobs = []
+        for job in sorted({v.job_id for v in self.visits}):
+            self.sequence[job] = self.sequence.get(job, 0) + 1
+            count = sum(v.visits for v in self.visits if v.job_id == job)
+            jobs.append(
+                JobTotal(
+                    job_id=job, sequence=self.sequence[job], visits=count, rate=RATE, receipts_root=bytes(32)
+                )
+            )
+        made = close_epoch(
+            epoch=number,
+            earned=self.visits,
+            jobs=jobs,
+            carried=self.carried,
+            paid_before=self.paid,
+            rules=Rules(lot=lot, min_recipients=1, min_collectives=1),
+        )
+        self.visits = []
+        self.carried = dict(made.balances)
+        for address, value in made.payouts:
+            self.paid[address] = self.paid.get(address, 0) + value
+        self.statements[number] = made
+        return made
+
+    def answer(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        if path == "/totals":
+            stated = sum(s.earned for s in self.statements.values())
+            last = self.statements[max(self.statements)] if self.statements else None
+            return {
+                "earned": str(stated + sum(v.visits * v.rate for v in self.visits)),
+                "stated": str(stated),
+                "carried": str(last.carried if last else 0),
+                "held_over": str(last.held_over if last else 0),
+            }
+        if path == "/epochs":
+            assert body is not None
+            document = self.close(body["epoch"], int(body["lot"])).to_document()
+            return SignedDocument.sign("epoch", document, self._key).to_json()
+        return {}
+
+
+@pytest.fixture
+def ledger(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Ledger:
+    found = Ledger(Secret(read_key(settings.AGGREGATOR_KEY_FILE)))
+    monkeypatch.setattr(clients, "call", found.answer)
+    return found
+
+
+OpenJob = Callable[..., uuid.UUID]
+
+
+@pytest.fixture
+def open_job(consumer: Account) -> OpenJob:
+    def make(budget: int = TOKEN) -> uuid.UUID:
+        job = uuid.uuid4()
+        services.open_escrow(
+            job_id=job, consumer_account=consumer, rate=RATE, budget=budget, expires=int(time.time()) + 86400
+        )
+        settle()
+        return job
+
+    return make
