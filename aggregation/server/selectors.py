@@ -33,8 +33,15 @@ def round_state(job_id: uuid.UUID, number: int) -> dict[str, Any]:
         "joined": row.joined if over else None,
         "survivors": row.survivors if over else None,
         "buckets": [_bucket(bucket) for bucket in row.buckets.order_by("index")] if over else [],
-        "reason": row.reason,
+        "reason": _sentence(row),
+        "code": row.reason,
     }
+
+
+def _sentence(row: Round) -> str:
+    """Why a round was abandoned, for people."""
+    last = row.transitions.filter(after=Step.ABANDONED.value).order_by("-pk").first()
+    return last.reason if last is not None else ""
 
 
 def _enough(row: Round) -> bool:

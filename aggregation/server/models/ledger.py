@@ -59,7 +59,7 @@ class Epoch(models.Model):
     number = models.PositiveIntegerField(primary_key=True)
     state = models.CharField(max_length=10, choices=State.choices, default=State.STATED)
     request = models.JSONField()
-    """What was asked for; a repeated call must ask for the same."""
+    """The conditions it was closed under."""
     statement = models.TextField()
     """The signed envelope as JSON."""
     earned = BaseUnitsField()
