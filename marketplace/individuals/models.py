@@ -7,6 +7,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 
@@ -66,6 +67,10 @@ class PairingCode(models.Model):
 
     def __str__(self) -> str:
         return f"pairing code {str(self.id)[:8]} ({self.status})"
+
+    @property
+    def expired(self) -> bool:
+        return self.status == self.Status.WAITING and self.expires_at <= timezone.now()
 
 
 class SubscriptionLink(models.Model):

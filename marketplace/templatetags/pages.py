@@ -70,6 +70,12 @@ def count(number: Any) -> str:
 
 
 @register.filter
+def dropped(round_: Any) -> str:
+    """Wallets of a closed round that began and are not in its sum."""
+    return count(max(0, round_.joined - round_.survivors))
+
+
+@register.filter
 def period(seconds: Any) -> str:
     """A period in the largest unit that fits: '14 days'."""
     value = int(seconds or 0)

@@ -1,0 +1,179 @@
+"""Terms in words for pages: the consent text, the fields a requirement asks for, the difference of two versions.
+
+Everything is computed from the signed document, so that a page cannot say something else than what is signed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django import template
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as lazy
+
+from collectives.terms.description import Terms, words_for_agreement
+from collectives.terms.errors import TermsError
+from marketplace.templatetags.pages import period, tokens
+
+register = template.Library()
+SHOWN_VALUES = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldRow:
+    """One field of a data requirement, in words."""
+
+    name: str
+    title: str
+    description: str
+    kind: str
+    values: str
+    needed: bool
+    assurance: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffRow:
+    label: str
+    before: str
+    after: str
+
+
+@register.filter
+def consent_words(document: Mapping[str, Any]) -> list[str]:
+    """The consent text of a terms document; empty for one that does not parse (a preview being typed)."""
+    try:
+        return list(words_for_agreement(Terms.parse(dict(document))))
+    except TermsError:
+        return []
+
+
+@register.filter
+def requirement_rows(requirement: Mapping[str, Any]) -> list[FieldRow]:
+    """The fields of a data requirement, one level, with lists described by their items."""
+    needed = set(requirement.get("required", ()))
+    return [
+        FieldRow(
+            name=name,
+            title=str(spec.get("title") or name),
+            description=str(spec.get("description") or ""),
+            kind=_kind(spec),
+            values=_values(spec),
+            needed=name in needed,
+            assurance=str(spec.get("x-assurance", "declared")),
+        )
+        for name, spec in requirement.get("properties", {}).items()
+    ]
+
+
+def _kind(spec: Mapping[str, Any]) -> str:
+    if "enum" in spec:
+        return _("choice")
+    if spec.get("type") == "array":
+        return _("list of %(items)s") % {"items": _kind(spec.get("items", {}))}
+    if spec.get("type") == "object":
+        return _("entry with %(parts)s") % {"parts": ", ".join(spec.get("properties", {}))}
+    words = {
+        "string": _("text"),
+        "integer": _("whole number"),
+        "number": _("number"),
+        "boolean": _("yes or no"),
+    }
+    return words.get(str(spec.get("type")), _("value"))
+
+
+def _values(spec: Mapping[str, Any]) -> str:
+    if "enum" in spec:
+        shown = ", ".join(str(value) for value in spec["enum"][:SHOWN_VALUES])
+        rest = len(spec["enum"]) - SHOWN_VALUES
+        return shown + (_(" and %(n)s more") % {"n": rest} if rest > 0 else "")
+    low, high = spec.get("minimum"), spec.get("maximum")
+    if low is not None or high is not None:
+        return _("%(low)s to %(high)s") % {
+            "low": "…" if low is None else low,
+            "high": "…" if high is None else high,
+        }
+    least, most = spec.get("minItems"), spec.get("maxItems")
+    if least is not None or most is not None:
+        if least == most:
+            return _("exactly %(n)s") % {"n": least}
+        return _("%(low)s to %(high)s entries") % {"low": least or 0, "high": "…" if most is None else most}
+    return _("any")
+
+
+LABELS = {
+    "name": lazy("Name"),
+    "purpose": lazy("Purpose"),
+    "not_for": lazy("Not for"),
+    "task_description": lazy("Task"),
+    "rate": lazy("Rate for each visit"),
+    "notice_seconds": lazy("Notice period"),
+    "silence": lazy("If you stay silent"),
+    "bucket_min": lazy("Smallest sum the aggregator reads"),
+    "release_min": lazy("Smallest sum the buyer gets"),
+    "assurance": lazy("Proof of your data"),
+    "order_policy": lazy("Who may order jobs"),
+    "development": lazy("Development terms"),
+}
+
+
+@register.simple_tag
+def terms_diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[DiffRow]:
+    """What differs between two terms documents, in words; the requirement field by field."""
+    rows = [
+        DiffRow(label=str(label), before=_said(before, name), after=_said(after, name))
+        for name, label in LABELS.items()
+        if before.get(name) != after.get(name)
+    ]
+    old, new = (
+        {row.name: row for row in requirement_rows(document.get("requirement", {}))}
+        for document in (before, after)
+    )
+    for name in dict.fromkeys([*old, *new]):
+        if old.get(name) != new.get(name):
+            label = (new.get(name) or old[name]).title
+            rows.append(
+                DiffRow(
+                    label=_("Data: %(field)s") % {"field": label},
+                    before=_asked(old.get(name)),
+                    after=_asked(new.get(name)),
+                )
+            )
+    if set(before.get("permitted_manifests", ())) != set(after.get("permitted_manifests", ())):
+        rows.append(
+            DiffRow(
+                label=_("Algorithms agreed from the start"),
+                before=str(len(before.get("permitted_manifests", ()))),
+                after=str(len(after.get("permitted_manifests", ()))),
+            )
+        )
+    return rows
+
+
+def _asked(row: FieldRow | None) -> str:
+    if row is None:
+        return ""
+    return f"{row.kind}: {row.values}" + ("" if row.needed else _(" (if you have it)"))
+
+
+def _said(document: Mapping[str, Any], name: str) -> str:
+    value = document.get(name, "")
+    if name == "rate":
+        return f"{tokens(value)} {document.get('token', '')}"
+    if name == "notice_seconds":
+        return period(value)
+    if name == "silence":
+        return str(silence_words(value))
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    return str(value)
+
+
+@register.filter
+def silence_words(value: str) -> str:
+    """What silence on a notice means, in one sentence."""
+    if value == "with":
+        return _("you continue with the new algorithm")
+    return _("you continue without the new algorithm")

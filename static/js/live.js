@@ -1,0 +1,69 @@
+// The live page: the server sends the changed part over a socket; this puts it in place and says phase changes.
+import { drawChart } from "./chart.js";
+
+const place = document.getElementById("live");
+const status = document.querySelector("[data-live-status]");
+const pause = document.querySelector("[data-live-pause]");
+const calm = 400;
+let paused = false;
+let waiting = null;
+let lastPhase = "";
+let tries = 0;
+let timer = null;
+
+function show(html) {
+  if (paused) {
+    waiting = html;
+    return;
+  }
+  const open = [...place.querySelectorAll("details")].map((d) => d.open);
+  place.innerHTML = html;
+  place.querySelectorAll("details").forEach((d, i) => (d.open = open[i] ?? d.open));
+  const part = place.firstElementChild;
+  document.title = document.title.replace(/^[^·]*/, `${part.dataset.title} `);
+  const phase = part.dataset.phase.replace(/, [^,]*$/, "");
+  if (phase !== lastPhase) status.textContent = lastPhase = phase;
+  drawChart(place);
+}
+
+// Many small changes in a moment become one.
+function soon(html) {
+  clearTimeout(timer);
+  timer = setTimeout(() => show(html), calm);
+}
+
+function connect() {
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  const socket = new WebSocket(`${scheme}://${location.host}${place.dataset.live}`);
+  socket.addEventListener("message", (event) => {
+    tries = 0;
+    soon(event.data);
+  });
+  socket.addEventListener("close", () => {
+    tries += 1;
+    if (tries > 3) poll();
+    else setTimeout(connect, 1000 * tries);
+  });
+}
+
+// Where no socket gets through, ask now and then.
+async function poll() {
+  try {
+    const answer = await fetch(place.dataset.fallback, { headers: { "X-Requested-With": "fetch" } });
+    if (answer.ok) show(await answer.text());
+  } finally {
+    setTimeout(poll, 5000);
+  }
+}
+
+pause.hidden = false;
+const word = pause.textContent;
+pause.addEventListener("click", () => {
+  paused = !paused;
+  pause.textContent = paused ? pause.dataset.resume : word;
+  pause.setAttribute("aria-pressed", String(paused));
+  if (!paused && waiting) show(waiting);
+});
+
+drawChart(place);
+connect();
