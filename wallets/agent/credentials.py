@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from wallets.agent import plain_json
 from wallets.agent.errors import BadData
 from wallets.agent.vault import Records
 
@@ -45,8 +46,8 @@ def read_file(path: Path, requirement: Mapping[str, Any], *, row: int = 1) -> Re
 def from_json(text: str) -> Record:
     """A record from JSON text: one object, or a list with exactly one."""
     try:
-        value = json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        value = plain_json.loads(text)
+    except ValueError as error:
         where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
         raise BadData(f"This is not JSON{where}. Check the file or save it as CSV.") from None
     if isinstance(value, list) and len(value) == 1:
@@ -141,7 +142,7 @@ def _typed(name: str, cell: str, schema: Mapping[str, Any]) -> Any:
         return _number(name, cell, integer=kind == "integer")
     if kind in {"array", "object"}:
         try:
-            return json.loads(cell, parse_constant=_no_constant)
+            return plain_json.loads(cell)
         except ValueError:
             raise BadData(
                 f'{name}: a list or object is written as JSON in its cell, for example ["a", "b"].'
@@ -171,7 +172,3 @@ def _number(name: str, cell: str, *, integer: bool) -> int | float:
 def _some(options: Sequence[Any]) -> str:
     shown = ", ".join(str(option) for option in options[:8])
     return shown + (", …" if len(options) > 8 else "")
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a JSON number")

@@ -7,13 +7,12 @@ new memory and the journal; only after the commit does an answer leave.
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any
 
 from aggregation.secagg.messages import Enrolment
 from aggregation.wire import signing
 from collectives.terms.permit import Permit
-from wallets.agent import credentials, journal, leaving, letters, membership, permits
+from wallets.agent import credentials, journal, leaving, letters, membership, permits, plain_json
 from wallets.agent.consent import Rule
 from wallets.agent.errors import NotFound, Unreachable, WalletError
 from wallets.agent.identity import SubscriptionKeys
@@ -56,7 +55,7 @@ class Inbox:
 
     async def on_mail(self, *, to: bytes, kind: str, body: bytes) -> str | None:
         """Handle one mail; the outcome to acknowledge with, or None to have it delivered again later."""
-        document = json.loads(body)
+        document = plain_json.loads(body)
         if to == self._agent.mailbox:
             if kind == "offer":
                 return await self._on_offer(document)
@@ -142,7 +141,7 @@ class Inbox:
     async def on_job(self, *, to: bytes, body: bytes) -> bytes | None:
         """The signed enrolment in a job, or None to decline."""
         collective_id = self._agent.routes.get(to, "")
-        envelope = json.loads(body)
+        envelope = plain_json.loads(body)
         while True:
             async with self._agent.store.transaction() as records:
                 permit, memory = await _standing(records, collective_id)

@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from aggregation.wire import cbor
 from aggregation.wire.errors import WireError
+from wallets.agent import plain_json
 from wallets.agent.errors import InsecureTransport, ProtocolFault, ServerRefused, Unreachable
 from wallets.agent.http_client import AnswerTooLong, HttpClient, HttpFailed
 
@@ -64,7 +65,7 @@ class Answer:
     def json(self) -> Any:
         """Body as JSON; ProtocolFault when it is not."""
         try:
-            return json.loads(self.body)
+            return plain_json.loads(self.body)
         except ValueError:
             raise ProtocolFault(
                 "The server's answer is not JSON. Try again later.", code="bad_answer"
@@ -193,7 +194,7 @@ class Transport:
 
 def _refusal(answer: Answer) -> ServerRefused:
     try:
-        body = json.loads(answer.body)
+        body = plain_json.loads(answer.body)
         code, detail = str(body["code"]), str(body["detail"])
     except (ValueError, KeyError, TypeError):
         code, detail = "refused", f"The server refused ({answer.status})."

@@ -161,6 +161,7 @@ GARBAGE = [
     {"t": "mail", "id": 1, "to": 7, "kind": "offer", "body": b"\xff", "expires": 1},
     {"t": "mail", "id": 1, "to": b"", "kind": "notice", "body": b"[1]", "expires": 1},
     {"t": "job", "id": b"", "to": b"", "body": b"{"},
+    {"t": "job", "id": b"", "to": b"", "body": b"[" * 60_000},
     {"t": "job", "id": b"", "to": [], "body": "text"},
     {"t": "enrolled", "to": b"", "job": b"", "index": -1, "size": 0, "root": 1, "proof": 3, "sig": b""},
     {
