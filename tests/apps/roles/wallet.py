@@ -29,7 +29,7 @@ class Died(Exception):
 
 
 class Wallet:
-    """One wallet. `script` may name steps to `die_after`, `cut_after` or `hold_before`, or `cannot`, `fails`, `decline`."""
+    """One wallet. `script` may name steps to `die_after`, `cut_after` or `hold_before`, or `cannot`, `fails`, `decline`, `uploads`."""
 
     def __init__(self, world: Any, number: int, **script: Any) -> None:
         self.world = world
@@ -46,6 +46,8 @@ class Wallet:
         self.revealed: set[tuple[bytes, int]] = set()
         self.invited: dict[bytes, bytes] = {}
         self.visits: list[asyncio.Task[None]] = []
+        self.slot = ""
+        self.uploaded: list[int] = []
         self.connected = asyncio.Event()
         self.held, self.released = asyncio.Event(), asyncio.Event()
         self.job_public = signing.public_key(self.job_key)
@@ -271,6 +273,7 @@ class Visit:
 
     async def _on_slot(self, path: str) -> None:
         assert self.input is not None
+        self.wallet.slot = path
         await self._hold("masked_input")
         if self.wallet.script.get("die_after") == "bundle":
             self.socket.transport.abort()
@@ -283,7 +286,23 @@ class Visit:
                 break
             except httpx.HTTPError:
                 await asyncio.sleep(0.1)
+        await self._upload_again(path)
         await self._stepped("masked_input")
+
+    async def _upload_again(self, path: str) -> None:
+        """With a script: the same input again in a fresh seal, or another one (with a signature that cannot fit)."""
+        script = self.wallet.script.get("uploads")
+        if script is None:
+            return
+        assert self.input is not None
+        again = (
+            self.input
+            if script == "twice"
+            else self.input[:-80] + bytes([self.input[-80] ^ 1]) + self.input[-79:]
+        )
+        sealed = sealing.seal(self.world.seal_key, b"cssi/v1/slot", again, os.urandom)
+        answer = await self.world.client.put(self.world.http + path, content=sealed)
+        self.wallet.uploaded = [201, answer.status_code]
 
     def _note_revealed(self, job: bytes, number: int) -> bool:
         fresh = (job, number) not in self.wallet.revealed

@@ -1,0 +1,274 @@
+"""The doors themselves: hostile frames, wrong tokens, expired challenges, uploads at the wrong time or of the wrong size."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from channels.testing import WebsocketCommunicator
+
+from aggregation.secagg.messages import PayoutOpening
+from aggregation.server import config, models
+from aggregation.server.consumers import RoundConsumer
+from aggregation.wire import cbor, sealing, signing
+from tests.apps.roles.world import World
+from wallets.distributor import config as distributor_config
+from wallets.distributor import hub as distributor_hub
+from wallets.distributor.consumers import WalletConsumer
+from wallets.distributor.models import Mail, Presence
+from wallets.distributor.services import routes
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["distributor", "aggregator"])
+
+
+class Peer:
+    """A raw socket to one consumer, after its challenge."""
+
+    def __init__(self, consumer: Any) -> None:
+        self.socket = WebsocketCommunicator(consumer.as_asgi(), "/ws/")
+
+    async def __aenter__(self) -> Peer:
+        assert (await self.socket.connect())[0]
+        self.challenge = await self.receive()
+        assert self.challenge["t"] == "challenge"
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.socket.disconnect()
+
+    async def receive(self) -> dict[str, Any]:
+        return dict(cbor.decode(await self.socket.receive_from(timeout=5)))
+
+    async def send(self, message: dict[str, Any] | bytes) -> None:
+        data = message if isinstance(message, bytes) else cbor.encode(message)
+        await self.socket.send_to(bytes_data=data)
+
+    async def refused(self, code: str) -> None:
+        answer = await self.receive()
+        assert (answer["t"], answer["code"]) == ("error", code)
+        assert (await self.socket.receive_output(timeout=5))["type"] == "websocket.close"
+
+    def hello(self, secret: Any, **changed: Any) -> dict[str, Any]:
+        body = {
+            "nonce": self.challenge["nonce"],
+            "time": self.challenge["time"],
+            "server": self.challenge["key"],
+        }
+        proof = signing.sign(secret, b"cssi/v1/hello", body | changed)
+        return {"t": "hello", "version": 1, "keys": [["mailbox", signing.public_key(secret), proof]]}
+
+    async def seal(self, message: Any, *, key: bytes | None = None) -> None:
+        recipient = key or config.sealing_public_key()
+        body = sealing.seal(recipient, b"cssi/v1/round-socket", cbor.encode(message), os.urandom)
+        await self.send({"t": "sealed", "b": body})
+
+
+async def test_the_challenge_is_signed_by_the_pinned_key(world: World) -> None:
+    for consumer, key in (
+        (WalletConsumer, distributor_config.public_key()),
+        (RoundConsumer, config.public_key()),
+    ):
+        async with Peer(consumer) as peer:
+            body = {"nonce": peer.challenge["nonce"], "time": peer.challenge["time"]}
+            assert peer.challenge["key"] == key
+            signing.verify(key, b"cssi/v1/challenge", body, peer.challenge["sig"])
+
+
+@pytest.mark.parametrize(
+    "frame", [b"", b"\xff" * 10, cbor.encode([1]), cbor.encode({"t": "x"}), cbor.encode({"t": 1})]
+)
+async def test_malformed_frames_end_the_wallet_socket(world: World, frame: bytes) -> None:
+    async with Peer(WalletConsumer) as peer:
+        await peer.send(frame)
+        await peer.refused("bad_frame")
+
+
+async def test_nothing_is_heard_before_hello(world: World) -> None:
+    async with Peer(WalletConsumer) as peer:
+        await peer.send({"t": "accept", "id": bytes(16)})
+        await peer.refused("hello_first")
+
+
+async def test_hello_needs_a_signature_over_this_very_challenge(world: World) -> None:
+    secret = signing.generate(os.urandom)
+    async with Peer(WalletConsumer) as peer:
+        await peer.send(peer.hello(secret, nonce=bytes(32)))
+        await peer.refused("bad_signature")
+    async with Peer(WalletConsumer) as peer:
+        await peer.send(peer.hello(secret) | {"version": 2})
+        await peer.refused("bad_version")
+
+
+async def test_an_expired_challenge_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Peer(WalletConsumer) as peer:
+        later = distributor_config.now() + 61
+        monkeypatch.setattr(distributor_config, "now", lambda: later)
+        await peer.send(peer.hello(signing.generate(os.urandom)))
+        await peer.refused("challenge_expired")
+
+
+async def test_mail_is_delivered_once_per_socket_until_acknowledged(world: World) -> None:
+    secret = signing.generate(os.urandom)
+    key = signing.public_key(secret).hex()
+
+    def post() -> None:
+        routes.add_mailbox(key=key)
+        routes.post_mail(key=key, ref="r", kind="offer", body="{}", expires=distributor_config.now() + 60)
+
+    async with Peer(WalletConsumer) as peer:
+        await peer.send(peer.hello(secret))
+        assert (await peer.receive())["t"] == "welcome"
+        await sync_to_async(post)()
+        mail = await peer.receive()
+        assert (mail["t"], mail["kind"], mail["body"]) == ("mail", "offer", b"{}")
+        assert await peer.socket.receive_nothing(timeout=0.3)
+    async with Peer(WalletConsumer) as peer:
+        await peer.send(peer.hello(secret))
+        assert [(await peer.receive())["t"] for _ in range(2)] == ["welcome", "mail"]
+        await peer.send({"t": "ack", "id": mail["id"], "outcome": "done"})
+
+        async def acknowledged() -> bool:
+            return await sync_to_async(Mail.objects.filter(state="done", body="").exists)()
+
+        await world.until(acknowledged)
+    stranger = signing.generate(os.urandom)
+    async with Peer(WalletConsumer) as peer:
+        await peer.send(peer.hello(stranger))
+        assert (await peer.receive())["t"] == "welcome"
+        await peer.send({"t": "accept", "id": bytes(16)})
+        assert (await peer.receive())["code"] == "unknown"
+
+
+async def test_a_wallet_that_stops_answering_the_heartbeat_is_dropped(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await distributor_hub.close()
+    monkeypatch.setattr(distributor_config, "HEARTBEAT_SECONDS", 0.3)
+    secret = signing.generate(os.urandom)
+    async with Peer(WalletConsumer) as peer:
+        await peer.send(peer.hello(secret))
+        await peer.receive()
+        first = await peer.receive()
+        await peer.send({"t": "pong", "n": first["n"]})
+        assert (await peer.receive())["t"] == "ping"
+        assert (await peer.socket.receive_output(timeout=3))["type"] == "websocket.close"
+
+    async def away() -> bool:
+        return await sync_to_async(Presence.objects.filter(connected=False).exists)()
+
+    await world.until(away)
+
+
+async def test_round_messages_must_be_sealed_to_this_aggregator(world: World) -> None:
+    async with Peer(RoundConsumer) as peer:
+        await peer.send({"t": "join"})
+        await peer.refused("not_sealed")
+    async with Peer(RoundConsumer) as peer:
+        await peer.seal({"t": "join"}, key=sealing.public_key(sealing.generate(os.urandom)))
+        await peer.refused("cannot_unseal")
+    for message, code in (
+        ([1], "bad_frame"),
+        ({"t": "x"}, "bad_frame"),
+        ({"t": "receipt", "m": b""}, "out_of_order"),
+    ):
+        async with Peer(RoundConsumer) as peer:
+            await peer.seal(message)
+            await peer.refused(code)
+
+
+async def test_only_the_cohort_may_join_and_only_with_its_own_key(world: World) -> None:
+    secret = signing.generate(os.urandom)
+    async with Peer(RoundConsumer) as peer:
+        body = {
+            "nonce": peer.challenge["nonce"],
+            "time": peer.challenge["time"],
+            "server": peer.challenge["key"],
+            "job": bytes(16),
+            "round": 1,
+        }
+        join = {"t": "join", "job": bytes(16), "round": 1, "job_key": signing.public_key(secret)}
+        await peer.seal(join | {"sig": signing.sign(secret, b"cssi/v1/join", body)})
+        await peer.refused("not_in_cohort")
+    async with Peer(RoundConsumer) as peer:
+        await peer.seal(join | {"sig": bytes(64)})
+        await peer.refused("bad_signature")
+
+
+async def put(world: World, path: str, body: Any, **headers: str) -> tuple[int, str]:
+    answer = await world.client.put(world.http + path, content=body, headers=headers)
+    return answer.status_code, answer.json().get("code", "") if answer.content else ""
+
+
+async def test_uploads_are_judged_by_token_and_size_before_they_are_read(world: World) -> None:
+    await world.enrol(12, scripts={0: {"hold_before": "masked_input"}})
+    await world.open_round(1, cohort=12, bucket_size=12)
+    await world.until(lambda: _held(world))
+    async with asyncio.timeout(10):
+        while not (slots := [path for path in _slots(world) if path]):
+            await asyncio.sleep(0.05)
+    path = slots[0]
+    assert await put(world, "/aggregator/slots/1-1-" + "0" * 40, b"x") == (404, "unknown_slot")
+    assert await put(world, path[:-1] + ("0" if path[-1] != "0" else "1"), b"x") == (404, "unknown_slot")
+    assert await put(world, path, b"x") == (413, "wrong_size")
+    assert await put(world, path, bytes(200 + 40 * 4)) == (400, "cannot_unseal")
+
+    async def drip() -> Any:
+        yield b"x"
+
+    assert (await put(world, path, drip()))[0] == 411
+    assert (await world.client.get(world.http + path)).status_code == 405
+    world.wallets[0].released.set()
+    assert (await world.over(1))["survivors"] == 12
+    assert await put(world, path, bytes(200 + 40 * 4)) == (410, "phase_over")
+
+
+async def _held(world: World) -> bool:
+    return world.wallets[0].held.is_set()
+
+
+def _slots(world: World) -> list[str]:
+    return [wallet.slot for wallet in world.wallets[:1]]
+
+
+async def test_a_second_different_input_is_refused_and_the_same_one_is_not_counted_twice(
+    world: World,
+) -> None:
+    await world.enrol(12, scripts={0: {"uploads": "twice"}, 1: {"uploads": "two"}})
+    await world.open_round(1, cohort=12, bucket_size=12)
+    assert (await world.over(1))["survivors"] == 12
+    assert world.wallets[0].uploaded == [201, 200]
+    assert world.wallets[1].uploaded == [201, 400]
+
+
+async def test_payout_openings_are_sealed_signed_and_stored_once(world: World) -> None:
+    secret = signing.generate(os.urandom)
+    path = "/aggregator/payout-openings"
+
+    def sealed(address: bytes) -> bytes:
+        message = PayoutOpening.sign(secret, address=address, salt=bytes(32), agreement_hash=bytes(32))
+        return sealing.seal(world.seal_key, b"cssi/v1/payout-opening", message.to_bytes(), os.urandom)
+
+    assert await put(world, path, sealed(b"\x01" * 20)) == (201, "")
+    assert await put(world, path, sealed(b"\x01" * 20)) == (200, "")
+    assert await put(world, path, sealed(b"\x02" * 20)) == (409, "conflict")
+    assert await put(world, path, b"junk") == (400, "cannot_unseal")
+    assert await put(world, path, bytes(5000)) == (413, "too_large")
+    assert await sync_to_async(models.PayoutAddress.objects.count)() == 1
+
+
+async def test_payloads_need_their_token_and_end_with_the_round(world: World) -> None:
+    answer = await world.client.get(f"{world.http}/wallets/payload/{'0' * 64}?token=x")
+    assert answer.status_code == 404
+    await world.enrol(12)
+    await world.open_round(1, cohort=12, bucket_size=12)
+    await world.over(1)
+    frame = next(frame for frame in world.wallets[0].frames if frame["t"] == "deliver")
+    url = world.http + frame["payload_url"]
+    assert (await world.client.get(f"{url}?token={frame['payload_token']}")).status_code == 200
+    assert (await world.client.get(f"{url}?token={'0' * 64}")).status_code == 404
+    assert (await world.client.get(url)).status_code == 404
+    await world.ok("collectives", "DELETE", f"/internal/distributor/jobs/{world.job_id}")
+    assert (await world.client.get(f"{url}?token={frame['payload_token']}")).status_code == 404
