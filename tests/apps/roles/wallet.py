@@ -20,7 +20,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from aggregation.secagg.client import SecAggClient
-from aggregation.secagg.messages import Enrolment, Header, PresenceReceipt
+from aggregation.secagg.messages import Enrolment, Header, MaskedInput, PresenceReceipt
 from aggregation.wire import cbor, sealing, signing
 
 
@@ -290,19 +290,22 @@ class Visit:
         await self._stepped("masked_input")
 
     async def _upload_again(self, path: str) -> None:
-        """With a script: the same input again in a fresh seal, or another one (with a signature that cannot fit)."""
+        """With a script: the same input again in a fresh seal, or another one, properly signed."""
         script = self.wallet.script.get("uploads")
         if script is None:
             return
         assert self.input is not None
-        again = (
-            self.input
-            if script == "twice"
-            else self.input[:-80] + bytes([self.input[-80] ^ 1]) + self.input[-79:]
-        )
+        again = self.input if script == "twice" else self._other_input()
         sealed = sealing.seal(self.world.seal_key, b"cssi/v1/slot", again, os.urandom)
         answer = await self.world.client.put(self.world.http + path, content=sealed)
         self.wallet.uploaded = [201, answer.status_code]
+
+    def _other_input(self) -> bytes:
+        assert self.input is not None
+        sent = MaskedInput.from_bytes(self.input)
+        y = bytes([sent.y[0] ^ 1]) + sent.y[1:]
+        other = MaskedInput.sign(self.wallet.job_key, header=sent.header, sender=sent.sender, y=y)
+        return other.to_bytes()
 
     def _note_revealed(self, job: bytes, number: int) -> bool:
         fresh = (job, number) not in self.wallet.revealed
