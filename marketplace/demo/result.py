@@ -87,6 +87,10 @@ class DemoResult:
     rounds: list[RoundFacts] = field(default_factory=list)
     faults: list[FaultFacts] = field(default_factory=list)
     revocation: list[str] = field(default_factory=list)
+    revoked_at_once: bool = False
+    revoked_visited_again: bool = False
+    ending: str = ""
+    """How the job ended, in its own words."""
     money: MoneyFacts | None = None
     findings: list[Finding] = field(default_factory=list)
     places_scanned: int = 0

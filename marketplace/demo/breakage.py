@@ -1,0 +1,64 @@
+"""What a demo breaks on purpose, and what must have become of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from marketplace.demo.hosts import Hosts
+from marketplace.demo.result import FaultFacts
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedFault:
+    """`each` wallets of every host suffer `kind` in a round, after a step where that matters."""
+
+    round: int
+    kind: str
+    each: int
+    after: str = "joined"
+
+
+WORDS = {
+    "die": "killed, both sockets gone",
+    "cut": "socket cut, comes back",
+    "lose_data": "data gone before it was proven",
+    "fail_algorithm": "algorithm fails after data was proven",
+}
+_PLAN = (
+    ("die", 2, "advertise"),
+    ("die", 2, "share_keys"),
+    ("die", 2, "masked_input"),
+    ("cut", 2, "share_keys"),
+    ("lose_data", 1, "joined"),
+    ("fail_algorithm", 1, "joined"),
+)
+
+
+def plan(rounds: int, *, gentle: bool) -> list[PlannedFault]:
+    """One fault a round from the second on (from the first where there are few); gentle: one wallet each."""
+    first = 2 if rounds > len(_PLAN) else 1
+    return [
+        PlannedFault(round=min(first + i, rounds), kind=kind, each=1 if gentle else each, after=after)
+        for i, (kind, each, after) in enumerate(_PLAN)
+    ]
+
+
+def arm(hosts: Hosts, faults: list[PlannedFault]) -> None:
+    for fault in faults:
+        for host in hosts.all:
+            host.call("fault", round=fault.round, kind=fault.kind, after=fault.after, count=fault.each)
+
+
+def outcome(hosts: Hosts, faults: list[PlannedFault]) -> list[FaultFacts]:
+    """Planned against happened, over all hosts."""
+    suffered = [host.call("faults")["faults"] for host in hosts.all]
+    return [
+        FaultFacts(
+            round=fault.round,
+            kind=WORDS[fault.kind],
+            after="" if fault.after == "joined" else fault.after.replace("_", " "),
+            planned=fault.each * len(hosts.all),
+            happened=sum(len(of_host[index]["suffered"]) for of_host in suffered),
+        )
+        for index, fault in enumerate(faults)
+    ]

@@ -1,0 +1,158 @@
+"""What must hold at the end of a demo; the command's exit code is their conjunction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from collectives.models import Job
+from marketplace.demo import evidence
+from marketplace.demo.datasets import Dataset
+from marketplace.demo.hosts import Hosts
+from marketplace.demo.plan import ROUNDS, Plan
+from marketplace.demo.result import Check, DemoResult
+from marketplace.demo.who_knows import Fact
+
+ACCURACY_BAND, AUC_BAND, REFERENCE_BAND = 0.02, 0.02, 0.01
+
+
+def sums_are_exact(result: DemoResult, spies: evidence.SpyBook, job: Job) -> None:
+    exact, released = spies.matching_rounds(job)
+    _add(
+        result,
+        "Sums are exact",
+        exact == released > 0,
+        f"{exact} of {released} released sums equal the plain sum of the wallets' updates bit for bit.",
+    )
+
+
+def everybody_is_paid(result: DemoResult, facts: list[evidence.WalletFacts], hosts: Hosts, rate: int) -> None:
+    """Every wallet's own journal against what the chain paid to its address."""
+    visits, paid = evidence.visits_by_wallet(hosts), evidence.paid_by_address()
+    wrong = [f.number for f in facts if paid.get(f.payout_address, 0) != visits.get(f.number, 0) * rate]
+    total = sum(visits.values())
+    _add(
+        result,
+        "Every wallet was paid for exactly its visits",
+        not wrong and total > 0,
+        f"{total} visits in the wallets' own journals, {len(wrong)} wallets with another amount on chain.",
+    )
+
+
+def conclude(result: DemoResult, data: Dataset, plan: Plan, options: Any) -> None:
+    """The remaining checks, from the collected facts."""
+    _rounds(result, plan)
+    _model(result, data, plan)
+    _money(result)
+    if options.faults:
+        _breakage(result)
+    _knowledge(result)
+
+
+def _rounds(result: DemoResult, plan: Plan) -> None:
+    posted = [r for r in result.rounds if r.state == "posted"]
+    _add(
+        result,
+        "All rounds were completed",
+        len(posted) == plan.rounds,
+        f"{len(posted)} of {plan.rounds} rounds in the model, {len(result.rounds) - len(posted)} abandoned. {result.ending}",
+    )
+    small = [r.survivors for r in posted if r.survivors < plan.release_min]
+    _add(
+        result,
+        "Nothing was released below the minimum cohort",
+        not small,
+        f"the smallest released sum holds {min((r.survivors for r in posted), default=0)} wallets; the minimum is {plan.release_min}.",
+    )
+
+
+def _model(result: DemoResult, data: Dataset, plan: Plan) -> None:
+    central, last = result.central, (result.released() or [None])[-1]
+    if central is None or last is None or last.metrics is None:
+        _add(result, "The model learned", False, "no checkpoint could be judged.")
+        return
+    found = last.metrics
+    detail = f"accuracy {found.accuracy:.3f} and AUC {found.auc:.3f}; with all records in one place {central.accuracy:.3f} and {central.auc:.3f}."
+    if plan.development or plan.rounds < ROUNDS or data.generated:
+        _add(
+            result,
+            "The model learned",
+            found.auc > 0.5,
+            detail + " (A short or labelled run: better than chance is asked for.)",
+        )
+    else:
+        close = central.accuracy - found.accuracy <= ACCURACY_BAND and central.auc - found.auc <= AUC_BAND
+        _add(result, "As good as with all records in one place, within 2 points", close, detail)
+    if data.reference_auc is not None and not plan.development and len(data.train) == 447:
+        near = abs(central.auc - data.reference_auc) <= REFERENCE_BAND
+        _add(
+            result,
+            "The yardstick is a fair one",
+            near,
+            f"central AUC {central.auc:.3f}, published {data.reference_auc:.3f}.",
+        )
+
+
+def _money(result: DemoResult) -> None:
+    money = result.money
+    if money is None:
+        _add(result, "Money", False, "the job was not settled.")
+        return
+    receipts = sum(r.receipts for r in result.rounds)
+    exact = (
+        money.budget == money.spent + money.refunded
+        and money.spent == receipts * money.rate == money.paid + money.carried + money.held_over
+    )
+    _add(
+        result,
+        "Earned = paid + carried + held over, budget = spent + refunded",
+        exact,
+        f"{receipts} receipts at {money.rate} base units; spent {money.spent}, refunded {money.refunded}.",
+    )
+    equal = sum(a == b for _, a, b in money.reconciliation)
+    _add(
+        result,
+        "Ledger and chain agree to the last unit",
+        money.reconciled,
+        f"{equal} of {len(money.reconciliation)} lines are equal.",
+    )
+
+
+def _breakage(result: DemoResult) -> None:
+    planned, happened = sum(f.planned for f in result.faults), sum(f.happened for f in result.faults)
+    _add(
+        result,
+        "What was broken on purpose broke, and rounds went on",
+        planned == happened,
+        f"{happened} of {planned} planned faults happened.",
+    )
+    _add(
+        result,
+        "Revoked wallets refused from that instant",
+        result.revoked_at_once and not result.revoked_visited_again,
+        "one revoked in the wallet, one on the web, both mid-job; neither was visited again.",
+    )
+
+
+def _knowledge(result: DemoResult) -> None:
+    leaks = [f for f in result.findings if not f.allowed]
+    where = "; ".join(sorted({f"{f.fact.value} in {f.domain} {f.place}" for f in leaks})[:6])
+    _add(
+        result,
+        "Nobody saw more than they may",
+        not leaks,
+        where
+        or f"{result.places_scanned} places searched; personal data and single updates were found nowhere.",
+    )
+    # A scan that finds nothing at all would prove nothing: the facts that must be somewhere must have been found there.
+    found = {(f.fact, f.domain) for f in result.findings}
+    expected = {(Fact.PSEUDONYM, "distributor"), (Fact.EMAIL, "market"), (Fact.PAYOUT_ADDRESS, "chain")}
+    _add(
+        result,
+        "The search itself works",
+        expected <= found,
+        "pseudonyms at the distributor, e-mails at the market and payout addresses on the chain were found.",
+    )
+
+
+def _add(result: DemoResult, name: str, ok: bool, detail: str) -> None:
+    result.checks.append(Check(name=name, ok=bool(ok), detail=detail))

@@ -1,0 +1,178 @@
+"""Collecting what a finished demo must be able to show: whose facts lie where, sums bit for bit, every wallet paid what it earned."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import struct
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+
+from collectives.models import Checkpoint, Job
+from collectives.services.plan import JobPlan
+from marketplace.demo.hosts import Hosts
+from marketplace.demo.scan import Needle, Place, database_places, folder_places
+from marketplace.demo.who_knows import Fact
+from marketplace.individuals.models import SubscriptionLink
+from marketplace.settlement.models import ChainTransaction, Payout
+
+WINDOW = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class WalletFacts:
+    """What the demo knows of wallet `number` because it created it."""
+
+    number: int
+    email: str
+    canary: str
+    subscription_key: str
+    payout_address: str
+
+
+def canary(number: int, seed: int) -> str:
+    """A text that exists nowhere but in one wallet."""
+    return "canary-" + hashlib.sha256(f"canary:{seed}:{number}".encode()).hexdigest()[:20]
+
+
+def wallet_facts(
+    emails: Sequence[str], canaries: Sequence[str], addresses: Mapping[str, str]
+) -> list[WalletFacts]:
+    """Facts of all wallets; `addresses` maps subscription keys to payout addresses (hex, no 0x)."""
+    keys = dict(SubscriptionLink.objects.values_list("account__email", "subscription_key"))
+    return [
+        WalletFacts(
+            number=number,
+            email=email,
+            canary=canaries[number],
+            subscription_key=keys.get(email, ""),
+            payout_address=addresses.get(keys.get(email, ""), ""),
+        )
+        for number, email in enumerate(emails)
+    ]
+
+
+def payout_addresses() -> dict[str, str]:
+    """Subscription key -> payout address, read where only the aggregator may: its own database."""
+    import sqlite3
+
+    path = settings.DATABASES["aggregator"]["NAME"]
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+        return dict(connection.execute("select subscription_key, address from aggregator_payoutaddress"))
+
+
+def needles(facts: Sequence[WalletFacts], encoded: Any, updates: Mapping[int, Sequence[Any]]) -> list[Needle]:
+    """Every form in which a wallet's facts could lie around.
+
+    Args:
+        encoded: float32 [n, width], the features a wallet computes.
+        updates: quantised updates (int64 [d]) by wallet number.
+    """
+    found: list[Needle] = []
+    for wallet in facts:
+        number = wallet.number
+        found.append(Needle(fact=Fact.PERSONAL_DATA, owner=number, form=wallet.canary.encode()))
+        found += _windows(Fact.PERSONAL_DATA, number, np.asarray(encoded[number], dtype="<f4"))
+        found.append(Needle(fact=Fact.EMAIL, owner=number, form=wallet.email.encode()))
+        if wallet.subscription_key:
+            found += _key_forms(Fact.PSEUDONYM, number, bytes.fromhex(wallet.subscription_key))
+        if wallet.payout_address:
+            found += _key_forms(
+                Fact.PAYOUT_ADDRESS, number, bytes.fromhex(wallet.payout_address.removeprefix("0x"))
+            )
+        for update in updates.get(number, ()):
+            found += _windows(Fact.UNMASKED_UPDATE, number, np.asarray(update).astype("<i4"))
+            found += _windows(Fact.UNMASKED_UPDATE, number, np.asarray(update).astype("<i8"))
+    return found
+
+
+def _windows(fact: Fact, owner: int, values: Any) -> list[Needle]:
+    """The first stretch of 16 bytes that says something: one-hot zeros and ones would be found by chance."""
+    raw, size = values.tobytes(), values.dtype.itemsize
+    for start in range(0, len(raw) - WINDOW + 1, size):
+        part = raw[start : start + WINDOW]
+        if len(set(struct.unpack("4I", part))) >= 3 and not {0.0, 1.0, -1.0} >= set(
+            np.frombuffer(part, values.dtype).tolist()
+        ):
+            return [Needle(fact=fact, owner=owner, form=part)]
+    return []
+
+
+def _key_forms(fact: Fact, owner: int, key: bytes) -> list[Needle]:
+    forms = (key, key.hex().encode(), key.hex().upper().encode(), base64.b64encode(key).rstrip(b"=")[:-1])
+    return [Needle(fact=fact, owner=owner, form=form) for form in forms]
+
+
+def places(folder: Path) -> Iterator[Place]:
+    """Everything a demo left behind, by trust domain."""
+    for domain, name in (("market", "market"), ("distributor", "distributor"), ("aggregator", "aggregator")):
+        yield from database_places(domain, folder / f"{name}.sqlite3")
+    yield from folder_places("aggregator", folder / "spool")
+    yield from database_places("chain", folder / "chain" / "chain.sqlite3")
+    yield from folder_places("broker", folder / "broker")
+    yield from folder_places("logs", folder / "logs")
+    yield from folder_places("mail", folder / "mail")
+    yield from folder_places("wallet", folder / "wallets")
+
+
+class SpyBook:
+    """What the hosts' spies saw: each wallet's quantised update per round, and how far it came."""
+
+    def __init__(self, hosts: Hosts, folder: Path) -> None:
+        self.rounds: dict[int, list[tuple[int, list[str], Any]]] = {}
+        for index, host in enumerate(hosts.all):
+            path = folder / f"spy-{index}.json"
+            host.call("spy", path=str(path))
+            for entry in json.loads(path.read_text(encoding="utf-8")):
+                for name, seen in entry["wallets"].items():
+                    vector = np.frombuffer(base64.b64decode(seen["vector"]), dtype="<i8")
+                    number = hosts.number_of(host, name)
+                    self.rounds.setdefault(entry["round"], []).append((number, seen["steps"], vector))
+            path.unlink()
+
+    def updates(self) -> dict[int, list[Any]]:
+        found: dict[int, list[Any]] = {}
+        for seen in self.rounds.values():
+            for number, _, vector in seen:
+                found.setdefault(number, []).append(vector)
+        return found
+
+    def matching_rounds(self, job: Job) -> tuple[int, int]:
+        """(rounds whose released mean is exactly the plain sum over the wallets that sent a masked input, rounds released)."""
+        plan = JobPlan.from_json(job.plan)
+        checkpoints = list(Checkpoint.objects.filter(job=job, number__gt=0))
+        exact = 0
+        for checkpoint in checkpoints:
+            sent = [v for _, steps, v in self.rounds.get(checkpoint.number, []) if "masked_input" in steps]
+            if len(sent) != checkpoint.wallets:
+                continue
+            mean = np.sum(sent, axis=0).astype(np.float64) / (
+                float(1 << plan.fraction_bits) * checkpoint.wallets
+            )
+            exact += hashlib.sha256(mean.astype("<f8").tobytes()).hexdigest() == checkpoint.aggregate_hash
+        return exact, len(checkpoints)
+
+
+def visits_by_wallet(hosts: Hosts) -> Counter[int]:
+    """How many receipts each wallet's own journal holds, by wallet number."""
+    visits: Counter[int] = Counter()
+    for host in hosts.all:
+        for event in host.events("visit"):
+            visits[hosts.number_of(host, event["wallet"])] += 1
+    return visits
+
+
+def paid_by_address() -> Counter[str]:
+    """Confirmed payouts, base units, by address without 0x."""
+    paid: Counter[str] = Counter()
+    confirmed = Payout.objects.filter(transaction__state=ChainTransaction.State.CONFIRMED)
+    for address, value in confirmed.values_list("address", "amount"):
+        paid[address.removeprefix("0x").lower()] += value
+    return paid

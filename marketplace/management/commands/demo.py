@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.console import Console
+
+from marketplace.demo import report
+from marketplace.demo.datasets import Dataset, DatasetError, breast_cancer, folder
+from marketplace.demo.job_performance import job_performance
+from marketplace.demo.plan import PlanError, default_plan
+from marketplace.demo.story import Options, Story
+from marketplace.supervisor.supervisor import AlreadyRunningError
+
+
+class Command(BaseCommand):
+    help = "The main job, end to end, on this machine: wallets teach a model, everybody is paid, and a report says what held."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--wallets", type=int, help="how many people take part (default: all training records)"
+        )
+        parser.add_argument("--rounds", type=int, help="how many rounds (default 20)")
+        parser.add_argument(
+            "--data", type=Path, metavar="DIR", help="a folder with data.csv.gz and schema.json"
+        )
+        parser.add_argument("--case", choices=["breast-cancer", "job-performance"], default="breast-cancer")
+        parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument(
+            "--development-cohort",
+            type=int,
+            metavar="N",
+            help="a cohort below the safe minimum; the report says so",
+        )
+        parser.add_argument("--no-faults", action="store_true", help="break nothing on purpose")
+        parser.add_argument(
+            "--plant-leak", action="store_true", help="leak something on purpose; the run must then fail"
+        )
+        parser.add_argument(
+            "--report", type=Path, default=settings.BASE_DIR / "report", help="folder for the HTML report"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        console = Console(stderr=False)
+        try:
+            data = self._data(options)
+            plan = default_plan(
+                len(data.train), rounds=options["rounds"], development_cohort=options["development_cohort"]
+            )
+        except (DatasetError, PlanError) as error:
+            raise CommandError(str(error)) from error
+        started = time.monotonic()
+        console.rule(
+            f"[bold]{len(data.train)} wallets, cohorts of {plan.cohort}, {plan.rounds} rounds: {data.title}"
+        )
+        story = Story(
+            data,
+            plan,
+            Options(seed=options["seed"], faults=not options["no_faults"], plant_leak=options["plant_leak"]),
+            console,
+        )
+        try:
+            result = story.tell()
+        except (AlreadyRunningError, TimeoutError, RuntimeError) as error:
+            raise CommandError(str(error)) from error
+        result.seconds["all"] = time.monotonic() - started
+        report.print_report(result, console)
+        path = options["report"] / "index.html"
+        report.write_html(result, path)
+        console.print(f"\nThe report with pictures: {path}")
+        if not result.ok:
+            raise CommandError("The run did not hold; see the report.")
+
+    def _data(self, options: dict[str, Any]) -> Dataset:
+        if options["data"]:
+            return folder(options["data"]).limited(options["wallets"])
+        if options["case"] == "job-performance":
+            people = options["wallets"] or 400
+            return job_performance(people=people + people // 4, seed=options["seed"]).limited(people)
+        return breast_cancer().limited(options["wallets"])
