@@ -79,7 +79,7 @@ class FieldRowForm(forms.Form):
         return bool(getattr(self, "cleaned_data", {}).get("name"))
 
 
-FieldRows = forms.formset_factory(FieldRowForm, extra=4, max_num=200, absolute_max=200)
+FieldRows = forms.formset_factory(FieldRowForm, extra=2, max_num=200, absolute_max=200)
 
 
 class TermsForm(forms.Form):

@@ -35,13 +35,14 @@ def _property(row: Mapping[str, Any]) -> dict[str, Any]:
     if kind == "text":
         spec["maxLength"] = 200
     if kind in ("number", "integer"):
-        number = int if kind == "integer" else float
-        spec |= {
-            word: number(row[key])
-            for word, key in (("minimum", "low"), ("maximum", "high"))
-            if row[key] is not None
-        }
+        limits = (("minimum", row["low"]), ("maximum", row["high"]))
+        spec |= {word: _plain(value) for word, value in limits if value is not None}
     return spec
+
+
+def _plain(value: float) -> float | int:
+    """24.0 is written as 24: people read the requirement, and both are the same number."""
+    return int(value) if float(value).is_integer() else value
 
 
 def rows_of(requirement: Mapping[str, Any]) -> list[dict[str, Any]] | None:

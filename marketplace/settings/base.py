@@ -111,6 +111,7 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True
+FORMAT_MODULE_PATH = ["marketplace.formats"]
 LOCALE_PATHS = [BASE_DIR / "templates" / "locale"]
 
 # --- static files -----------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from django import template
 register = template.Library()
 WIDTH, HEIGHT = 640, 260
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 34
-GRID = 4
+GRID = 5
 
 
 @register.inclusion_tag("components/chart.html")
@@ -21,7 +22,8 @@ def line_chart(chart: Mapping[str, Any], title: str, x_label: str) -> dict[str, 
     values = [value for line in series for value in line["values"] if value is not None]
     if not values:
         return {"title": title, "empty": True}
-    low, high = _range(values)
+    ticks = nice_ticks(min(values), max(values))
+    low, high = ticks[0], ticks[-1]
     first, last = min(labels), max(labels)
 
     def x(label: float) -> float:
@@ -42,12 +44,11 @@ def line_chart(chart: Mapping[str, Any], title: str, x_label: str) -> dict[str, 
                 "last": points[-1] if points else None,
             }
         )
-    ticks = [low + (high - low) * i / GRID for i in range(GRID + 1)]
     return {
         "title": title,
         "x_label": x_label,
         "lines": lines,
-        "y_ticks": [{"y": y(value), "text": f"{value:.3g}"} for value in ticks],
+        "y_ticks": [{"y": y(value), "text": f"{value:g}"} for value in ticks],
         "x_ticks": [{"x": x(label), "text": label} for label in _some(labels)],
         "left": LEFT,
         "right": WIDTH - RIGHT,
@@ -61,10 +62,15 @@ def line_chart(chart: Mapping[str, Any], title: str, x_label: str) -> dict[str, 
     }
 
 
-def _range(values: Sequence[float]) -> tuple[float, float]:
-    low, high = min(values), max(values)
-    margin = (high - low) * 0.08 or abs(high) * 0.05 or 0.5
-    return low - margin, high + margin
+def nice_ticks(low: float, high: float) -> list[float]:
+    """Round numbers that hold the values, about `GRID` steps of 1, 2 or 5 times a power of ten."""
+    if high - low < 1e-9:
+        low, high = low - 0.5, high + 0.5
+    rough = (high - low) / GRID
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(step for step in (power, 2 * power, 5 * power, 10 * power) if step >= rough * 0.999)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(n * step, 10) for n in range(first, last + 1)]
 
 
 def _some(labels: Sequence[float], most: int = 8) -> list[float]:

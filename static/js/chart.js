@@ -16,7 +16,7 @@ export function drawChart(root) {
       width: Math.max(260, place.clientWidth),
       height: 260,
       scales: { x: { time: false } },
-      axes: [axis, { ...axis, size: 56 }],
+      axes: [{ ...axis, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000] }, { ...axis, size: 56 }],
       series: names.map((name, i) =>
         i === 0 ? { label: name } : { label: name, stroke: colours[(i - 1) % 2], width: 2.5, spanGaps: true },
       ),
