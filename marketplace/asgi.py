@@ -32,21 +32,19 @@ on_start: list[Hook] = []
 on_stop: list[Hook] = []
 
 if "distributor" in settings.ROLES:
-    from wallets.distributor.payloads import PayloadApp
-
     from wallets.distributor import lifespan as distributor_lifespan
     from wallets.distributor import routing as distributor_routing
+    from wallets.distributor.payloads import PayloadApp
 
     raw_routes["/wallets/payload/"] = PayloadApp()
     agent_sockets += distributor_routing.websocket_urlpatterns
     on_start.append(distributor_lifespan.start)
     on_stop.append(distributor_lifespan.stop)
 if "aggregator" in settings.ROLES:
-    from aggregation.server.openings import OpeningApp
-    from aggregation.server.slots import SlotApp
-
     from aggregation.server import lifespan as aggregator_lifespan
     from aggregation.server import routing as aggregator_routing
+    from aggregation.server.openings import OpeningApp
+    from aggregation.server.slots import SlotApp
 
     raw_routes["/aggregator/slots/"] = SlotApp()
     raw_routes["/aggregator/payout-openings"] = OpeningApp()
