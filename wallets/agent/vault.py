@@ -186,8 +186,8 @@ class AskarStore:
         if self._handle is not None:
             handle, self._handle = self._handle, None
             reader, self._reader = self._reader, None
-            await reader.close()
-            await handle.close()
+            # Shielded: a close that was cancelled half-way would be repeated by Askar's finalizer on a dead handle.
+            await asyncio.shield(_close(reader, handle))
         self._pool.forget(self)
 
 
@@ -306,6 +306,11 @@ async def _open_askar(path: Path, raw: Secret) -> Store:
         raise StoreDamaged(
             f"The database {path} does not open with its key. Restore it from your backup."
         ) from error
+
+
+async def _close(reader: Any, handle: Store) -> None:
+    await reader.close()
+    await handle.close()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -32,7 +33,8 @@ from wallets.host.spy import Spy
 
 HOST_KEY = "host.key"
 WALLETS = "wallets"
-OPEN_STORES = 96
+MOST_OPEN_STORES = 512
+FILES_PER_STORE, OTHER_FILES = 8, 512
 AT_ONCE = 8
 ATTEMPTS = 20
 
@@ -62,7 +64,7 @@ class Host:
         self._document = dict(server_document) if server_document else None
         self._rule, self._policy, self._observer = rule, policy, observer
         self._transport = Transport()
-        self._pool = StorePool(OPEN_STORES)
+        self._pool = StorePool(_open_stores())
         self._running: dict[str, asyncio.Task[None]] = {}
         self._key = Secret(b"")
 
@@ -213,6 +215,17 @@ class Host:
 
     def _folder(self, name: str) -> Path:
         return self.directory / WALLETS / name
+
+
+def _open_stores() -> int:
+    """How many stores may stay open: more than a round's visits, or they would close each other's all the time."""
+    wanted = MOST_OPEN_STORES * FILES_PER_STORE + OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(16, (wanted - OTHER_FILES) // FILES_PER_STORE)
 
 
 def _host_key(path: Path, rng: Callable[[int], bytes]) -> Secret:
