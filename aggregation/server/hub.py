@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -47,6 +48,7 @@ class Hub:
         self._rounds: dict[int, set[int]] = {}
         self._steps: dict[int, Step] = {}
         self._wakes: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._last_gone: dict[int, float] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self) -> None:
@@ -100,8 +102,15 @@ class Hub:
 
     async def _gone(self, seat: Seat) -> None:
         await self.ingest.put(Said(kind=Kind.GONE, seat=seat))
-        # The phase may have waited for this wallet alone: look again when its grace is over.
-        await asyncio.sleep(config.GRACE_SECONDS + 0.1)
+        # The phase may have waited for this wallet alone: look again when its grace is over. A whole cohort goes at the end
+        # of a round, so one look serves all that went meanwhile.
+        watched = seat.round in self._last_gone
+        self._last_gone[seat.round] = time.monotonic()
+        if watched:
+            return
+        while (rest := self._last_gone[seat.round] + config.GRACE_SECONDS + 0.1 - time.monotonic()) > 0:
+            await asyncio.sleep(rest)
+        del self._last_gone[seat.round]
         await self.thread.run(wakeups.enqueue, "aggregator.step_round", seat.round)
 
     # wake-ups

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import dataclass
 
+from collectives.models import Job
 from marketplace.demo.hosts import Hosts
 from marketplace.demo.result import FaultFacts
+from marketplace.supervisor.supervisor import Supervisor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,3 +66,25 @@ def outcome(hosts: Hosts, faults: list[PlannedFault]) -> list[FaultFacts]:
         )
         for index, fault in enumerate(faults)
     ]
+
+
+class ServerKiller:
+    """`kill -9` of the background worker in the first round and of the web server in the second, while wallets compute."""
+
+    PLAN = ((1, "worker"), (2, "web"))
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._done: list[str] = []
+
+    def look(self, job: Job) -> list[str]:
+        """Kill what is due; what was killed so far."""
+        for number, name in self.PLAN:
+            line = f"{name} in round {number}"
+            if line in self._done or not job.rounds.filter(number=number, status="aggregating").exists():
+                continue
+            pid = self._supervisor.part(name).pid
+            if pid is not None:
+                os.kill(pid, signal.SIGKILL)
+                self._done.append(line)
+        return list(self._done)

@@ -45,6 +45,14 @@ def conclude(result: DemoResult, data: Dataset, plan: Plan, options: Any) -> Non
     _money(result)
     if options.faults:
         _breakage(result)
+    if options.kill_servers:
+        killed = result.faults_of_servers
+        _add(
+            result,
+            "Killed servers came back and the job went on",
+            len(killed) == 2,
+            f"kill -9 of {', '.join(killed) or 'nothing'}; nothing was paid twice and nothing earned was lost (above).",
+        )
     _knowledge(result)
 
 

@@ -86,6 +86,8 @@ class DemoResult:
     central: Metrics | None = None
     rounds: list[RoundFacts] = field(default_factory=list)
     faults: list[FaultFacts] = field(default_factory=list)
+    faults_of_servers: list[str] = field(default_factory=list)
+    """Server processes that were killed, as `part in round n`."""
     revocation: list[str] = field(default_factory=list)
     revoked_at_once: bool = False
     revoked_visited_again: bool = False

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 from django.conf import settings
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -40,6 +41,7 @@ class Options:
     seed: int
     faults: bool = True
     plant_leak: bool = False
+    kill_servers: bool = False
 
 
 class Story:
@@ -88,7 +90,7 @@ class Story:
         faults = breakage.plan(self.plan.rounds, gentle=self.plan.development) if self.options.faults else []
         breakage.arm(hosts, faults)
         with self._timed("rounds"):
-            self._watch(order, people, hosts, collective, judge)
+            self._watch(order, people, hosts, collective, judge, self._killer(stage))
         self.result.faults = breakage.outcome(hosts, faults)
         with self._timed("payouts"):
             self._settle(order)
@@ -144,8 +146,17 @@ class Story:
         self._api.post(f"jobs/{order.job_id}/fund", {})
         return order
 
+    def _killer(self, stage: Stage) -> breakage.ServerKiller | None:
+        return breakage.ServerKiller(stage.supervisor) if self.options.kill_servers else None
+
     def _watch(
-        self, order: Order, people: cast.Cast, hosts: Hosts, collective: Collective, judge: Judge
+        self,
+        order: Order,
+        people: cast.Cast,
+        hosts: Hosts,
+        collective: Collective,
+        judge: Judge,
+        killer: breakage.ServerKiller | None,
     ) -> None:
         """Follow the rounds; download and judge each checkpoint; revoke two wallets halfway."""
         half, revoked, judged = max(1, self.plan.rounds // 2), False, 0
@@ -153,12 +164,10 @@ class Story:
         with self._bar("rounds", self.plan.rounds) as step:
             while True:
                 job = Job.objects.get(pk=order.job_id)
-                for round_ in Round.objects.filter(
-                    job=job, status__in=("posted", "abandoned"), number__gt=judged
-                ):
-                    self.result.rounds.append(self._round_facts(order, round_, judge))
-                    judged = round_.number
-                    step(sum(r.state == "posted" for r in self.result.rounds))
+                judged = self._judge_closed(order, job, judge, judged)
+                step(sum(r.state == "posted" for r in self.result.rounds))
+                if killer is not None:
+                    self.result.faults_of_servers = killer.look(job)
                 if judged >= half and not revoked and self.options.faults:
                     self._revoke_two(people, hosts, collective)
                     revoked = True
@@ -170,6 +179,17 @@ class Story:
                         f"The job did not end in time; it is {job.status}. The logs are in {settings.LOG_DIR}."
                     )
                 time.sleep(0.3)
+
+    def _judge_closed(self, order: Order, job: Job, judge: Judge, judged: int) -> int:
+        """Take up rounds closed since; the number of the last one taken up."""
+        closed = Round.objects.filter(job=job, status__in=("posted", "abandoned"), number__gt=judged)
+        for round_ in closed:
+            try:
+                self.result.rounds.append(self._round_facts(order, round_, judge))
+            except httpx.TransportError:
+                return judged  # the web server is being restarted; the checkpoint is still there afterwards
+            judged = round_.number
+        return judged
 
     def _round_facts(self, order: Order, round_: Round, judge: Judge) -> RoundFacts:
         facts = RoundFacts(

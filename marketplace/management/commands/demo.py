@@ -59,7 +59,12 @@ class Command(BaseCommand):
         story = Story(
             data,
             plan,
-            Options(seed=options["seed"], faults=not options["no_faults"], plant_leak=options["plant_leak"]),
+            Options(
+                seed=options["seed"],
+                faults=not options["no_faults"],
+                plant_leak=options["plant_leak"],
+                kill_servers=options["kill_servers"],
+            ),
             console,
         )
         try:
