@@ -70,6 +70,11 @@ class FieldRowForm(forms.Form):
         if row.get("kind") == "choice" and not (row.get("values") or "").strip(" ,"):
             self.add_error("values", _("List the choices, such as: low, middle, high."))
         low, high = row.get("low"), row.get("high")
+        if row.get("kind") in ("number", "integer") and (low is None or high is None):
+            self.add_error(
+                "low" if low is None else "high",
+                _("Say the least and the most: both are public, and nothing is measured on people's data."),
+            )
         if low is not None and high is not None and low > high:
             self.add_error("high", _("The most is below the least."))
         return row

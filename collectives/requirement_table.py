@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-KINDS = ("number", "integer", "choice", "boolean", "text")
+FEATURES = {
+    "number": "number",
+    "integer": "number",
+    "choice": "one-hot",
+    "boolean": "boolean",
+    "text": "none",
+}
+"""Each kind, and how its values become numbers (`x-feature`, collectives.training.features)."""
 SIMPLE = frozenset(
     {"type", "title", "description", "enum", "minimum", "maximum", "maxLength", "minLength", "x-feature"}
 )
@@ -37,6 +44,7 @@ def _property(row: Mapping[str, Any]) -> dict[str, Any]:
     if kind in ("number", "integer"):
         limits = (("minimum", row["low"]), ("maximum", row["high"]))
         spec |= {word: _plain(value) for word, value in limits if value is not None}
+    spec["x-feature"] = {"encode": FEATURES[kind]}
     return spec
 
 
@@ -52,7 +60,8 @@ def rows_of(requirement: Mapping[str, Any]) -> list[dict[str, Any]] | None:
     for name, spec in requirement.get("properties", {}).items():
         kind = "choice" if "enum" in spec else {"string": "text"}.get(spec.get("type"), spec.get("type"))
         mixed = kind == "choice" and any(not isinstance(value, str) or "," in value for value in spec["enum"])
-        if kind not in KINDS or set(spec) - SIMPLE or "x-feature" in spec or mixed:
+        plain = spec.get("x-feature") == {"encode": FEATURES.get(kind)}
+        if kind not in FEATURES or set(spec) - SIMPLE or mixed or not plain:
             return None
         rows.append(
             {
