@@ -68,6 +68,9 @@ STATIC_ROOT = VAR_DIR / "static"
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 
+# On this machine all wallets share one address; on a site each has its own.
+REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"] = {"agents": "60000/min", "people": "6000/min"}
+
 # --- roles, their keys and where they listen --------------------------------------------------------------
 ROLES = ("web", "distributor", "aggregator")
 PUBLIC_KEYS = load_public(KEYS_DIR / "public.json")
