@@ -96,6 +96,12 @@ def notices_for(collective_ids: Iterable[uuid.UUID]) -> list[Admission]:
     return list(found.select_related("algorithm", "collective").order_by("effective_at"))
 
 
+def admissions(collective_id: uuid.UUID) -> list[Admission]:
+    """All algorithms that a collective announced and did not withdraw."""
+    found = Admission.objects.filter(collective_id=collective_id).exclude(status=Admission.Status.WITHDRAWN)
+    return list(found.select_related("algorithm"))
+
+
 def notice(collective_id: uuid.UUID, admission_id: uuid.UUID) -> Admission | None:
     found = Admission.objects.filter(collective_id=collective_id, pk=admission_id)
     return found.select_related("algorithm", "collective").first()

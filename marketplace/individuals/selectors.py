@@ -102,6 +102,16 @@ def open_notices(account: Any) -> list[OpenNotice]:
     ]
 
 
+def algorithms(found: SubscriptionLink) -> list[OpenNotice]:
+    """Every algorithm announced for this subscription, running notice or not, with what the person clicked here last."""
+    clicked = _clicked([found])
+    announced = page_reads.admissions(found.collective_id)
+    return [
+        OpenNotice(link=found, admission=row, choice=clicked.get((found.pk, str(row.pk))))
+        for row in announced
+    ]
+
+
 def last_choice(found: SubscriptionLink, notice_ref: str) -> NoticeChoice | None:
     return found.notice_choices.filter(notice_ref=notice_ref).first()
 

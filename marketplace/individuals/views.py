@@ -153,6 +153,7 @@ def _subscription_context(link: SubscriptionLink) -> dict[str, Any]:
         "subscription": subscribed,
         "stop_pending": bool(link.subscription_key) and page_reads.stop_is_pending(link.subscription_key),
         "notices": page_reads.notices_for([link.collective_id]) if link.status == "subscribed" else [],
+        "algorithms": selectors.algorithms(link) if link.status == "subscribed" else [],
     }
 
 

@@ -23,6 +23,8 @@ function show(html) {
   document.title = document.title.replace(/^[^·]*/, `${part.dataset.title} `);
   const phase = part.dataset.phase.replace(/, [^,]*$/, "");
   if (phase !== lastPhase) status.textContent = lastPhase = phase;
+  const verbs = part.dataset.verbs.split(" ");
+  for (const verb of document.querySelectorAll("[data-verb]")) verb.hidden = !verbs.includes(verb.dataset.verb);
   drawChart(place);
 }
 

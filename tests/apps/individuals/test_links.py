@@ -296,3 +296,14 @@ def test_subscribing_from_the_page_sends_the_offer(world: World, paired: Wallet)
     assert Mail.objects.filter(kind="offer").count() == 1
     again = client.get(reverse("subscribe", args=[world.collective.pk]))
     assert again.status_code == 302  # to the open offer: nobody is asked twice
+
+
+def test_an_answer_can_be_changed_after_the_date(world: World, paired: Wallet) -> None:
+    link = subscribed(world, paired)
+    world.admission.status = "active"
+    world.admission.save()
+    client = world.client("ivo")
+    url = reverse("notice", args=[link.pk, world.admission.pk])
+    assert url in client.get(reverse("subscription", args=[link.pk])).content.decode()
+    client.post(url, {"choice": "without"})
+    assert NoticeChoice.objects.get().choice == "without"

@@ -1,0 +1,63 @@
+"""The live page: only its owner's socket gets the fragment; the fragment says which verbs are open."""
+
+from __future__ import annotations
+
+import pytest
+from asgiref.sync import sync_to_async
+from channels.routing import URLRouter
+from channels.testing import WebsocketCommunicator
+from django.urls import reverse
+
+from collectives.models import Job
+from marketplace.jobs import routing
+from tests.apps import cast
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def socket(world: cast.World, name: str) -> WebsocketCommunicator:
+    made = WebsocketCommunicator(URLRouter(routing.websocket_urlpatterns), f"/ws/jobs/{world.order.job_id}/")
+    made.scope["user"] = world.people[name]
+    return made
+
+
+async def test_the_owner_gets_the_fragment_and_a_stranger_nothing(transactional_db: None) -> None:
+    world = await sync_to_async(cast.world)()
+    mine = socket(world, "carla")
+    connected, _ = await mine.connect()
+    assert connected
+    html = await mine.receive_from()
+    assert "waiting for funds" in html
+    assert 'data-verbs="fund ' in html
+    assert "<html" not in html
+    await mine.disconnect()
+    connected, _ = await socket(world, "charlie").connect()
+    assert not connected
+
+
+def test_the_fragment_alone_can_be_asked_for(transactional_db: None) -> None:
+    world = cast.world()
+    text = (
+        world.client("carla")
+        .get(reverse("job", args=[world.order.job_id]), {"part": "live"})
+        .content.decode()
+    )
+    assert text.lstrip().startswith('<div class="stack" data-title="waiting for funds"')
+
+
+def test_only_open_verbs_are_shown(transactional_db: None) -> None:
+    world = cast.world()
+    Job.objects.filter(pk=world.order.job_id).update(status="running")
+    text = world.client("carla").get(reverse("job", args=[world.order.job_id])).content.decode()
+    assert '<div data-verb="stop">' in text
+    assert '<div data-verb="pause">' in text
+    assert '<div data-verb="fund" hidden>' in text
+
+
+def test_a_job_is_stopped_and_the_page_says_what_follows(transactional_db: None) -> None:
+    world = cast.world()
+    Job.objects.filter(pk=world.order.job_id).update(status="funded")
+    url = reverse("job-act", args=[world.order.job_id, "stop"])
+    text = world.client("carla").post(url, follow=True).content.decode()
+    assert "the rest comes back to you" in text
+    assert Job.objects.get(pk=world.order.job_id).status == "stopped"
