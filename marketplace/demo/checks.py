@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from collectives.models import Job
+from collectives.terms.description import tokens
 from marketplace.demo import evidence
 from marketplace.demo.datasets import Dataset
 from marketplace.demo.hosts import Hosts
@@ -114,7 +115,7 @@ def _money(result: DemoResult) -> None:
         result,
         "Earned = paid + carried + held over, budget = spent + refunded",
         exact,
-        f"{receipts} receipts at {money.rate} base units; spent {money.spent}, refunded {money.refunded}.",
+        f"{receipts} receipts at {tokens(money.rate)}: spent {tokens(money.spent)}, refunded {tokens(money.refunded)}, to the last unit.",
     )
     equal = sum(a == b for _, a, b in money.reconciliation)
     _add(

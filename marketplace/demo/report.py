@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,10 @@ from django.utils.safestring import mark_safe
 from rich.console import Console
 from rich.table import Table
 
+from collectives.terms.description import tokens
 from marketplace.demo import plots
 from marketplace.demo.result import DemoResult
 from marketplace.demo.who_knows import ALLOWED, DOMAINS, Fact
-
-ONE_TOKEN = Decimal(10**18)
-
-
-def tokens(amount: int) -> str:
-    """Base units as tokens, exact, without trailing zeros."""
-    text = f"{Decimal(amount) / ONE_TOKEN:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def knowledge_table(result: DemoResult) -> list[dict[str, Any]]:

@@ -123,6 +123,7 @@ class Story:
             cohort=self.plan.cohort,
             learning_rate_micro=self.plan.learning_rate_micro,
             optimiser=self.plan.optimiser,
+            decay=False,
             value_bits=self.plan.value_bits,
             fraction_bits=self.plan.fraction_bits,
             bucket_size=self.plan.bucket_size,
