@@ -37,7 +37,9 @@ class Command(BaseCommand):
         )
         parser.add_argument("--no-faults", action="store_true", help="break nothing on purpose")
         parser.add_argument(
-            "--kill-servers", action="store_true", help="kill -9 the worker and the web server while rounds run"
+            "--kill-servers",
+            action="store_true",
+            help="kill -9 the worker and the web server while rounds run",
         )
         parser.add_argument(
             "--plant-leak", action="store_true", help="leak something on purpose; the run must then fail"
