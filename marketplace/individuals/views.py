@@ -40,10 +40,11 @@ def wallet(request: HttpRequest) -> HttpResponse:
 @individual
 @require_safe
 def wallet_status(request: HttpRequest, wallet_id: uuid.UUID) -> HttpResponse:
-    """A fragment: how the wallet service sees this wallet."""
+    """How the wallet service sees this wallet: a fragment for htmx, a page for a browser without scripts."""
     found = _wallet(request, wallet_id)
     context = {"wallet": found, "seen": selectors.wallet_state(found)}
-    return render(request, "individuals/_wallet_status.html", context)
+    template = "individuals/_wallet_status.html" if request.htmx else "individuals/wallet_status.html"  # type: ignore[attr-defined]
+    return render(request, template, context)
 
 
 @individual

@@ -106,6 +106,7 @@ def test_a_form_from_elsewhere_is_refused(world: World) -> None:
     client.force_login(world.people["ivo"], backend="django.contrib.auth.backends.ModelBackend")
     answer = client.post(reverse("revoke", args=[world.link.pk]))
     assert answer.status_code == 403
+    assert "reload the page and send it again" in answer.content.decode()
     world.link.refresh_from_db()
     assert world.link.status == "subscribed"
 
