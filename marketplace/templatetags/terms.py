@@ -91,16 +91,30 @@ def _values(spec: Mapping[str, Any]) -> str:
         return shown + (_(" and %(n)s more") % {"n": rest} if rest > 0 else "")
     low, high = spec.get("minimum"), spec.get("maximum")
     if low is not None or high is not None:
-        return _("%(low)s to %(high)s") % {
-            "low": "…" if low is None else low,
-            "high": "…" if high is None else high,
-        }
-    least, most = spec.get("minItems"), spec.get("maxItems")
-    if least is not None or most is not None:
-        if least == most:
-            return _("exactly %(n)s") % {"n": least}
-        return _("%(low)s to %(high)s entries") % {"low": least or 0, "high": "…" if most is None else most}
+        return _span(low, high)
+    if spec.get("type") == "array":
+        parts = [_span(spec.get("minItems"), spec.get("maxItems"), _("entries"))]
+        return "; ".join(part for part in (*parts, _listed(spec.get("items", {}))) if part) or _("any")
     return _("any")
+
+
+def _span(low: Any, high: Any, unit: str = "") -> str:
+    """'0 to 10', 'at least 5 entries', 'exactly 3 entries', or nothing."""
+    if low is None and high is None:
+        return ""
+    if low == high:
+        text = _("exactly %(n)s") % {"n": low}
+    elif high is None:
+        text = _("at least %(n)s") % {"n": low}
+    elif low is None:
+        text = _("at most %(n)s") % {"n": high}
+    else:
+        text = _("%(low)s to %(high)s") % {"low": low, "high": high}
+    return f"{text} {unit}".strip()
+
+
+def _listed(items: Mapping[str, Any]) -> str:
+    return _values(items) if "enum" in items else ""
 
 
 LABELS = {
