@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand
 from django.template.loader import render_to_string
 from django.utils import translation
 
-TARGET = Path("docs") / "images" / "trust-domains.svg"
+TARGET = Path("docs") / "images" / "who_sees_what.svg"
 # A picture in a document has no stylesheet of ours; these are the light colours of static/css/tokens.css.
 STYLE = """
 .box{fill:#fff;stroke:#767f7d;stroke-width:1.5}.own{fill:#e2f0ec;stroke:#0b5f5c;stroke-width:2}
@@ -32,7 +32,7 @@ def drawn() -> str:
 
 
 class Command(BaseCommand):
-    help = "Draw docs/images/trust-domains.svg from the pages' own figure."
+    help = "Draw docs/images/who_sees_what.svg from the pages' own figure."
 
     def handle(self, *args: Any, **options: Any) -> None:
         target = Path(settings.BASE_DIR) / TARGET
