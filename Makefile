@@ -31,8 +31,10 @@ demo: $(VENV)/.installed  ## the main job, embedded: wallets teach a model (ARGS
 run: $(VENV)/.installed  ## the site with demo data; prints address and log-ins
 	$(BIN)/python manage.py serve --demo-data $(ARGS)
 
+# The browser's driver keeps an event loop of its own in the main thread, so its tests run in a process of their own.
 test: $(VENV)/.installed-dev  ## every test but the long ones
-	$(BIN)/pytest -m "not long" $(ARGS)
+	$(BIN)/pytest -m "not long and not e2e" $(ARGS)
+	$(BIN)/pytest -m "e2e and not long" tests/e2e
 
 check: $(VENV)/.installed-dev  ## style, types, doors, migrations, system checks
 	$(BIN)/ruff check .

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
+from channels.consumer import get_handler_name
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from aggregation.server import config, hub
@@ -40,6 +41,11 @@ class Refusal(Exception):
 class RoundConsumer(AsyncWebsocketConsumer):
     # The hub holds one channel for the whole process; a channel per socket would be a broker subscription each.
     channel_layer_alias = "none"
+
+    async def dispatch(self, message: Any) -> None:
+        """As Channels does, but without looking for old database connections: that is a thread hop for every frame, and these
+        frames reach the database through the hub's own thread only."""
+        await getattr(self, get_handler_name(message))(message)
 
     async def connect(self) -> None:
         self.seat: Seat | None = None

@@ -20,7 +20,7 @@ from marketplace.demo.hosts import Hosts
 from marketplace.demo.plan import Plan
 from marketplace.demo.seed import seed_demo_accounts
 from marketplace.demo.stage import wait_until
-from marketplace.individuals.models import SubscriptionLink, WalletLink
+from marketplace.individuals.models import SubscriptionLink
 from marketplace.individuals.server_description import pairing_link
 from marketplace.individuals.services import links, pairing
 
@@ -88,25 +88,20 @@ def found_collective(cast: Cast, data: Dataset, plan: Plan) -> tuple[Collective,
     return collective, algorithm
 
 
-def pair(cast: Cast, hosts: Hosts, progress: Progress) -> None:
-    """Every individual pairs its wallet by a one-time code."""
+def pair(cast: Cast, hosts: Hosts, collective: Collective, progress: Progress) -> None:
+    """Every individual pairs its wallet by a one-time code, then confirms on the web that it wants to subscribe."""
 
     def one(number: int) -> None:
-        code = pairing.code_of(pairing.start_pairing(account=cast.individuals[number]))
+        account = cast.individuals[number]
+        code = pairing.code_of(pairing.start_pairing(account=account))
         hosts.call(number, "pair", link=pairing_link(code))
+        links.send_offer(account=account, collective_id=collective.pk)
 
     _each(len(cast.individuals), one, progress)
 
 
-def subscribe(cast: Cast, collective: Collective, progress: Progress) -> None:
-    """Every individual confirms on the web; its wallet verifies the signed terms, signs, and keeps the permit."""
-    wallets = {w.account_id: w for w in WalletLink.objects.all()}
-
-    def one(number: int) -> None:
-        account = cast.individuals[number]
-        links.send_offer(account=account, collective_id=collective.pk, wallet=wallets[account.pk])
-
-    _each(len(cast.individuals), one, lambda done: None)
+def wait_for_subscriptions(cast: Cast, progress: Progress) -> None:
+    """Each wallet verifies the signed terms it was offered, signs, and keeps the permit."""
     wanted = len(cast.individuals)
 
     def arrived() -> bool:

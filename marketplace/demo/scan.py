@@ -86,6 +86,9 @@ class _Index:
         for needle in needles:
             self._by_word.setdefault(int.from_bytes(needle.form[:_WORD], "little"), []).append(needle)
         self._words = np.array(sorted(self._by_word), dtype=np.uint64)
+        # Which low 16 bits occur at all: most words of a place are sorted out by this one look-up.
+        self._low = np.zeros(1 << 16, dtype=bool)
+        self._low[(self._words & np.uint64(0xFFFF)).astype(np.intp)] = True
 
     def search(self, data: bytes) -> Iterator[Needle]:
         for offset in self._candidates(data):
@@ -102,9 +105,11 @@ class _Index:
             if count <= 0:
                 continue
             words = np.frombuffer(data, dtype="<u8", count=count, offset=shift)
-            place = np.searchsorted(self._words, words)
+            low = np.frombuffer(data, dtype="<u2", count=count * 4, offset=shift)[::4]
+            likely = np.flatnonzero(self._low[low])
+            place = np.searchsorted(self._words, words[likely])
             place[place == self._words.size] = 0
-            for hit in np.flatnonzero(self._words[place] == words):
+            for hit in likely[self._words[place] == words[likely]]:
                 yield shift + int(hit) * _WORD
 
 

@@ -78,8 +78,10 @@ class Story:
         self.result.central = judge.central()
         people, hosts = self._prepare_wallets(stage)
         collective, algorithm = cast.found_collective(people, self.data, self.plan)
+        with self._bar("pairing wallets", len(people.individuals)) as step:
+            cast.pair(people, hosts, collective, step)
         with self._bar("subscribing", len(people.individuals)) as step:
-            cast.subscribe(people, collective, step)
+            cast.wait_for_subscriptions(people, step)
         admission = cast.announce(people, collective, algorithm)
         with self._timed("notice"):
             self.console.print(
@@ -89,8 +91,7 @@ class Story:
         order = self._order(people, collective, algorithm.manifest_hash)
         faults = breakage.plan(self.plan.rounds, gentle=self.plan.development) if self.options.faults else []
         breakage.arm(hosts, faults)
-        with self._timed("rounds"):
-            self._watch(order, people, hosts, collective, judge, self._killer(stage))
+        self._watch(order, people, hosts, collective, judge, self._killer(stage))
         self.result.faults = breakage.outcome(hosts, faults)
         with self._timed("payouts"):
             self._settle(order)
@@ -113,8 +114,6 @@ class Story:
             hosts.create(records, stage.folder)
         people = cast.create(len(records))
         settlement.faucet(people.consumer, 1_000 * 10**18)
-        with self._bar("pairing wallets", len(records)) as step:
-            cast.pair(people, hosts, step)
         return people, hosts
 
     def _order(self, people: cast.Cast, collective: Collective, manifest_hash: str) -> Order:
