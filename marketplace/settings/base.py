@@ -225,8 +225,13 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
-    # Access lines and client libraries would put tokens and addresses into the log.
     "loggers": {
-        name: {"level": "WARNING"} for name in ("httpx", "httpcore", "uvicorn.access", "web3", "websockets")
+        name: {"level": "WARNING"}
+        for name in (
+            # Access lines and client libraries would put tokens and addresses into the log.
+            *("httpx", "httpcore", "uvicorn.access", "web3", "websockets"),
+            # The sweeps run every second or two; a line for each would bury everything else.
+            *("celery.app.trace", "celery.worker.strategy", "celery.beat"),
+        )
     },
 }

@@ -65,6 +65,7 @@ DEFAULT_FROM_EMAIL = "Compute-to-SSI <no-reply@localhost>"
 ACCOUNT_EMAIL_VERIFICATION = "optional"
 
 STATIC_ROOT = VAR_DIR / "static"
+STATIC_ROOT.mkdir(exist_ok=True)
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 
