@@ -15,7 +15,8 @@ BUCKET_SIZE = 50
 BUCKET_MIN = 38
 DEVELOPMENT_BUCKET_MIN = 5
 ROUNDS = 20
-LARGEST_COHORT = 400
+SMALLEST_COHORT, LARGEST_COHORT = 115, 400
+"""The smallest leaves room for 15 dropouts above the minimum; over-selection adds a tenth."""
 
 
 class PlanError(ValueError):
@@ -58,7 +59,7 @@ def default_plan(wallets: int, *, rounds: int | None = None, development_cohort:
             f"{wallets} wallets are too few: a job needs {needed} subscribers, {SUBSCRIBERS_PER_COHORT} times the minimum cohort of "
             f"{MINIMUM_COHORT}. To try it all the same with a cohort that is labelled as unsafe, add --development-cohort {max(10, wallets // 3)}."
         )
-    cohort = min(LARGEST_COHORT, max(130, wallets // 5))
+    cohort = min(LARGEST_COHORT, max(SMALLEST_COHORT, wallets // 5))
     return Plan(
         cohort=cohort,
         rounds=rounds,

@@ -149,7 +149,7 @@ def test_more_wallets_than_people_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_plan_needs_three_minimum_cohorts_or_says_so() -> None:
-    assert default_plan(447).cohort == 130
+    assert default_plan(447).cohort == 115
     assert default_plan(2000).cohort == 400
     with pytest.raises(PlanError, match=r"299 wallets are too few.*--development-cohort"):
         default_plan(299)
