@@ -7,10 +7,11 @@ Each field's `x-feature.encode` decides its columns, in the order of the manifes
 * `boolean`: one column, 0 or 1. `one-hot`: a column per listed value; `unlisted_to` names the value that stands for others.
 * `multi-hot`: a column per listed value of the items' enum.
 * `mean-of-measurements`: items {name, measurements}; per listed name the mean measurement scaled to [−1, 1], and a column that
-  is 1 when it is there.
+  is 1 when it is there. An entry without a measurement counts as not there.
 
 A field that may be absent has one more column, 1 when it is absent; its other columns are then 0. Targets use the same
-encodings without that column, numbers scaled to [0, 1].
+encodings without that column, numbers scaled to [0, 1]; measurements give one column per listed name there, the mean scaled to
+[0, 1] and 0 when it is not there.
 """
 
 from __future__ import annotations
@@ -124,18 +125,18 @@ def _columns(spec: Mapping[str, Any], name: str, low: float) -> tuple[int, Colum
     raise TermsError("wrong_fields", f"The field {name} says no way (x-feature) to become numbers.")
 
 
-def _scale(low: float, least: float, most: float, log: bool) -> Callable[[float], float]:
-    def t(x: float) -> float:
-        return math.log1p(max(x - least, 0.0)) if log else x - least
-
-    span = t(most) or 1.0
-    return lambda x: low + (1.0 - low) * min(max(t(float(x)) / span, 0.0), 1.0)
+def _scale(least: float, most: float, *, bottom: float, log: bool) -> Callable[[float], float]:
+    """x -> [bottom, 1] over the public range; a range of one point gives the bottom."""
+    t = math.log1p if log else float
+    start, span = t(least), (t(most) - t(least)) or 1.0
+    return lambda x: bottom + (1.0 - bottom) * (t(min(max(float(x), least), most)) - start) / span
 
 
 def _number(spec: Mapping[str, Any], feature: Mapping[str, Any], name: str, low: float) -> tuple[int, Column]:
     if "minimum" not in spec or "maximum" not in spec:
         raise TermsError("wrong_fields", f"The number {name} needs a public minimum and maximum.")
-    scale = _scale(low, spec["minimum"], spec["maximum"], feature.get("transform") == "log1p")
+    log = feature.get("transform") == "log1p"
+    scale = _scale(spec["minimum"], spec["maximum"], bottom=low, log=log)
     edges = list(feature.get("bins") or ())
     if not edges:
         return 1, lambda value: [scale(value)]
@@ -167,11 +168,15 @@ def _measurements(spec: Mapping[str, Any], feature: Mapping[str, Any], low: floa
     item = spec["items"]["properties"]
     name, value = feature.get("name", "name"), feature.get("value", "measurements")
     number = item[value]["items"]
-    scale = _scale(low, number["minimum"], number["maximum"], log=False)
+    scale = _scale(number["minimum"], number["maximum"], bottom=low, log=False)
     names = item[name]["enum"]
 
-    def column(entries: Any) -> list[float]:
-        means = {entry[name]: sum(entry[value]) / len(entry[value]) for entry in entries}
-        return [part for n in names for part in ((scale(means[n]), 1.0) if n in means else (0.0, 0.0))]
+    def means(entries: Any) -> list[float | None]:
+        found = {entry[name]: sum(entry[value]) / len(entry[value]) for entry in entries if entry[value]}
+        return [scale(found[n]) if n in found else None for n in names]
 
-    return 2 * len(names), column
+    if low == 0.0:  # a target: "not there" and "none of it" are the same answer
+        return len(names), lambda entries: [mean or 0.0 for mean in means(entries)]
+    return 2 * len(names), lambda entries: [
+        part for mean in means(entries) for part in ((0.0, 0.0) if mean is None else (mean, 1.0))
+    ]

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from aggregation.wire import cbor
 
 OPTIMISERS = ("sgd", "momentum", "adam")
-_BETA1, _BETA2, _EPSILON, _MOMENTUM = 0.9, 0.99, 1e-8, 0.9
+_BETA1, _BETA2, _EPSILON, _MOMENTUM = 0.8, 0.99, 1e-8, 0.9
+"""β₁ is 0.8 where papers say 0.9: a job has some twenty rounds, so a memory of ten would still hold the first ones at its end."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectives.terms.errors import TermsError
+from collectives.terms.profile import FEATURE_WORDS, WORDS
 from collectives.terms.requirements import check_profile, requirement_hash, validate
+from collectives.training.features import input_width
 from marketplace.demo.job_performance import job_performance
 from marketplace.demo.job_performance import requirement as seed_requirement
 
@@ -111,11 +113,84 @@ BAD: list[Any] = [
 ]
 
 
+def _one(**child: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": {"a": child}, "required": ["a"], "additionalProperties": False}
+
+
+def _number(**feature: Any) -> dict[str, Any]:
+    return _one(type="number", minimum=0, maximum=1, **{"x-feature": {"encode": "number"} | feature})
+
+
+_NAMED = {"type": "object", "properties": {"n": {"type": "string"}}, "additionalProperties": False}
+BAD += [
+    # what a JSON Schema library would choke on later
+    _one(type="array", items={"type": "string"}, uniqueItems="yes"),
+    _one(type="array", items={"type": "string"}, minItems=3, maxItems=1),
+    _one(type="string", title=5),
+    _one(type="string", description=[]),
+    _one(type="string", enum=[1, 2]),
+    _one(type="string", const=5),
+    _one(type="number", minimum=-1e308, maximum=1e308),
+    _one(type="string") | {"required": ["a", "a"]},
+    _one(type="string") | {"required": [["a"]]},
+    _one(type="string", **{"x-issuers": 5}),
+    _one(type="array", items={"type": "string"}, **{"x-unique-by": "n"}),
+    _one(type="array", items=_NAMED, **{"x-unique-by": ["n"]}),
+    {**_NAMED, "properties": {"": {"type": "string"}}},
+    # what an encoder would choke on later
+    _one(type="number", **{"x-feature": {"encode": "number"}}),
+    _one(type="string", minimum=0, maximum=1, **{"x-feature": {"encode": "number"}}),
+    _number(transform="sqrt"),
+    _number(bins=["a", "b"]),
+    _one(type="number", minimum=-1, maximum=1, **{"x-feature": {"encode": "number", "transform": "log1p"}}),
+    _one(type="string", **{"x-feature": {"encode": "one-hot"}}),
+    _one(type="string", enum=["x"], **{"x-feature": {"encode": "one-hot", "unlisted_to": "z"}}),
+    _one(type="array", items={"type": "string"}, **{"x-feature": {"encode": "multi-hot"}}),
+    _one(type="string", enum=["x"], **{"x-feature": {"encode": "multi-hot"}}),
+    _one(type="string", **{"x-feature": {"encode": "boolean"}}),
+    _one(type="array", items=_NAMED, **{"x-feature": {"encode": "mean-of-measurements"}}),
+    _number(code="import os"),
+]
+
+
 @pytest.mark.parametrize("requirement", BAD)
 def test_what_the_profile_does_not_know_is_refused(requirement: Any) -> None:
     with pytest.raises(TermsError) as raised:
         check_profile(requirement)
     assert raised.value.code == "bad_requirement"
+
+
+_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 5)
+    | st.sampled_from(["string", "array", "object", "number", "one-hot", "a"]),
+    lambda x: (
+        st.lists(x, max_size=3)
+        | st.dictionaries(st.sampled_from([*sorted(WORDS), *sorted(FEATURE_WORDS), "a"]), x, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(WORDS)), _JSON, max_size=5))
+def test_a_field_is_refused_by_name_or_can_be_used(child: dict[str, Any]) -> None:
+    requirement = _one(**{"type": "string"} | child)
+    try:
+        check_profile(requirement)
+    except TermsError as error:
+        assert error.code == "bad_requirement"
+        return
+    assert validate(requirement, {}) != []
+    if child.get("x-feature", {}).get("encode", "none") != "none":
+        assert input_width(requirement, ["a"]) >= 1
+
+
+@pytest.mark.parametrize("value", [b"x", {1: 2}, {"skills": {1}}, {"job_title": "\ud800"}])
+def test_a_record_that_is_not_json_is_a_problem_and_no_crash(value: Any) -> None:
+    assert [str(p) for p in validate(seed_requirement(), value)] == [
+        "The record holds something that JSON cannot carry."
+    ]
 
 
 def test_nesting_beyond_the_limit_is_refused() -> None:

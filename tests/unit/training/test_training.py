@@ -225,13 +225,19 @@ def test_the_central_baseline_converges_to_scikit_learns_model() -> None:
 REQUIREMENT: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
-    "required": ["n", "log", "binned", "yes", "kind", "likes", "skills", "b"],
+    "required": ["n", "log", "pay", "binned", "yes", "kind", "likes", "skills", "b"],
     "properties": {
         "n": {"type": "number", "minimum": 0, "maximum": 10, "x-feature": {"encode": "number"}},
         "log": {
             "type": "number",
             "minimum": 0,
             "maximum": 99,
+            "x-feature": {"encode": "number", "transform": "log1p"},
+        },
+        "pay": {
+            "type": "number",
+            "minimum": 99,
+            "maximum": 9999,
             "x-feature": {"encode": "number", "transform": "log1p"},
         },
         "binned": {
@@ -273,6 +279,7 @@ REQUIREMENT: dict[str, Any] = {
 RECORD: dict[str, Any] = {
     "n": 5,
     "log": 9,
+    "pay": 999,
     "binned": 2,
     "yes": True,
     "kind": "z",
@@ -283,6 +290,7 @@ RECORD: dict[str, Any] = {
 COLUMNS = {
     "n": [0.0],
     "log": [0.0],
+    "pay": [0.0],
     "binned": [-0.6, 0, 1, 0],
     "yes": [1.0],
     "kind": [0, 0, 1],
@@ -301,6 +309,23 @@ def test_each_encoding_gives_its_published_columns(name: str) -> None:
 
     np.testing.assert_allclose(x, COLUMNS[name], atol=1e-6)
     assert y.tolist() == [1.0]
+
+
+def test_measurements_as_target_are_one_grade_from_0_to_1_for_each_name() -> None:
+    m = manifest(1, stack([2]), 2, inputs=["n"], target=["skills"])
+    record = RECORD | {"skills": [{"name": "t", "measurements": [10, 5]}, {"name": "s", "measurements": []}]}
+
+    _, y = Encoder(REQUIREMENT, m).encode(record)
+
+    assert y.tolist() == [0.0, 0.75]
+
+
+def test_a_value_outside_its_public_range_counts_as_the_ranges_end() -> None:
+    m = manifest(2, stack([1]), inputs=["n", "pay"])
+
+    x, _ = Encoder(REQUIREMENT, m).encode(RECORD | {"n": -7, "pay": 10**9})
+
+    assert x.tolist() == [-1.0, 1.0]
 
 
 def test_a_present_optional_field_clears_its_absent_flag() -> None:
