@@ -4,9 +4,7 @@
 below) and turns its schema into a data requirement; nothing of it is kept. Test rows never enter a wallet: they are the data
 consumer's own.
 
-schema.json: {"name", "id_column", "split_column", "target": {"column", "type": "binary", "positive"}, "features": [{"name", "type":
-"numeric" | "category" | "boolean", "kind": "integer" | "real", "min", "max", "transform": "linear" | "log1p", "bins", "values",
-"nullable", "unlisted_to"}]}. The split column says train or test.
+The form of schema.json is in `schema`. The split column says train or test.
 """
 
 from __future__ import annotations
@@ -15,24 +13,21 @@ import csv
 import gzip
 import hashlib
 import io
-import json
+import math
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from collectives.terms.algorithm import stack
+from collectives.terms.algorithm import parse_manifest, stack
 from collectives.terms.errors import TermsError
-from collectives.terms.requirements import check_profile, validate
+from collectives.terms.requirements import validate
 from collectives.training.features import input_width, target_width
+from marketplace.demo.schema import DatasetError, read_schema, requirement_of
 
 Record = dict[str, Any]
 MAX_FILE = 256 * 1024 * 1024
-
-
-class DatasetError(ValueError):
-    """The data cannot be used as it is; the sentence says what to change."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +49,7 @@ class Dataset:
         """The same with the first `wallets` training records.
 
         Raises:
-            DatasetError: there are fewer.
+            DatasetError: there are fewer, or their answers are all the same.
         """
         if wallets is None:
             return self
@@ -62,9 +57,22 @@ class Dataset:
             raise DatasetError(
                 f"{self.name} has {len(self.train)} training records, so it cannot fill {wallets} wallets. Ask for fewer."
             )
-        return Dataset(
-            **{n: getattr(self, n) for n in self.__dataclass_fields__} | {"train": self.train[:wallets]}
-        )
+        if wallets < 1:
+            raise DatasetError("Ask for at least one wallet.")
+        fewer = replace(self, train=self.train[:wallets])
+        fewer.check_answers()
+        return fewer
+
+    def check_answers(self) -> None:
+        """Raises:
+        DatasetError: nothing can be learned or judged, because all people of a part have the same answer.
+        """
+        for part, records in (("training", self.train), ("test", self.test)):
+            answers = {tuple(str(record[name]) for name in self.manifest["target"]) for record in records}
+            if len(answers) < 2:
+                raise DatasetError(
+                    f"The {part} records of {self.name} ({len(records)}) all have the same answer, so nothing can be learned or judged."
+                )
 
 
 # --- built in: breast cancer -----------------------------------------------------------------------------------
@@ -114,56 +122,52 @@ def folder(path: Path) -> Dataset:
     """The data set in a folder.
 
     Raises:
-        DatasetError: a file is missing, empty, not UTF-8, not gzip; a column is missing; a value is not in its list or
-            range; no row is for training; the target is not binary.
+        DatasetError: a file is missing, empty, not UTF-8, not gzip; a column is missing; a value is not in its list or no
+            number; a part has no rows or one answer only; the target is not binary.
     """
-    schema = _schema(path)
+    schema = read_schema(path)
     requirement_of(schema)  # refuses a schema it cannot express before any row is read
     rows = _rows(path, schema)
-    train: list[Record] = []
-    test: list[Record] = []
+    _check_labels(schema["target"], rows)
+    parts: dict[str, list[Record]] = {"train": [], "test": []}
     split, target = schema["split_column"], schema["target"]
     for number, row in enumerate(rows, start=2):
         record = _record(schema, row, number)
-        record[target["column"]] = row[target["column"]] == str(target.get("positive", 1))
-        if row[split] not in ("train", "test"):
+        record[target["column"]] = row[target["column"]] == _positive(target)
+        if row[split] not in parts:
             raise DatasetError(f"Line {number}: {split} must be train or test.")
-        (train if row[split] == "train" else test).append(record)
-    if not train:
+        parts[row[split]].append(record)
+    if not parts["train"]:
         raise DatasetError(
             f"{path.name} has no training rows ({split} = train), so there is nobody to learn from."
         )
-    if not test:
+    if not parts["test"]:
         raise DatasetError(
             f"{path.name} has no test rows ({split} = test), so the consumer could not judge the model."
         )
-    return _dataset(schema, name=str(schema["name"]), train=train, test=test, title=str(schema["name"]))
+    return _dataset(schema, name=schema["name"], title=schema["name"], **parts)
 
 
-def _schema(path: Path) -> dict[str, Any]:
-    file = path / "schema.json"
-    try:
-        schema = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+def _positive(target: Mapping[str, Any]) -> str:
+    return str(target.get("positive", 1))
+
+
+def _check_labels(target: Mapping[str, Any], rows: Sequence[Mapping[str, str]]) -> None:
+    """A binary target has two values, and one of them is the positive one; anything else would be learned as nonsense."""
+    column, positive = target["column"], _positive(target)
+    found: set[str] = set()
+    for number, row in enumerate(rows, start=2):
+        if row[column] == "":
+            raise DatasetError(f"Line {number}: the answer ({column}) is empty.")
+        found.add(row[column])
+        if len(found - {positive}) > 1:
+            raise DatasetError(
+                f"Line {number}: {column} has a third value. A binary target has two, {positive} (positive) and one other."
+            )
+    if positive not in found:
         raise DatasetError(
-            f"There is no schema.json in {path}. Name a folder with data.csv.gz and schema.json."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise DatasetError("schema.json is not UTF-8 text. Save it as UTF-8.") from error
-    except ValueError as error:
-        raise DatasetError(f"schema.json is not valid JSON: {error}.") from error
-    lacking = (
-        {"name", "split_column", "target", "features"} - set(schema)
-        if isinstance(schema, dict)
-        else {"everything"}
-    )
-    if lacking:
-        raise DatasetError(f"schema.json lacks {', '.join(sorted(lacking))}.")
-    if schema["target"].get("type") != "binary":
-        raise DatasetError(
-            f"The target {schema['target'].get('column')} is {schema['target'].get('type')}; this demo trains on binary targets only."
+            f"{column} is never {positive}. Say in schema.json which value is positive, for example 1."
         )
-    return dict(schema)
 
 
 def _rows(path: Path, schema: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -173,6 +177,8 @@ def _rows(path: Path, schema: Mapping[str, Any]) -> list[dict[str, str]]:
             text = stream.read(MAX_FILE + 1).decode("utf-8-sig")
     except FileNotFoundError as error:
         raise DatasetError(f"There is no data.csv.gz in {path}.") from error
+    except IsADirectoryError as error:
+        raise DatasetError(f"data.csv.gz in {path} is a folder. It must be a compressed CSV file.") from error
     except UnicodeDecodeError as error:
         raise DatasetError(
             "data.csv.gz is not UTF-8 text. Save the CSV as UTF-8 and compress it again."
@@ -181,14 +187,25 @@ def _rows(path: Path, schema: Mapping[str, Any]) -> list[dict[str, str]]:
         raise DatasetError("data.csv.gz is not a whole gzip file. Compress the CSV again.") from error
     if len(text) > MAX_FILE:
         raise DatasetError(f"data.csv.gz holds more than {MAX_FILE // 2**20} MiB.")
-    reader = csv.DictReader(io.StringIO(text))
-    if not reader.fieldnames:
-        raise DatasetError("data.csv.gz is empty. It needs a header line and a row per person.")
+    return _parsed(text, schema)
+
+
+def _parsed(text: str, schema: Mapping[str, Any]) -> list[dict[str, str]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     needed = [schema["split_column"], schema["target"]["column"], *(f["name"] for f in schema["features"])]
-    lacking = [name for name in needed if name not in reader.fieldnames]
-    if lacking:
-        raise DatasetError(f"data.csv.gz lacks the column {', '.join(lacking)} that schema.json names.")
-    rows = list(reader)
+    try:
+        header = list(reader.fieldnames or ())
+        if not header:
+            raise DatasetError("data.csv.gz is empty. It needs a header line and a row per person.")
+        lacking = [name for name in needed if name not in header]
+        if lacking:
+            raise DatasetError(f"data.csv.gz lacks the column {', '.join(lacking)} that schema.json names.")
+        twice = [name for name in needed if header.count(name) > 1]
+        if twice:
+            raise DatasetError(f"data.csv.gz has the column {', '.join(twice)} twice.")
+        rows = list(reader)
+    except csv.Error as error:
+        raise DatasetError(f"Line {reader.line_num} of data.csv.gz is not CSV: {error}.") from error
     for number, row in enumerate(rows, start=2):
         if None in row or None in row.values():
             raise DatasetError(f"Line {number} has not as many values as the header.")
@@ -226,77 +243,22 @@ def _value(spec: Mapping[str, Any], text: str) -> Any:
         if spec.get("unlisted_to") is not None:
             return str(spec["unlisted_to"])
         raise ValueError("is not one of the values that schema.json lists")
-    value = float(text)
-    if value != value or value in (float("inf"), float("-inf")):
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError("is not a number") from None
+    if not math.isfinite(value):
         raise ValueError("is not a finite number")
     # Outside the public range a value counts as the range's end, exactly as the encoder would count it.
     value = min(max(value, float(spec["min"])), float(spec["max"]))
-    return int(value) if spec.get("kind") == "integer" and value.is_integer() else value
+    if spec.get("kind") != "integer":
+        return value
+    if not value.is_integer():
+        raise ValueError("is not a whole number, but the schema says integer")
+    return int(value)
 
 
-# --- from a schema to a requirement and an algorithm -------------------------------------------------------------
-
-
-def requirement_of(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The data requirement (a JSON Schema of our profile) that a schema.json describes.
-
-    Raises:
-        DatasetError: a feature has a type we do not know, or the requirement would break the profile.
-    """
-    target = schema["target"]["column"]
-    properties = {spec["name"]: _property(spec) for spec in schema["features"]}
-    properties[target] = {
-        "type": "boolean",
-        "title": str(target).replace("_", " "),
-        "x-feature": {"encode": "boolean"},
-    }
-    required = [spec["name"] for spec in schema["features"] if not spec.get("nullable")]
-    requirement = {
-        "type": "object",
-        "additionalProperties": False,
-        "required": [*required, target],
-        "properties": properties,
-    }
-    try:
-        check_profile(requirement)
-    except TermsError as error:
-        raise DatasetError(f"schema.json cannot become a data requirement: {error}") from error
-    return requirement
-
-
-def _property(spec: Mapping[str, Any]) -> dict[str, Any]:
-    title = str(spec["name"]).replace("_", " ")
-    for kind, names in (("numeric", ("min", "max")), ("category", ("values",))):
-        if spec.get("type") == kind and not set(names) <= set(spec):
-            raise DatasetError(f"The feature {spec['name']} is {kind} and needs {' and '.join(names)}.")
-    match spec.get("type"):
-        case "numeric":
-            feature: dict[str, Any] = {"encode": "number", "transform": spec.get("transform", "linear")}
-            if spec.get("bins"):
-                feature["bins"] = list(spec["bins"])
-            kind = "integer" if spec.get("kind") == "integer" else "number"
-            return {
-                "type": kind,
-                "title": title,
-                "minimum": spec["min"],
-                "maximum": spec["max"],
-                "x-feature": feature,
-            }
-        case "category":
-            feature = {"encode": "one-hot"}
-            if spec.get("unlisted_to") is not None:
-                feature["unlisted_to"] = str(spec["unlisted_to"])
-            return {
-                "type": "string",
-                "title": title,
-                "enum": [str(v) for v in spec["values"]],
-                "x-feature": feature,
-            }
-        case "boolean":
-            return {"type": "boolean", "title": title, "x-feature": {"encode": "boolean"}}
-    raise DatasetError(
-        f"The feature {spec['name']} has the type {spec.get('type')}; known are numeric, category and boolean."
-    )
+# --- the algorithm that goes with a table ------------------------------------------------------------------------
 
 
 def linear_manifest(
@@ -332,14 +294,14 @@ def _dataset(
     target = str(schema["target"]["column"])
     purpose = f"Learn to predict {target.replace('_', ' ')}."
     inputs = [spec["name"] for spec in schema["features"]]
-    for record in (train[0], test[0]):
-        problems = validate(requirement, record)
-        if problems:
-            raise DatasetError(f"The records do not fit their own schema: {problems[0]}.")
     manifest = linear_manifest(
         requirement, inputs=inputs, target=[target], purpose=purpose, loss="bce-with-logits"
     )
-    return Dataset(
+    try:
+        parse_manifest(manifest)
+    except TermsError as error:
+        raise DatasetError(f"No algorithm can be made for {name}: {error}") from error
+    data = Dataset(
         name=name,
         title=title,
         purpose=purpose,
@@ -349,3 +311,9 @@ def _dataset(
         test=test,
         reference_auc=reference_auc,
     )
+    data.check_answers()
+    for record in (train[0], test[0]):  # the others are read by the same rules
+        problems = validate(requirement, record)
+        if problems:
+            raise DatasetError(f"The records do not fit their own schema: {problems[0]}.")
+    return data

@@ -1,8 +1,9 @@
 """The seed's own example: who performs well in which job, from skills, preferences and characteristics.
 
 No public data set holds job title, measured skills, preferences, characteristics, a manager evaluation and a peer review of one
-person. So these people are **generated** from a seed and labelled as generated wherever they are shown. Grades follow a hidden
-rule with noise: what a title needs (some skills, a preference, a characteristic) lifts the manager's and the peers' grade.
+person. So these people are **generated** from a seed and labelled as generated wherever they are shown. They follow a hidden rule
+with noise: people of a title tend to have what it needs (three skills, a preference, three characteristics), and the more of that
+they have, the higher the manager's and the peers' grade.
 """
 
 from __future__ import annotations
@@ -52,9 +53,12 @@ class _Stream:
         """Roughly normal, mean 0, σ 1 (sum of twelve uniforms)."""
         return sum(next(self._blocks) / 2**32 for _ in range(12)) - 6
 
-    def choose(self, items: tuple[str, ...], count: int) -> list[str]:
-        rest = list(items)
-        return [rest.pop(self.below(len(rest))) for _ in range(count)]
+    def choose(self, items: tuple[str, ...], count: int, *, likely: list[str]) -> list[str]:
+        """`count` different items in random order; each of the `likely` ones is taken first with a chance of three quarters."""
+        taken = [item for item in likely if self.below(4) < 3][:count]
+        rest = [item for item in items if item not in taken]
+        taken += [rest.pop(self.below(len(rest))) for _ in range(count - len(taken))]
+        return [taken.pop(self.below(len(taken))) for _ in range(count)]
 
 
 def requirement() -> dict[str, Any]:
@@ -118,13 +122,16 @@ def requirement() -> dict[str, Any]:
 
 
 def manifest(required: dict[str, Any]) -> dict[str, Any]:
-    """A small net in the seed's direction: from job title and grades to the characteristics that go with them."""
+    """The seed's small net: from job title and grades to the skills, preferences and characteristics that go with them.
+
+    Skills are grades from 0 to 1, the others yes or no, so that all have the same influence.
+    """
     inputs = ["job_title", "manager_evaluation", "peer_review"]
-    target = ["characteristics"]
+    target = ["skills", "preferences", "characteristics"]
     return {
         "version": 1,
-        "name": "Characteristics for a job and a grade",
-        "purpose": "Learn which characteristics go with good work in which job. Not for decisions about a person.",
+        "name": "Skills, preferences and characteristics for a job",
+        "purpose": "Learn which skills, preferences and characteristics go with good work in which job. Not for decisions about a person.",
         "inputs": inputs,
         "target": target,
         "width_in": input_width(required, inputs),
@@ -145,7 +152,7 @@ def job_performance(*, people: int = 600, seed: int = 0) -> Dataset:
     return Dataset(
         name="job_performance",
         title="Skills for a job (generated people)",
-        purpose="Learn which characteristics go with good work in which job.",
+        purpose="Learn which skills, preferences and characteristics go with good work in which job.",
         requirement=required,
         manifest=manifest(required),
         train=records[:cut],
@@ -156,12 +163,14 @@ def job_performance(*, people: int = 600, seed: int = 0) -> Dataset:
 
 def _person(stream: _Stream) -> Record:
     title = stream.below(len(TITLES))
+    wanted = _wanted(title)
     skills = {
-        name: round(min(max(5 + 2 * stream.bell(), 0), 10), 1) for name in stream.choose(SKILLS, _SKILLS_EACH)
+        name: round(min(max(5 + 2 * stream.bell(), 0), 10), 1)
+        for name in stream.choose(SKILLS, _SKILLS_EACH, likely=wanted["skills"])
     }
-    characteristics = stream.choose(CHARACTERISTICS, _CHOSEN)
-    preferences = stream.choose(PREFERENCES, _CHOSEN)
-    fit = _fit(title, skills, preferences, characteristics)
+    characteristics = stream.choose(CHARACTERISTICS, _CHOSEN, likely=wanted["characteristics"])
+    preferences = stream.choose(PREFERENCES, _CHOSEN, likely=wanted["preferences"])
+    fit = _fit(wanted, skills, preferences, characteristics)
     return {
         "job_title": TITLES[title],
         "skills": [
@@ -175,12 +184,22 @@ def _person(stream: _Stream) -> Record:
     }
 
 
-def _fit(title: int, skills: dict[str, float], preferences: list[str], characteristics: list[str]) -> float:
+def _wanted(title: int) -> dict[str, list[str]]:
+    """What a title needs, by field."""
+    return {
+        "skills": [SKILLS[(title * 3 + i) % len(SKILLS)] for i in range(3)],
+        "preferences": [PREFERENCES[title]],
+        "characteristics": [CHARACTERISTICS[(title * 2 + i) % len(CHARACTERISTICS)] for i in range(3)],
+    }
+
+
+def _fit(
+    wanted: dict[str, list[str]], skills: dict[str, float], preferences: list[str], characteristics: list[str]
+) -> float:
     """How well a person suits a title, on the grades' scale: the hidden rule of this generator."""
-    wanted = [SKILLS[(title * 3 + i) % len(SKILLS)] for i in range(3)]
-    ability = sum(skills.get(name, 3.0) for name in wanted) / 3
-    suits = sum(CHARACTERISTICS[(title * 2 + i) % len(CHARACTERISTICS)] in characteristics for i in range(3))
-    return 0.4 * ability + 1.6 * suits + 0.7 * (PREFERENCES[title] in preferences) - 0.4
+    ability = sum(skills.get(name, 3.0) for name in wanted["skills"]) / 3
+    suits = len(set(wanted["characteristics"]) & set(characteristics))
+    return 0.4 * ability + 1.6 * suits + 0.7 * (wanted["preferences"][0] in preferences) - 0.4
 
 
 def _grade(value: float) -> int:

@@ -44,7 +44,7 @@ SCHEMA: dict[str, Any] = {
         {"name": "car", "type": "boolean"},
     ],
 }
-ROWS = ["w1,train,1,40,100.5,A,1", "w2,train,0,20,,Z,0", "w3,test,1,99,9999,B,1"]
+ROWS = ["w1,train,1,40,100.5,A,1", "w2,train,0,20,,Z,0", "w3,test,1,99,9999,B,1", "w4,test,0,30,5,A,0"]
 HEADER = "wallet_id,split,moved,age,pay,town,car"
 
 
@@ -113,6 +113,45 @@ BAD = {
     "bad split": (SCHEMA, f"{HEADER}\nw,later,1,1,1,A,1", "split must be train or test"),
     "no training rows": (SCHEMA, f"{HEADER}\nw,test,1,1,1,A,1", "no training rows"),
     "no test rows": (SCHEMA, f"{HEADER}\nw,train,1,1,1,A,1", "no test rows"),
+    "words as answers": (
+        SCHEMA,
+        f"{HEADER}\nw,train,yes,1,1,A,1\nw,train,no,1,1,A,1",
+        "Line 3: moved has a third value",
+    ),
+    "three answers": (
+        SCHEMA,
+        f"{HEADER}\nw,train,1,1,1,A,1\nw,train,0,1,1,A,1\nw,train,2,1,1,A,1",
+        "Line 4: moved has a third value",
+    ),
+    "no answer": (SCHEMA, f"{HEADER}\nw,train,,1,1,A,1", r"Line 2: the answer \(moved\) is empty"),
+    "never positive": (SCHEMA, f"{HEADER}\nw,train,0,1,1,A,1", "moved is never 1"),
+    "one answer to learn": (
+        SCHEMA,
+        f"{HEADER}\nw,train,1,1,1,A,1\nw,test,0,1,1,A,1",
+        "training records of towns .* same answer",
+    ),
+    "not whole": (SCHEMA, f"{HEADER}\nw,train,1,40.5,1,A,1", "Line 2: age is not a whole number"),
+    "a field too long": (SCHEMA, f"{HEADER}\nw,train,1,1,1,{'A' * 200_000},1", "is not CSV"),
+    "a column twice": (SCHEMA, f"{HEADER},age\nw,train,1,1,1,A,1,2", "the column age twice"),
+    "no object": ([], None, "must hold a JSON object"),
+    "a target that is a word": ({**SCHEMA, "target": "moved"}, None, "target in schema.json must be"),
+    "no features": ({**SCHEMA, "features": []}, None, "at least one object"),
+    "a feature that is a word": ({**SCHEMA, "features": ["age"]}, None, "at least one object"),
+    "a feature twice": (
+        {**SCHEMA, "features": [SCHEMA["features"][0]] * 2},
+        None,
+        "lists the feature age twice",
+    ),
+    "target among the features": (
+        {**SCHEMA, "features": [{"name": "moved", "type": "boolean"}]},
+        None,
+        "a feature and the target",
+    ),
+    "unknown transform": (
+        {**SCHEMA, "features": [{**SCHEMA["features"][0], "transform": "sqrt"}]},
+        None,
+        "transform of age is linear or log1p",
+    ),
     "no target": (_without("target"), None, "lacks target"),
     "not binary": ({**SCHEMA, "target": {"column": "moved", "type": "numeric"}}, None, "binary targets only"),
     "unknown type": (
@@ -143,9 +182,20 @@ def test_missing_and_broken_files_are_named(tmp_path: Path) -> None:
         folder(tmp_path)
 
 
-def test_more_wallets_than_people_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="2 training records"):
-        folder(write(tmp_path)).limited(3)
+def test_a_path_that_is_no_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for path in (tmp_path / "file", tmp_path / "nowhere"):
+        with pytest.raises(DatasetError, match=r"no schema\.json"):
+            folder(path)
+
+
+def test_a_number_of_wallets_that_cannot_be_filled_is_refused(tmp_path: Path) -> None:
+    data = folder(write(tmp_path))
+    for wallets, message in ((3, "2 training records"), (0, "at least one"), (1, "same answer")):
+        with pytest.raises(DatasetError, match=message):
+            data.limited(wallets)
+    assert data.limited(None) is data
+    assert len(data.limited(2).train) == 2
 
 
 def test_the_plan_needs_three_minimum_cohorts_or_says_so() -> None:
