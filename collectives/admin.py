@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from collectives import models
 from collectives.errors import CollectiveError
-from collectives.services import algorithms, collectives
+from collectives.services import algorithms, collectives, rounds
+
+
+class ReasonForm(ActionForm):
+    """An action's form with the reason that actions here must give."""
+
+    reason = forms.CharField(required=False, max_length=300, label="Reason")
 
 
 class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -31,13 +39,17 @@ class CollectiveAdmin(ReadOnly):
     list_display = ["name", "status", "status_reason", "created_at"]
     exclude = ["sealed_key"]
     actions = ["suspend", "reinstate"]
+    action_form = ReasonForm
 
-    @admin.action(description="Suspend (the public sees: suspended by the administrator)")
+    @admin.action(description="Suspend (the reason is shown to everybody)")
     def suspend(self, request: HttpRequest, queryset: QuerySet[models.Collective]) -> None:
         for collective in queryset:
-            collectives.suspend(
-                actor=request.user, collective=collective, reason="suspended by the administrator"
-            )
+            try:
+                collectives.suspend(
+                    actor=request.user, collective=collective, reason=request.POST.get("reason", "")
+                )
+            except CollectiveError as error:
+                self.message_user(request, f"{collective}: {error}", messages.ERROR)
 
     @admin.action(description="Reinstate")
     def reinstate(self, request: HttpRequest, queryset: QuerySet[models.Collective]) -> None:
@@ -116,6 +128,23 @@ class NoticeAnswerAdmin(ReadOnly):
 class JobAdmin(ReadOnly):
     list_display = ["id", "collective", "status", "reason", "visits_earned", "visits_budget", "created_at"]
     list_filter = ["status"]
+    actions = ["abort_round"]
+    action_form = ReasonForm
+
+    @admin.action(description="End the running round (the reason is shown to who ordered the job)")
+    def abort_round(self, request: HttpRequest, queryset: QuerySet[models.Job]) -> None:
+        for job in queryset:
+            try:
+                rounds.abort(actor=request.user, job_id=job.pk, reason=request.POST.get("reason", ""))
+            except CollectiveError as error:
+                self.message_user(request, f"{job}: {error}", messages.ERROR)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # Actions need it; every field stays read-only.
+        return bool(request.user.is_staff)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return [field.name for field in models.Job._meta.fields]
 
 
 @admin.register(models.JobTransition)

@@ -21,6 +21,8 @@ from collectives.errors import ServiceRefused, ServiceUnavailable
 from collectives.services.keys import read_key_file
 
 TIMEOUT = httpx.Timeout(15.0, connect=3.0)
+LATER = (401, 403, 408, 425, 429)
+"""Refusals that say nothing of the call itself: clocks or keys that do not fit now, too fast, too early."""
 
 
 class Service:
@@ -34,7 +36,7 @@ class Service:
         """The JSON answer.
 
         Raises:
-            ServiceUnavailable: no answer, or a 5xx or 429.
+            ServiceUnavailable: no answer, a 5xx, one of `LATER`, or no JSON (something between us answered).
             ServiceRefused: a 4xx, with the problem's code.
         """
         url = self._url + path
@@ -54,11 +56,14 @@ class Service:
             answer = self._client.request(method, url, content=content, headers=headers)
         except httpx.HTTPError as error:
             raise ServiceUnavailable(f"{parts.path}: {type(error).__name__}") from error
-        if answer.status_code >= 500 or answer.status_code == 429:
+        if answer.status_code >= 500 or answer.status_code in LATER:
             raise ServiceUnavailable(f"{parts.path}: {answer.status_code}")
         if answer.status_code >= 400:
             raise _refusal(answer)
-        return dict(answer.json()) if answer.content else {}
+        try:
+            return dict(answer.json()) if answer.content else {}
+        except (ValueError, TypeError) as error:
+            raise ServiceUnavailable(f"{parts.path}: not a JSON object") from error
 
 
 def _refusal(answer: httpx.Response) -> ServiceRefused:

@@ -31,9 +31,16 @@ def send_quietly(task: Any, *arguments: Any, **options: Any) -> None:
 
 
 @shared_task(name="collectives.drive_job", ignore_result=True)
-def drive_job(job_id: str) -> None:
-    """Steps of one job while there is something to do, then come back soon or stop."""
+def drive_job(job_id: str, looking_again: bool = False) -> None:
+    """Steps of one job while there is something to do, then come back soon or stop.
+
+    Every wake-up begins a chain of looks. A look that finds that another chain looked a moment ago ends its own, so that a job
+    is looked after once however often it was woken.
+    """
     ident = uuid.UUID(job_id)
+    moment = timezone.now() - timedelta(seconds=POLL_SECONDS / 2)
+    if looking_again and Job.objects.filter(pk=ident, driven_at__gt=moment).exists():
+        return
     for _ in range(STEPS):
         outcome = rounds.drive(ident, timezone.now())
         if outcome == rounds.DONE:
@@ -42,9 +49,8 @@ def drive_job(job_id: str) -> None:
             break
     status = Job.objects.filter(pk=ident).values_list("status", flat=True).first()
     if status in (Job.Status.SCHEDULED, Job.Status.RUNNING):
-        send_quietly(
-            drive_job, job_id, countdown=POLL_SECONDS, expires=timezone.now() + timedelta(seconds=30)
-        )
+        expires = timezone.now() + timedelta(seconds=30)
+        send_quietly(drive_job, job_id, True, countdown=POLL_SECONDS, expires=expires)
 
 
 @shared_task(name="collectives.sweep", ignore_result=True)

@@ -45,6 +45,9 @@ class Job(models.Model):
     visits_reserved = models.PositiveBigIntegerField(default=0, help_text="Promised to the running round.")
     visits_earned = models.PositiveBigIntegerField(default=0, help_text="Receipts of closed rounds.")
     stop_requested = models.BooleanField(default=False)
+    stop_reason = models.CharField(
+        max_length=300, blank=True, help_text="Why, once the running round is over."
+    )
     pause_requested = models.BooleanField(default=False)
     failures = models.PositiveSmallIntegerField(default=0, help_text="Abandoned rounds in a row.")
     log_root = hex32(blank=True)
@@ -80,7 +83,7 @@ TRANSITIONS: dict[str, frozenset[str]] = {
     S.SCHEDULED: frozenset({S.RUNNING, S.WAITING}) | _ENDINGS,
     S.RUNNING: frozenset({S.PAUSED}) | _ENDINGS,
     S.PAUSED: frozenset({S.RUNNING}) | _ENDINGS,
-    S.SUSPENDED: frozenset({S.RUNNING, S.STOPPED}),
+    S.SUSPENDED: frozenset({S.FUNDED, S.RUNNING, S.STOPPED}),
     S.COMPLETED: frozenset({S.SETTLED}),
     S.BUDGET_EXHAUSTED: frozenset({S.SETTLED}),
     S.PRIVACY_EXHAUSTED: frozenset({S.SETTLED}),
@@ -122,6 +125,7 @@ class Round(models.Model):
     number = models.PositiveIntegerField()
     status = models.CharField(max_length=12, choices=Status.choices, default=Status.OPENING)
     reason = models.CharField(max_length=500, blank=True)
+    abort_reason = models.CharField(max_length=300, blank=True, help_text="An administrator wants it ended.")
     header_hash = hex32(blank=True)
     reserved = models.PositiveIntegerField(default=0)
     phase = models.CharField(max_length=24, blank=True)

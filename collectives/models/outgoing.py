@@ -15,6 +15,14 @@ class OutgoingCall(models.Model):
     method = models.CharField(max_length=6)
     path = models.CharField(max_length=300)
     body = models.JSONField(default=dict)
+    after = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="followers",
+        help_text="Sent first.",
+    )
     status = models.CharField(max_length=12, choices=Status.choices, default=Status.WAITING)
     attempts = models.PositiveIntegerField(default=0)
     not_before = models.DateTimeField(auto_now_add=True)

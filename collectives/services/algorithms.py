@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from collectives.errors import CollectiveError
-from collectives.models import Admission, Algorithm, Collective
+from collectives.models import Admission, Algorithm, Collective, OutgoingCall
 from collectives.services.keys import signing_key
 from collectives.services.outgoing import enqueue
 from collectives.terms.algorithm import parameter_count, parse_manifest
@@ -119,13 +119,21 @@ def announce(*, actor: Any, collective: Collective, algorithm: Algorithm, reason
             announced_at=datetime.fromtimestamp(now, UTC),
             effective_at=datetime.fromtimestamp(notice.effective, UTC),
         )
-        enqueue(
-            key=f"notice:{ident}",
-            method="PUT",
-            path=f"/collectives/{collective.id}/notices/{ident}",
-            body={"envelope": envelope},
-        )
+        _send_notice(admission)
     return admission
+
+
+def _send_notice(admission: Admission) -> None:
+    """To everybody the distributor knows now, and once more behind every subscriber it is still to hear of."""
+    base = f"/collectives/{admission.collective_id}"
+    call = {"method": "PUT", "path": f"{base}/notices/{admission.id}", "body": {"envelope": admission.notice}}
+    enqueue(key=f"notice:{admission.id}", **call)
+    newcomers = OutgoingCall.objects.filter(
+        status=OutgoingCall.Status.WAITING, method="PUT", path__startswith=f"{base}/subscribers/"
+    )
+    for newcomer in newcomers:
+        key = newcomer.path.rsplit("/", 1)[1]
+        enqueue(key=f"notice:{admission.id}:{key}", after=newcomer, **call)
 
 
 def activate_due(now: datetime) -> int:

@@ -12,6 +12,7 @@ from django.db import transaction
 
 from collectives.errors import CollectiveError
 from collectives.models import Collective, TermsVersion
+from collectives.services import jobs
 from collectives.services.keys import new_key, signing_key
 from collectives.terms.description import build_terms, terms_hash
 from collectives.terms.envelope import SignedDocument
@@ -91,18 +92,21 @@ def propose_terms(*, actor: Any, collective: Collective, **changes: Any) -> Term
 
 
 def suspend(*, actor: Any, collective: Collective, reason: str) -> None:
-    """Stop everything new; the reason is shown to everybody."""
+    """Stop everything new; running jobs are suspended after their round. The reason is shown to everybody."""
     _staff(actor)
     if not reason.strip():
         raise CollectiveError("reason_missing", "Say why: the reason is shown on the collective's page.")
-    collective.status, collective.status_reason = Collective.Status.SUSPENDED, reason.strip()
+    collective.status, collective.status_reason = Collective.Status.SUSPENDED, reason.strip()[:300]
     collective.save(update_fields=["status", "status_reason"])
 
 
 def reinstate(*, actor: Any, collective: Collective) -> None:
+    """Open again; jobs that were suspended with it go on where they were."""
     _staff(actor)
-    collective.status, collective.status_reason = Collective.Status.ACTIVE, ""
-    collective.save(update_fields=["status", "status_reason"])
+    with transaction.atomic():
+        collective.status, collective.status_reason = Collective.Status.ACTIVE, ""
+        collective.save(update_fields=["status", "status_reason"])
+        jobs.go_on(collective)
 
 
 def _sign(collective: Collective, number: int, values: Mapping[str, Any]) -> TermsVersion:

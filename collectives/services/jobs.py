@@ -10,7 +10,7 @@ from channels.layers import get_channel_layer
 from django.db import transaction
 
 from collectives.errors import CollectiveError
-from collectives.models import Admission, Algorithm, Checkpoint, Collective, Job, JobTransition
+from collectives.models import Admission, Algorithm, Checkpoint, Collective, Job, JobTransition, Round
 from collectives.models.jobs import ENDED, TRANSITIONS
 from collectives.services.outgoing import enqueue
 from collectives.services.plan import JobPlan
@@ -20,6 +20,7 @@ from collectives.training.init import initial_weights
 from collectives.training.update import ServerState
 
 S = Job.Status
+MOST_VISITS = 2**63 - 1
 
 
 def create(
@@ -62,6 +63,15 @@ def create(
         raise CollectiveError(
             "budget_too_small",
             f"This budget pays {visits_budget} visits; a single round needs at least {text['release_min']}.",
+        )
+    if visits_budget > MOST_VISITS:
+        raise CollectiveError(
+            "budget_too_large", f"A job pays at most {MOST_VISITS:,} visits; lower the budget."
+        )
+    if plan.bucket_size < text["bucket_min"]:
+        raise CollectiveError(
+            "bad_plan",
+            f"bucket_size must be at least {text['bucket_min']}, the collective's smallest bucket.",
         )
     with transaction.atomic():
         job = Job.objects.create(
@@ -106,11 +116,24 @@ def stop(*, job_id: uuid.UUID, actor: Any, reason: str = "stopped by the consume
         job = Job.objects.select_for_update().get(pk=job_id)
         if job.status in ENDED or job.status == S.SETTLED:
             return
-        if job.status == S.RUNNING and job.rounds.exclude(status__in=("posted", "abandoned")).exists():
-            Job.objects.filter(pk=job_id).update(stop_requested=True)
+        if job.status == S.RUNNING and _has_open_ends(job):
+            Job.objects.filter(pk=job_id).update(stop_requested=True, stop_reason=reason[:300])
         else:
             end(job, S.STOPPED, reason)
     wake(job_id)
+
+
+def go_on(collective: Collective) -> None:
+    """The collective is reinstated: its suspended jobs go on, enrolled or not."""
+    for job in collective.jobs.select_for_update().filter(status=S.SUSPENDED):
+        move(job, S.RUNNING if job.log_root else S.FUNDED, "the collective was reinstated")
+        wake(job.pk)
+
+
+def _has_open_ends(job: Job) -> bool:
+    """A round runs, or the aggregator still keeps the sum of one that is in the model already."""
+    running = job.rounds.exclude(status__in=(Round.Status.POSTED, Round.Status.ABANDONED))
+    return running.exists() or job.rounds.filter(status=Round.Status.POSTED, acknowledged=False).exists()
 
 
 def mark_settled(job_id: uuid.UUID) -> None:

@@ -16,7 +16,7 @@ SECONDS = 60
 
 
 class LostLease(Exception):
-    """Somebody else works on this job now."""
+    """Somebody else works on this job now, or moved it."""
 
 
 def claim(job_id: uuid.UUID, now: datetime) -> int | None:
@@ -34,14 +34,18 @@ def release(job_id: uuid.UUID, fence: int) -> None:
 
 
 @contextmanager
-def holding(job_id: uuid.UUID, fence: int) -> Iterator[Job]:
+def holding(seen: Job, fence: int) -> Iterator[Job]:
     """A transaction with the job's row locked, for the holder of this lease only.
 
+    `seen` is the job as it was when the step began: a status that somebody else moved since (a stop, for one) makes what
+    the step found out worthless too.
+
     Raises:
-        LostLease: the lease was taken over; nothing is written.
+        LostLease: the lease was taken over, or the status moved; nothing is written.
     """
     with transaction.atomic():
-        job = Job.objects.select_for_update().select_related("algorithm", "collective").get(pk=job_id)
-        if job.fence != fence:
+        rows = Job.objects.select_for_update(of=("self",)).select_related("algorithm", "collective")
+        job = rows.get(pk=seen.pk)
+        if job.fence != fence or job.status != seen.status:
             raise LostLease
         yield job

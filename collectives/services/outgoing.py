@@ -17,10 +17,24 @@ LONGEST_WAIT = 60
 BATCH = 200
 
 
-def enqueue(*, key: str, method: str, path: str, body: dict[str, Any] | None = None) -> OutgoingCall:
-    """Keep a call to be made once; call inside the transaction that makes it necessary."""
+def enqueue(
+    *,
+    key: str,
+    method: str,
+    path: str,
+    body: dict[str, Any] | None = None,
+    after: OutgoingCall | None = None,
+) -> OutgoingCall:
+    """Keep a call to be made once; call inside the transaction that makes it necessary.
+
+    `after` is a call that must have been answered before this one is sent: a subscriber who left is never put back by a call
+    that waited longer, and a newcomer is known before a notice is addressed.
+    """
+    if after is not None:
+        waiting = OutgoingCall.objects.filter(pk=after.pk, status=OutgoingCall.Status.WAITING)
+        waiting.update(not_before=timezone.now())
     call, _ = OutgoingCall.objects.get_or_create(
-        key=key, defaults={"method": method, "path": path, "body": body or {}}
+        key=key, defaults={"method": method, "path": path, "body": body or {}, "after": after}
     )
     transaction.on_commit(wake)
     return call
@@ -34,15 +48,26 @@ def wake() -> None:
 
 
 def flush() -> int:
-    """Deliver what is due; returns how many arrived."""
-    due = OutgoingCall.objects.filter(status=OutgoingCall.Status.WAITING, not_before__lte=timezone.now())
+    """Deliver what is due, in order; returns how many arrived."""
     delivered = 0
-    for call in due.order_by("id")[:BATCH]:
+    while True:
+        arrived, more = _pass()
+        delivered += arrived
+        if not arrived or not more:
+            return delivered
+
+
+def _pass() -> tuple[int, bool]:
+    """(how many arrived, whether another pass may find more)."""
+    due = OutgoingCall.objects.filter(status=OutgoingCall.Status.WAITING, not_before__lte=timezone.now())
+    free = due.exclude(after__status=OutgoingCall.Status.WAITING)
+    delivered = 0
+    for call in free.order_by("id")[:BATCH]:
         if deliver(call):
             delivered += 1
         elif call.status == OutgoingCall.Status.WAITING:
-            break  # the distributor is down: the rest would fail too
-    return delivered
+            return delivered, False  # the distributor is down: the rest would fail too
+    return delivered, True
 
 
 def deliver(call: OutgoingCall) -> bool:

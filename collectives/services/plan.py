@@ -54,8 +54,9 @@ class JobPlan:
             "accept_seconds": (1 <= self.accept_seconds <= 3600, "must be 1 to 3600"),
             "enrol_seconds": (1 <= self.enrol_seconds <= 7 * 86400, "must be a second to a week"),
             "phase_seconds": (
-                set(self.phase_seconds) == set(PHASE_SECONDS),
-                f"must name {', '.join(PHASE_SECONDS)}",
+                set(self.phase_seconds) == set(PHASE_SECONDS)
+                and all(1 <= seconds <= 86400 for seconds in self.phase_seconds.values()),
+                f"must name {', '.join(PHASE_SECONDS)}, a second to a day each",
             ),
         }
         for name, (good, sentence) in rules.items():

@@ -11,37 +11,37 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
-import time
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-from django.conf import settings
+import structlog
+from django.db import transaction
 from django.utils import timezone
 
-from aggregation.wire import cbor
 from collectives import clients
-from collectives.errors import ServiceRefused, ServiceUnavailable
-from collectives.models import Admission, Checkpoint, Job, Round
+from collectives.errors import CollectiveError, ServiceRefused, ServiceUnavailable
+from collectives.models import Checkpoint, Job, Round
 from collectives.models.jobs import ENDED
-from collectives.services import jobs
-from collectives.services.keys import signing_key
+from collectives.services import jobs, opening
 from collectives.services.lease import LostLease, claim, holding, release
+from collectives.services.opening import terms_of
 from collectives.services.plan import JobPlan
-from collectives.terms.algorithm import Manifest, parameter_count, parse_manifest
-from collectives.terms.canonical import canonical
-from collectives.terms.envelope import SignedDocument
-from collectives.terms.permit import JobAnnouncement, Task
+from collectives.services.starting import AGAIN, DONE, WAIT, admission_of, enrol, prepare, suspend
+from collectives.terms.algorithm import parse_manifest
 from collectives.training.checkpoint import checkpoint_hash, weights_to_bytes
 from collectives.training.update import ServerState, step
 
+log = structlog.get_logger(__name__)
 S, R = Job.Status, Round.Status
-AGAIN, WAIT, DONE = "again", "wait", "done"
-"""What `drive` says: there is more to do now; ask again shortly; nothing more."""
+CLOSED = (R.POSTED, R.ABANDONED)
 MOST_FAILURES = 3
-JOB_DAYS = 30
+REST_SECONDS = (2, 10)
+"""Pause after the first and the second abandoned round in a row."""
+STALE_SECONDS = 60
+"""A round that could not be handed over for so long is begun anew: its task would end too early."""
 
 
 def drive(job_id: uuid.UUID, now: datetime) -> str:
@@ -50,101 +50,49 @@ def drive(job_id: uuid.UUID, now: datetime) -> str:
     if fence is None:
         return WAIT
     try:
-        job = Job.objects.select_related("algorithm", "collective").get(pk=job_id)
-        handler = _BY_STATUS.get(job.status)
-        return handler(job, fence) if handler else DONE
+        return _attempt(job_id, fence)
     except (ServiceUnavailable, LostLease):
         return WAIT
     finally:
         release(job_id, fence)
 
 
-# --- before the first round --------------------------------------------------------------------------------------
+def _attempt(job_id: uuid.UUID, fence: int) -> str:
+    job = Job.objects.select_related("algorithm", "collective").get(pk=job_id)
+    handler = _BY_STATUS.get(job.status)
+    if handler is None:
+        return DONE
+    try:
+        return handler(job, fence)
+    except ServiceRefused as error:
+        return _refused(job, fence, error)
 
 
-def _prepare(job: Job, fence: int) -> str:
-    """Funded or waiting: are there enough subscribers, and is the notice period over?"""
-    terms = _terms(job)
-    subscribers = job.collective.subscriptions.filter(status="active", expires_at__gt=timezone.now()).count()
-    factor = 1 if terms["development"] else settings.SUBSCRIBERS_PER_COHORT
-    needed = factor * max(terms["release_min"], 1)
-    admission = job.collective.admissions.filter(algorithm=job.algorithm).exclude(status="withdrawn").first()
-    with holding(job.pk, fence) as held:
-        if job.collective.status != "active":
-            jobs.move(held, S.SUSPENDED, job.collective.status_reason or "the collective is suspended")
-            return DONE
-        if admission is None:
-            jobs.end(held, S.FAILED, "The algorithm was withdrawn before the job began. Nothing was charged.")
-            return DONE
-        if subscribers < needed:
-            return _settle_into(
-                held, S.WAITING, f"{needed} subscribers are needed; the job begins when they are there."
-            )
-        if admission.status != Admission.Status.ACTIVE:
-            return _settle_into(
-                held, S.NOTICE, f"The algorithm may run from {admission.effective_at:%d %B %Y %H:%M} UTC on."
-            )
-        jobs.move(held, S.SCHEDULED, "enough subscribers, notice period over")
-    return AGAIN
+def abort(*, actor: Any, job_id: uuid.UUID, reason: str) -> None:
+    """An administrator ends the running round; visits already proven stay owed, and the job goes on with another round.
+
+    Raises:
+        CollectiveError: not an administrator, no reason, or no round is running.
+    """
+    if not actor.is_staff:
+        raise CollectiveError("not_allowed", "Only an administrator may do this.", status=403)
+    if not reason.strip():
+        raise CollectiveError("reason_missing", "Say why: the reason is shown to who ordered the job.")
+    running = Round.objects.filter(job_id=job_id, job__status=S.RUNNING).exclude(status__in=CLOSED)
+    if not running.update(abort_reason=reason.strip()[:300]):
+        raise CollectiveError("no_round", "No round of this job is running.", status=409)
+    jobs.wake(job_id)
 
 
-def _settle_into(job: Job, status: str, reason: str) -> str:
-    if job.status != status:
-        jobs.move(job, status, reason)
-    return WAIT
-
-
-def _enrol(job: Job, fence: int) -> str:
-    """Ask the subscribers to enrol, and begin when the log is frozen."""
-    service, plan = clients.distributor(), JobPlan.from_json(job.plan)
-    found = service.call("PUT", f"/jobs/{job.pk}", {"collective_id": str(job.collective_id)})
-    known = service.call("GET", f"/jobs/{job.pk}")
-    if known["state"] == "created":
-        envelope = _announcement(job, plan, found)
-        body = {"envelope": envelope, "enrol_seconds": plan.enrol_seconds}
-        service.call("PUT", f"/jobs/{job.pk}/announcement", body)
-        return WAIT
-    if known["state"] != "frozen":
-        return WAIT
-    terms = _terms(job)
-    with holding(job.pk, fence) as held:
-        held.enrolled, held.log_root = known["enrolled"], known["log_root"]
-        held.save(update_fields=["enrolled", "log_root"])
-        if known["enrolled"] < terms["release_min"]:
-            jobs.end(
-                held,
-                S.FAILED,
-                f"{known['enrolled']} wallets enrolled, {terms['release_min']} are needed. Nobody was asked to compute and "
-                "nothing was charged.",
-            )
-            return DONE
-        jobs.move(held, S.RUNNING, f"{known['enrolled']} wallets enrolled")
-    return AGAIN
-
-
-def _announcement(job: Job, plan: JobPlan, found: dict[str, Any]) -> dict[str, Any]:
-    terms, now = _terms(job), int(time.time())
-    document = JobAnnouncement(
-        collective_id=str(job.collective_id),
-        job_id=str(job.pk),
-        manifest=job.algorithm.manifest,
-        manifest_hash=job.algorithm.manifest_hash,
-        rate=int(job.rate),
-        token=terms["token"],
-        max_rounds=job.max_rounds,
-        cohort=plan.cohort,
-        bucket_min=terms["bucket_min"],
-        release_min=terms["release_min"],
-        cohort_commitment=found["cohort_commitment"],
-        distributor_key=found["distributor_key"],
-        aggregator_key=settings.AGGREGATOR_KEY,
-        enrol_until=now + plan.enrol_seconds,
-        expires=now + JOB_DAYS * 86400,
-    ).to_document()
-    return SignedDocument.sign("job", document, signing_key(job.collective)).to_json()
-
-
-# --- rounds ------------------------------------------------------------------------------------------------------
+def _refused(job: Job, fence: int, error: ServiceRefused) -> str:
+    """A service said no for good. The round ends, or before the first one the job."""
+    log.warning("refused", job=str(job.pk), code=error.code, detail=str(error))
+    current = job.rounds.exclude(status__in=CLOSED).first()
+    if current is not None:
+        return _abandon(job, fence, current, f"Round {current.number} was refused ({error.code}): {error}")
+    with holding(job, fence) as held:
+        jobs.end(held, S.FAILED, f"The job was refused ({error.code}): {error} Nothing was charged.")
+    return DONE
 
 
 def _run(job: Job, fence: int) -> str:
@@ -152,179 +100,134 @@ def _run(job: Job, fence: int) -> str:
     unsaid = job.rounds.filter(status=R.POSTED, acknowledged=False).first()
     if unsaid is not None:
         return _acknowledge(job, fence, unsaid)
-    current = job.rounds.exclude(status__in=(R.POSTED, R.ABANDONED)).first()
-    return _BY_ROUND[current.status](job, fence, current) if current else _begin(job, fence)
+    current = job.rounds.exclude(status__in=CLOSED).first()
+    if current is None:
+        return _begin(job, fence)
+    if current.abort_reason:
+        reason = f"Round {current.number} was ended by the administrator: {current.abort_reason}"
+        return _abandon(job, fence, current, reason, failed=False)
+    return _BY_ROUND[current.status](job, fence, current)
 
 
 def _begin(job: Job, fence: int) -> str:
     """Reserve the worst case of one more round, or end the job."""
-    terms, plan = _terms(job), JobPlan.from_json(job.plan)
-    with holding(job.pk, fence) as held:
-        done = held.rounds.count()
-        left = held.visits_budget - held.visits_earned - held.visits_reserved
-        if held.stop_requested:
-            jobs.end(held, S.STOPPED, "stopped by the consumer")
-        elif job.collective.status != "active":
-            jobs.move(held, S.SUSPENDED, job.collective.status_reason or "the collective is suspended")
-        elif held.pause_requested:
+    plan = JobPlan.from_json(job.plan)
+    with holding(job, fence) as held:
+        if held.collective.status != "active":
+            return suspend(held)
+        ending = _ending(held)
+        if ending is not None:
+            jobs.end(held, *ending)
+            return DONE
+        if held.pause_requested:
             jobs.move(held, S.PAUSED, "paused after the last round")
-        elif held.rounds.filter(status=R.POSTED).count() >= held.max_rounds:
-            jobs.end(held, S.COMPLETED, f"all {held.max_rounds} rounds are done")
-        elif left < terms["release_min"]:
-            jobs.end(
-                held,
-                S.BUDGET_EXHAUSTED,
-                f"the rest pays {left} visits, fewer than the minimum of {terms['release_min']}",
-            )
-        elif held.failures >= MOST_FAILURES:
-            last = held.rounds.last()
-            jobs.end(held, S.FAILED, last.reason if last else "rounds could not be completed")
-        else:
-            reserved = min(left, plan.invited())
-            Round.objects.create(job=held, number=done + 1, reserved=reserved)
-            held.visits_reserved += reserved
-            held.save(update_fields=["visits_reserved"])
-            held_id = held.pk
-            jobs.transaction.on_commit(lambda: jobs.announce_change(held_id))
-            return AGAIN
-    return DONE
+            return DONE
+        last = held.rounds.last()
+        if held.failures and last is not None and last.ended_at is not None:
+            rest = REST_SECONDS[min(held.failures, len(REST_SECONDS)) - 1]
+            if timezone.now() < last.ended_at + timedelta(seconds=rest):
+                return WAIT
+        reserved = min(_left(held), plan.invited())
+        Round.objects.create(job=held, number=last.number + 1 if last else 1, reserved=reserved)
+        held.visits_reserved += reserved
+        held.save(update_fields=["visits_reserved"])
+        _tell(held)
+    return AGAIN
+
+
+def _left(held: Job) -> int:
+    return held.visits_budget - held.visits_earned - held.visits_reserved
+
+
+def _ending(held: Job) -> tuple[str, str] | None:
+    """(final status, why) when no further round may begin."""
+    left, least = _left(held), terms_of(held)["release_min"]
+    if held.stop_requested:
+        return S.STOPPED, held.stop_reason or "stopped by the consumer"
+    if admission_of(held) is None:
+        return S.STOPPED, "The collective withdrew the algorithm."
+    if held.rounds.filter(status=R.POSTED).count() >= held.max_rounds:
+        return S.COMPLETED, f"all {held.max_rounds} rounds are done"
+    if left < least:
+        return S.BUDGET_EXHAUSTED, f"the rest pays {left} visits, fewer than the minimum of {least}"
+    if held.failures >= MOST_FAILURES:
+        last = held.rounds.last()
+        return S.FAILED, last.reason if last else "rounds could not be completed"
+    return None
 
 
 def _open(job: Job, fence: int, current: Round) -> str:
     """Header at the aggregator, one signed task for everybody, hand-over to the distributor."""
-    terms, plan, manifest = _terms(job), JobPlan.from_json(job.plan), parse_manifest(job.algorithm.manifest)
-    latest = job.checkpoints.last()
+    manifest, latest = parse_manifest(job.algorithm.manifest), job.checkpoints.last()
     assert latest is not None
+    path = f"/jobs/{job.pk}/rounds/{current.number}"
+    age = (timezone.now() - current.started_at).total_seconds()
+    if age > STALE_SECONDS and not _handed_over(path):
+        reason = f"Round {current.number} could not begin in time and is begun anew. Nothing was charged."
+        return _abandon(job, fence, current, reason, failed=False)
     weights = bytes(latest.weights)
     digest = checkpoint_hash(bytes.fromhex(manifest.hash), current.number - 1, weights)
-    path = f"/jobs/{job.pk}/rounds/{current.number}"
-    try:
-        opened = clients.aggregator().call("PUT", path, _round_parameters(job, terms, plan, manifest, digest))
-        clients.distributor().call("PUT", path, _dispatch(job, current, terms, plan, opened, digest, weights))
-    except ServiceRefused as error:
-        return _abandon(
-            job,
-            fence,
-            current,
-            f"The round could not be opened ({error.code}). Nothing was charged.",
-            receipts=0,
-        )
-    with holding(job.pk, fence):
-        Round.objects.filter(pk=current.pk).update(status=R.INVITING, header_hash=opened["header_hash"])
-    jobs.announce_change(job.pk)
+    opened = clients.aggregator().call("PUT", path, opening.parameters(job, manifest, digest))
+    order = opening.dispatch(
+        job, current, header=base64.b64decode(opened["header"]), checkpoint=digest, weights=weights
+    )
+    clients.distributor().call("PUT", path, order)
+    with holding(job, fence):
+        _save(current, {"status": R.INVITING, "header_hash": opened["header_hash"]})
+        _tell(job)
     return WAIT
 
 
-def _round_parameters(
-    job: Job, terms: dict[str, Any], plan: JobPlan, manifest: Manifest, digest: bytes
-) -> dict[str, Any]:
-    clip = manifest.output.clip_micro
-    return {
-        "manifest_hash": manifest.hash,
-        "checkpoint_hash": digest.hex(),
-        "requirement_hash": terms["requirement_hash"],
-        "d": parameter_count(manifest),
-        "clip_micro": clip,
-        "noise_micro": plan.noise_micro(clip, terms["bucket_min"]),
-        "q": plan.value_bits,
-        "f": plan.fraction_bits,
-        "bucket_size": plan.bucket_size,
-        "bucket_min": terms["bucket_min"],
-        "release_min": terms["release_min"],
-        "cohort": plan.cohort,
-        "development": terms["development"],
-        "phase_seconds": dict(plan.phase_seconds),
-    }
-
-
-def _dispatch(
-    job: Job,
-    current: Round,
-    terms: dict[str, Any],
-    plan: JobPlan,
-    opened: dict[str, Any],
-    digest: bytes,
-    weights: bytes,
-) -> dict[str, Any]:
-    # The task must be the same bytes when this step is repeated, so its end is counted from the round's beginning.
-    task = Task(
-        collective=job.collective_id.bytes,
-        job=job.pk.bytes,
-        round=current.number,
-        header=base64.b64decode(opened["header"]),
-        manifest=bytes.fromhex(job.algorithm.manifest_hash),
-        requirement=bytes.fromhex(terms["requirement_hash"]),
-        checkpoint=digest,
-        rate=int(job.rate),
-        expires=int(current.started_at.timestamp())
-        + plan.accept_seconds
-        + sum(plan.phase_seconds.values())
-        + 60,
-    )
-    body, signature = task.sign(signing_key(job.collective))
-    payload = cbor.encode({"manifest": canonical(job.algorithm.manifest), "weights": weights})
-    return {
-        "task_body": base64.b64encode(body).decode(),
-        "task_sig": base64.b64encode(signature).decode(),
-        "payload": base64.b64encode(payload).decode(),
-        "cohort": plan.cohort,
-        "minimum": terms["release_min"],
-        "over_selection_ppm": plan.over_selection_ppm,
-        "max_deliveries": current.reserved,
-        "accept_seconds": plan.accept_seconds,
-    }
+def _handed_over(path: str) -> bool:
+    """Whether the distributor knows the round."""
+    try:
+        clients.distributor().call("GET", path)
+    except ServiceRefused as error:
+        if error.status == 404:
+            return False
+        raise
+    return True
 
 
 def _invite(job: Job, fence: int, current: Round) -> str:
     found = clients.distributor().call("GET", f"/jobs/{job.pk}/rounds/{current.number}")
-    counts = {name: found.get(name) or 0 for name in ("invited", "accepted", "delivered")}
-    if found["state"] == "short":
-        _save(current, counts)
-        needed = _terms(job)["release_min"]
-        return _abandon(
-            job,
-            fence,
-            current,
-            f"Round {current.number} stopped: {counts['accepted']} wallets answered, {needed} are needed. Nobody's data was "
-            "revealed and nothing was charged.",
-            receipts=0,
-        )
     if found["state"] == "inviting":
         return WAIT
-    with holding(job.pk, fence):
+    counts = {name: found.get(name) or 0 for name in ("invited", "accepted", "delivered")}
+    if found["state"] == "short":
+        needed = terms_of(job)["release_min"]
+        reason = (
+            f"Round {current.number} stopped: {counts['accepted']} wallets answered, {needed} are needed. Nobody's data was "
+            "revealed and nothing was charged."
+        )
+        return _abandon(job, fence, current, reason, counts=counts)
+    with holding(job, fence):
         _save(current, counts | {"status": R.AGGREGATING})
-    jobs.announce_change(job.pk)
+        _tell(job)
     return WAIT
 
 
 def _aggregate(job: Job, fence: int, current: Round) -> str:
-    try:
-        found = clients.aggregator().call("GET", f"/jobs/{job.pk}/rounds/{current.number}")
-    except ServiceRefused as error:
-        return _abandon(
-            job, fence, current, f"The aggregator no longer knows this round ({error.code}).", receipts=0
-        )
-    state = found["state"]
-    if state == "abandoned":
+    found = clients.aggregator().call("GET", f"/jobs/{job.pk}/rounds/{current.number}")
+    if found["state"] == "abandoned":
         reason = (
             f"Round {current.number} stopped: {found.get('reason') or 'too few wallets finished'} Nobody's data was revealed. "
             "Visits already proven are paid; nothing else was charged."
         )
-        _save(current, _closing_counts(found))
-        return _abandon(job, fence, current, reason, receipts=found["receipts"])
-    changed = {
+        return _abandon(job, fence, current, reason)
+    changed: dict[str, Any] = {
         "phase": found.get("phase") or "",
         "enough": bool(found.get("enough")),
         "deadline": datetime.fromtimestamp(found["deadline"], UTC) if found.get("deadline") else None,
     }
-    if state in ("released", "posted"):
-        with holding(job.pk, fence):
-            _save(current, changed | _closing_counts(found) | {"status": R.COLLECTING})
-        return AGAIN
-    if changed["phase"] != current.phase or changed["enough"] != current.enough:
-        _save(current, changed)
-        jobs.announce_change(job.pk)
-    return WAIT
+    over = found["state"] in ("released", "posted")
+    if over:
+        changed |= _closing_counts(found) | {"status": R.COLLECTING}
+    if over or changed["phase"] != current.phase or changed["enough"] != current.enough:
+        with holding(job, fence):
+            _save(current, changed)
+            _tell(job)
+    return AGAIN if over else WAIT
 
 
 def _closing_counts(found: dict[str, Any]) -> dict[str, int]:
@@ -342,8 +245,11 @@ def _collect(job: Job, fence: int, current: Round) -> str:
     found = clients.aggregator().call("GET", f"/jobs/{job.pk}/rounds/{current.number}/sum")
     plan, manifest = JobPlan.from_json(job.plan), parse_manifest(job.algorithm.manifest)
     total = np.frombuffer(base64.b64decode(found["sum"]), dtype="<i8")
+    if total.size != job.algorithm.parameters or found["count"] < terms_of(job)["release_min"]:
+        reason = f"Round {current.number} stopped: its sum does not fit the model or the minimum, and was not used."
+        return _abandon(job, fence, current, reason)
     mean = total.astype(np.float64) / (float(1 << plan.fraction_bits) * found["count"])
-    with holding(job.pk, fence) as held:
+    with holding(job, fence) as held:
         latest = held.checkpoints.last()
         assert latest is not None
         state = step(
@@ -363,59 +269,74 @@ def _collect(job: Job, fence: int, current: Round) -> str:
             aggregate_hash=hashlib.sha256(mean.astype("<f8").tobytes()).hexdigest(),
             wallets=found["count"],
         )
-        _close(held, current, R.POSTED, "", current.receipts)
         held.failures = 0
-        held.save(update_fields=["failures"])
+        _close(held, current, R.POSTED, receipts=current.receipts)
     return AGAIN
 
 
 def _acknowledge(job: Job, fence: int, posted: Round) -> str:
-    digest = job.checkpoints.get(number=posted.number).hash
-    try:
-        clients.aggregator().call(
-            "POST", f"/jobs/{job.pk}/rounds/{posted.number}/collected", {"checkpoint_hash": digest}
-        )
-    except ServiceRefused as error:
-        if error.status != 404:
-            raise ServiceUnavailable(error.code) from error
-    with holding(job.pk, fence):
-        Round.objects.filter(pk=posted.pk).update(acknowledged=True)
+    body = {"checkpoint_hash": job.checkpoints.get(number=posted.number).hash}
+    # A refusal means that there is no sum of ours to erase: it is gone already.
+    with contextlib.suppress(ServiceRefused):
+        clients.aggregator().call("POST", f"/jobs/{job.pk}/rounds/{posted.number}/collected", body)
+    with holding(job, fence):
+        _save(posted, {"acknowledged": True})
     return AGAIN
 
 
-def _abandon(job: Job, fence: int, current: Round, reason: str, *, receipts: int) -> str:
+def _abandon(
+    job: Job,
+    fence: int,
+    current: Round,
+    reason: str,
+    *,
+    counts: dict[str, int] | None = None,
+    failed: bool = True,
+) -> str:
+    """End the round at the aggregator, and take from its ledger what is owed. A sum that came out meanwhile is collected."""
+    path = f"/jobs/{job.pk}/rounds/{current.number}"
+    found: dict[str, Any] = {}
     with contextlib.suppress(ServiceRefused):  # it never opened there, or is over already
-        clients.aggregator().call("DELETE", f"/jobs/{job.pk}/rounds/{current.number}")
-    with holding(job.pk, fence) as held:
-        _close(held, current, R.ABANDONED, reason, receipts)
-        held.failures += 1
-        held.save(update_fields=["failures"])
+        clients.aggregator().call("DELETE", path)
+    with contextlib.suppress(ServiceRefused):
+        found = clients.aggregator().call("GET", path)
+    if found and found["state"] not in ("released", "posted", "abandoned"):
+        raise ServiceUnavailable(f"{path}: not ended yet")
+    if found.get("state") == "released" and current.status != R.COLLECTING:
+        with holding(job, fence):
+            _save(current, _closing_counts(found) | {"status": R.COLLECTING})
+        return AGAIN
+    with holding(job, fence) as held:
+        _save(current, _closing_counts(found) | (counts or {}))
+        held.failures += failed
+        _close(held, current, R.ABANDONED, receipts=current.receipts, reason=reason)
     return AGAIN
 
 
-def _close(job: Job, current: Round, status: str, reason: str, receipts: int) -> None:
-    """Give back what the round did not use; what was proven is earned."""
-    job.visits_reserved -= current.reserved
-    job.visits_earned += receipts
-    job.save(update_fields=["visits_reserved", "visits_earned"])
+def _close(held: Job, current: Round, status: str, *, receipts: int, reason: str = "") -> None:
+    """Give back what the round did not use; what was proven is earned, never more than was promised."""
+    if receipts > current.reserved:
+        log.error("receipts_above_reserved", job=str(held.pk), receipts=receipts, reserved=current.reserved)
+        receipts = current.reserved
+    held.visits_reserved -= current.reserved
+    held.visits_earned += receipts
+    held.save(update_fields=["visits_reserved", "visits_earned", "failures"])
     _save(
         current, {"status": status, "reason": reason[:500], "receipts": receipts, "ended_at": timezone.now()}
     )
+    _tell(held)
+
+
+def _tell(job: Job) -> None:
+    """Open pages hear of it once it is committed."""
     job_id = job.pk
-    jobs.transaction.on_commit(lambda: jobs.announce_change(job_id))
+    transaction.on_commit(lambda: jobs.announce_change(job_id))
 
 
 def _save(current: Round, values: dict[str, Any]) -> None:
     for name, value in values.items():
         setattr(current, name, value)
     current.save(update_fields=list(values))
-
-
-def _terms(job: Job) -> dict[str, Any]:
-    """The current terms. The rate is the job's own; minima are those every permit has at least agreed to."""
-    terms = job.collective.terms.first()
-    assert terms is not None
-    return dict(terms.document)
 
 
 _BY_ROUND: dict[str, Callable[[Job, int, Round], str]] = {
@@ -425,10 +346,10 @@ _BY_ROUND: dict[str, Callable[[Job, int, Round], str]] = {
     R.COLLECTING: _collect,
 }
 _BY_STATUS: dict[str, Callable[[Job, int], str]] = {
-    S.FUNDED: _prepare,
-    S.WAITING: _prepare,
-    S.NOTICE: _prepare,
-    S.SCHEDULED: _enrol,
+    S.FUNDED: prepare,
+    S.WAITING: prepare,
+    S.NOTICE: prepare,
+    S.SCHEDULED: enrol,
     S.RUNNING: _run,
 }
 assert not set(_BY_STATUS) & ENDED

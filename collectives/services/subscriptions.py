@@ -15,7 +15,7 @@ from eth_account.messages import encode_defunct
 from eth_utils import to_checksum_address
 
 from collectives.errors import CollectiveError
-from collectives.models import Admission, Collective, Subscription, TermsVersion
+from collectives.models import Admission, Collective, OutgoingCall, Subscription, TermsVersion
 from collectives.services.keys import signing_key
 from collectives.services.outgoing import enqueue
 from collectives.terms import agreement as agreements
@@ -61,13 +61,13 @@ def subscribe(*, collective_id: uuid.UUID, envelope: Mapping[str, Any]) -> dict[
                 permit=permit,
                 expires_at=datetime.fromtimestamp(permit["document"]["expires"], UTC),
             )
-            enqueue(
+            known = enqueue(
                 key=f"subscriber:{document.subscription_key}",
                 method="PUT",
                 path=f"/collectives/{collective.id}/subscribers/{document.subscription_key}",
                 body={"terms_hash": terms.hash, "expires": permit["document"]["expires"]},
             )
-            _send_running_notices(collective, document.subscription_key)
+            _send_running_notices(collective, document.subscription_key, after=known)
     except IntegrityError as error:
         raise CollectiveError(
             "already_subscribed", "This subscription is known already.", status=409
@@ -75,7 +75,7 @@ def subscribe(*, collective_id: uuid.UUID, envelope: Mapping[str, Any]) -> dict[
     return permit
 
 
-def _send_running_notices(collective: Collective, subscription_key: str) -> None:
+def _send_running_notices(collective: Collective, subscription_key: str, *, after: OutgoingCall) -> None:
     """A newcomer must see every announced algorithm too, and gets the full notice period for it."""
     for admission in collective.admissions.exclude(status=Admission.Status.WITHDRAWN):
         enqueue(
@@ -83,6 +83,7 @@ def _send_running_notices(collective: Collective, subscription_key: str) -> None
             method="PUT",
             path=f"/collectives/{collective.id}/notices/{admission.id}",
             body={"envelope": admission.notice},
+            after=after,
         )
 
 
@@ -129,6 +130,7 @@ def _revoke(collective_id: uuid.UUID, subscription_key: str, *, by: str, notify:
             method="DELETE",
             path=f"/collectives/{collective_id}/subscribers/{subscription_key}",
             body={"notify": notify},
+            after=OutgoingCall.objects.filter(key=f"subscriber:{subscription_key}").first(),
         )
 
 
@@ -176,6 +178,9 @@ def _check_agreement(document: SubscriptionDocument, terms: TermsVersion) -> Non
     }
     if any(message[name] != value for name, value in expected.items()):
         raise CollectiveError("wrong_agreement", "The agreement does not say what the terms say.")
+    now = int(time.time())
+    if not message["validFrom"] - CLOCK_SKEW <= now < message["validUntil"]:
+        raise CollectiveError("wrong_agreement", "The agreement is not valid now. Sign one that begins now.")
     if message["validUntil"] - message["validFrom"] > terms.document["valid_seconds"]:
         raise CollectiveError("wrong_agreement", "The agreement is valid for longer than the terms allow.")
     try:

@@ -54,7 +54,8 @@ def context(order: Order) -> dict[str, Any]:
         "chart": chart(order),
         "events": live["transitions"],
         "can_fund": job.status == S.VALIDATED,
-        "can_stop": job.status in (S.FUNDED, S.WAITING, S.NOTICE, S.SCHEDULED, S.RUNNING, S.PAUSED),
+        "can_stop": job.status
+        in (S.FUNDED, S.WAITING, S.NOTICE, S.SCHEDULED, S.RUNNING, S.PAUSED, S.SUSPENDED),
         "can_pause": job.status == S.RUNNING and not job.pause_requested,
         "can_resume": job.status == S.PAUSED,
     }

@@ -7,6 +7,7 @@ import time
 import uuid
 from typing import Any
 
+import structlog
 from django.db import transaction
 
 from collectives import selectors as collectives
@@ -22,6 +23,7 @@ from marketplace.jobs.models import Metric, Order
 from marketplace.settlement import selectors as money
 from marketplace.settlement import services as settlement
 
+log = structlog.get_logger(__name__)
 ESCROW_SECONDS = 30 * 24 * 3600
 S = Job.Status
 
@@ -81,7 +83,9 @@ def default_plan(collective: Collective, terms: dict[str, Any]) -> JobPlan:
     """A cohort a third above the minimum, so that dropouts do not stop a round; fewer where fewer subscribe."""
     subscribers = collective.subscriptions.filter(status="active").count()
     wanted = math.ceil(terms["release_min"] * 1.3)
-    return JobPlan(cohort=max(terms["release_min"], min(wanted, math.ceil(subscribers / 1.1) or wanted)))
+    cohort = max(terms["release_min"], min(wanted, math.ceil(subscribers / 1.1) or wanted))
+    # A bucket has room to lose a few wallets before it falls below the collective's smallest.
+    return JobPlan(cohort=cohort, bucket_size=min(255, max(50, math.ceil(terms["bucket_min"] * 1.3))))
 
 
 def fund(*, order: Order, actor: Any) -> None:
@@ -106,7 +110,8 @@ def stop(*, order: Order, actor: Any) -> None:
     """Stop after the running round; the rest of the budget is refunded once every visit is paid."""
     if order.consumer_id != actor.pk and not actor.is_staff:
         raise OrderError("not_yours", "Only who ordered the job can stop it.", status=403)
-    jobs.stop(job_id=order.job_id, actor=actor)
+    who = "the consumer" if order.consumer_id == actor.pk else "the administrator"
+    jobs.stop(job_id=order.job_id, actor=actor, reason=f"stopped by {who}")
 
 
 def pause(*, order: Order, actor: Any, resume: bool = False) -> None:
@@ -133,7 +138,10 @@ def report_metric(*, order: Order, actor: Any, checkpoint: int, name: str, value
 def advance_orders() -> None:
     """Carry every open order one step: escrow open → funded; job over → last settlement → refund → settled."""
     for found in Order.objects.filter(closed=False):
-        _advance(found)
+        try:
+            _advance(found)
+        except Exception as error:  # one order's trouble must not hold up the money of the others
+            log.exception("order_stuck", job=str(found.job_id), error=type(error).__name__)
 
 
 def _advance(found: Order) -> None:
@@ -142,7 +150,8 @@ def _advance(found: Order) -> None:
     if job is None or escrow is None:
         return
     if job.status == S.VALIDATED and escrow.status == "open":
-        jobs.mark_funded(found.job_id)
+        if not money.new_jobs_blocked():
+            jobs.mark_funded(found.job_id)
     elif job.status in ENDED and escrow.status == "open":
         settlement.close_job(found.job_id)
     elif job.status in ENDED and escrow.status == "closed":
