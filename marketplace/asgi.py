@@ -1,4 +1,4 @@
-"""The ASGI application: pages, sockets, and the two raw routes that must not pass through Django.
+"""The ASGI application: pages, sockets, and the raw routes that must not pass through Django.
 
 Uploads of masked inputs and downloads of payloads are raw ASGI because Django reads a whole request body before
 any view can refuse it. Sockets of pages carry a session and need an Origin of ours; sockets of agents carry a
@@ -22,11 +22,13 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
 from django.conf import settings
 
+from marketplace.internal import PREFIX, InternalHandler
+
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Any, Any], Awaitable[None]]
 Hook = Callable[[], Awaitable[None]]
 
-raw_routes: dict[str, App] = {}
+raw_routes: dict[str, App] = {PREFIX: InternalHandler()}
 agent_sockets: list[Any] = []
 on_start: list[Hook] = []
 on_stop: list[Hook] = []

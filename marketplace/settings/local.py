@@ -57,7 +57,7 @@ CHANNEL_LAYERS = {
         "CONFIG": {"hosts": [_redis]},
     }
 }
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": _redis}}
+CACHES = {"default": {"BACKEND": "marketplace.cache.SharedRedisCache", "LOCATION": _redis}}
 
 EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
 EMAIL_FILE_PATH = VAR_DIR / "mail"

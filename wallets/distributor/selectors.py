@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet
@@ -32,11 +32,18 @@ CHUNK = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
-    """A frame for one key. `mark` identifies it: a connection gets each mark once."""
+    """A frame for one key. `mark` identifies it: a connection gets each mark once.
+
+    The frame is made when somebody sends it: the hub looks at everything every few seconds, and nearly all was sent before.
+    """
 
     key: str
     mark: tuple[str, int, str]
-    frame: dict[str, Any]
+    make: Callable[[], dict[str, Any]]
+
+    @property
+    def frame(self) -> dict[str, Any]:
+        return self.make()
 
 
 def mailbox_status(key: str) -> dict[str, Any]:
@@ -131,15 +138,18 @@ def waiting_round(pk: int) -> list[Waiting]:
 
 def _mail(rows: QuerySet[Mail]) -> Iterator[Waiting]:
     for mail in rows.filter(state=Mail.State.WAITING, expires__gt=config.now()):
-        frame = {
-            "t": "mail",
-            "id": mail.pk,
-            "to": bytes.fromhex(mail.key),
-            "kind": mail.kind,
-            "body": mail.body.encode(),
-            "expires": mail.expires,
-        }
-        yield Waiting(key=mail.key, mark=("mail", mail.pk, ""), frame=frame)
+        yield Waiting(key=mail.key, mark=("mail", mail.pk, ""), make=partial(_letter, mail))
+
+
+def _letter(mail: Mail) -> dict[str, Any]:
+    return {
+        "t": "mail",
+        "id": mail.pk,
+        "to": bytes.fromhex(mail.key),
+        "kind": mail.kind,
+        "body": mail.body.encode(),
+        "expires": mail.expires,
+    }
 
 
 def _active() -> QuerySet[Subscriber, Any]:
@@ -154,13 +164,16 @@ def _questions(rows: QuerySet[Enrolment]) -> Iterator[Waiting]:
         subscription_key__in=_active(),
     ).select_related("job")
     for row in asked:
-        frame = {
-            "t": "job",
-            "id": bytes(row.ident),
-            "to": bytes.fromhex(row.subscription_key),
-            "body": row.job.announcement.encode(),
-        }
-        yield Waiting(key=row.subscription_key, mark=("job", row.pk, ""), frame=frame)
+        yield Waiting(key=row.subscription_key, mark=("job", row.pk, ""), make=partial(_question, row))
+
+
+def _question(row: Enrolment) -> dict[str, Any]:
+    return {
+        "t": "job",
+        "id": bytes(row.ident),
+        "to": bytes.fromhex(row.subscription_key),
+        "body": row.job.announcement.encode(),
+    }
 
 
 def _places(rows: QuerySet[Enrolment]) -> Iterator[Waiting]:
@@ -169,21 +182,29 @@ def _places(rows: QuerySet[Enrolment]) -> Iterator[Waiting]:
         job__state=Job.State.FROZEN,
         job__expires__gt=config.now(),
         subscription_key__in=_active(),
-    ).select_related("job")
-    for row in placed:
-        log, signature = _log(row.job_id, row.job.log_root)
-        assert row.index is not None
-        frame = {
-            "t": "enrolled",
-            "job": row.job.id.bytes,
-            "to": bytes.fromhex(row.subscription_key),
-            "index": row.index,
-            "size": row.job.log_size,
-            "root": bytes.fromhex(row.job.log_root),
-            "proof": log.proof(row.index),
-            "sig": signature,
-        }
-        yield Waiting(key=row.subscription_key, mark=("enrolled", row.pk, ""), frame=frame)
+    )
+    # Plain values: every wallet of every running job passes here, every few seconds.
+    found = list(placed.values_list("pk", "subscription_key", "index", "job_id"))
+    jobs = Job.objects.in_bulk({job_id for *_, job_id in found})
+    for pk, key, index, job_id in found:
+        job = jobs[job_id]
+        log, signature = _log(job_id, job.log_root)
+        yield Waiting(
+            key=key, mark=("enrolled", pk, ""), make=partial(_place, job, key, index, log, signature)
+        )
+
+
+def _place(job: Job, key: str, index: int, log: MerkleLog, signature: bytes) -> dict[str, Any]:
+    return {
+        "t": "enrolled",
+        "job": job.id.bytes,
+        "to": bytes.fromhex(key),
+        "index": index,
+        "size": job.log_size,
+        "root": bytes.fromhex(job.log_root),
+        "proof": log.proof(index),
+        "sig": signature,
+    }
 
 
 @lru_cache(maxsize=32)
@@ -205,7 +226,7 @@ def _invitations(rows: QuerySet[Invitation]) -> Iterator[Waiting]:
     ).select_related("round", "enrolment")
     for row in relevant.defer("enrolment__body"):
         key = row.enrolment.subscription_key
-        yield Waiting(key=key, mark=("round", row.pk, row.state), frame=_frame_of(row))
+        yield Waiting(key=key, mark=("round", row.pk, row.state), make=partial(_frame_of, row))
 
 
 def _frame_of(row: Invitation) -> dict[str, Any]:
