@@ -60,3 +60,14 @@ def test_tables_and_the_raw_file_are_both_searched(tmp_path: Path) -> None:
 def test_a_needle_must_be_long_enough_to_be_told_from_chance() -> None:
     with pytest.raises(ValueError, match="at least 8 bytes"):
         Needle(fact=Fact.EMAIL, owner=0, form=b"short")
+
+
+def test_thousands_who_begin_alike_are_told_apart() -> None:
+    everybody = [
+        Needle(fact=Fact.EMAIL, owner=n, form=f"wallet-{n:06d}@demo.example".encode()) for n in range(3000)
+    ]
+    place = Place(domain="mail", name="file:a", data=b"; ".join(needle.form for needle in everybody[::2]))
+
+    (finding,) = scan([place], everybody)
+
+    assert (finding.hits, finding.owners) == (1500, 1500)
