@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
-from typing import Any
 
-import structlog
 from celery import shared_task
 from django.db.models import Q
 from django.utils import timezone
 
+from collectives import wakeups
 from collectives.models import Job
 from collectives.services import algorithms, outgoing, rounds
 
-log = structlog.get_logger(__name__)
 STEPS = 20
 POLL_SECONDS = 0.25
 IDLE_SECONDS = 2
 """A job that nobody worked on for this long lost its wake-up."""
 OPEN = (Job.Status.FUNDED, Job.Status.WAITING, Job.Status.NOTICE, Job.Status.SCHEDULED, Job.Status.RUNNING)
-
-
-def send_quietly(task: Any, *arguments: Any, **options: Any) -> None:
-    """Send a wake-up; a broker that is down costs nothing but time, the sweep finds the work."""
-    try:
-        task.apply_async(args=arguments, retry=False, **options)
-    except Exception as error:  # any broker or transport error
-        log.warning("wake_up_lost", task=task.name, error=type(error).__name__)
 
 
 @shared_task(name="collectives.drive_job", ignore_result=True)
@@ -50,7 +40,7 @@ def drive_job(job_id: str, looking_again: bool = False) -> None:
     status = Job.objects.filter(pk=ident).values_list("status", flat=True).first()
     if status in (Job.Status.SCHEDULED, Job.Status.RUNNING):
         expires = timezone.now() + timedelta(seconds=30)
-        send_quietly(drive_job, job_id, True, countdown=POLL_SECONDS, expires=expires)
+        wakeups.send("collectives.drive_job", job_id, True, countdown=POLL_SECONDS, expires=expires)
 
 
 @shared_task(name="collectives.sweep", ignore_result=True)
@@ -60,7 +50,7 @@ def sweep() -> None:
     algorithms.activate_due(now)
     idle = Q(driven_at__isnull=True) | Q(driven_at__lt=now - timedelta(seconds=IDLE_SECONDS))
     for job_id in Job.objects.filter(idle, status__in=OPEN).values_list("pk", flat=True):
-        send_quietly(drive_job, str(job_id))
+        wakeups.send("collectives.drive_job", str(job_id))
 
 
 @shared_task(name="collectives.flush_outgoing", ignore_result=True)

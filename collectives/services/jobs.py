@@ -9,6 +9,7 @@ from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.db import transaction
 
+from collectives import wakeups
 from collectives.errors import CollectiveError
 from collectives.models import Admission, Algorithm, Checkpoint, Collective, Job, JobTransition, Round
 from collectives.models.jobs import ENDED, TRANSITIONS
@@ -176,9 +177,7 @@ def announce_change(job_id: uuid.UUID) -> None:
 
 
 def wake(job_id: uuid.UUID) -> None:
-    from collectives.tasks import drive_job, send_quietly
-
-    transaction.on_commit(lambda: send_quietly(drive_job, str(job_id)))
+    transaction.on_commit(lambda: wakeups.send("collectives.drive_job", str(job_id)))
 
 
 def _ask(job_id: uuid.UUID, **flags: bool) -> None:

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from collectives import clients
+from collectives import clients, wakeups
 from collectives.errors import ServiceRefused, ServiceUnavailable
 from collectives.models import OutgoingCall
 
@@ -42,9 +42,7 @@ def enqueue(
 
 def wake() -> None:
     """Ask a worker to deliver soon; the sweep finds what this loses."""
-    from collectives.tasks import flush_outgoing, send_quietly
-
-    send_quietly(flush_outgoing)
+    wakeups.send("collectives.flush_outgoing")
 
 
 def flush() -> int:

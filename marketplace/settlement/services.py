@@ -11,6 +11,7 @@ from django.db import transaction
 from eth_hash.auto import keccak
 
 from aggregation.epochs import receipts_root
+from collectives import wakeups
 from collectives.terms.description import tokens
 from marketplace.settlement import clients, effects, outbox, selectors
 from marketplace.settlement.chain import MOST_RECIPIENTS, chain, encode_call, job_bytes
@@ -309,7 +310,4 @@ def sweep() -> int:
 
 
 def _wake() -> None:
-    from collectives.tasks import send_quietly
-    from marketplace.settlement.tasks import sweep_task
-
-    transaction.on_commit(lambda: send_quietly(sweep_task))
+    transaction.on_commit(lambda: wakeups.send("settlement.sweep"))
