@@ -7,6 +7,7 @@ so an owner learns about a mistake while writing the requirement and not when th
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
@@ -26,6 +27,10 @@ FEATURES = ("number", "one-hot", "multi-hot", "boolean", "mean-of-measurements",
 FEATURE_WORDS = frozenset(
     ("encode", "transform", "bins", "absent", "unlisted_to", "name", "value", "min", "max")
 )
+ASSURANCES = ("declared", "attested", "unlinkable")
+"""How the presence of a field is shown: the holder's word, an issuer's signature, or a proof about one that links nothing."""
+MAX_ISSUERS = 50
+_ISSUER = re.compile(r"did:key:z6Mk[1-9A-HJ-NP-Za-km-z]{40,48}")
 TRANSFORMS = ("linear", "log1p")
 MAX_DEPTH = 4
 MAX_FIELDS = 200
@@ -55,6 +60,10 @@ def check_node(node: Any, place: str, depth: int) -> None:
     _check_bounds(node, place)
     _check_listed(node, place)
     _check_words(node, place)
+    if depth == MAX_DEPTH - 1:
+        _check_assurance(node, place)
+    elif "x-assurance" in node or "x-issuers" in node:
+        raise _refuse(f"x-assurance and x-issuers belong to a whole field of the record, not to {place}.")
     if node["type"] == "object":
         _check_object(node, place, depth)
     if node["type"] == "array":
@@ -100,11 +109,6 @@ def _check_words(node: Mapping[str, Any], place: str) -> None:
             raise _refuse(f"{word} of {place} must be text of at most {MAX_TEXT} characters.")
     if not isinstance(node.get("uniqueItems", False), bool):
         raise _refuse(f"uniqueItems of {place} is true or false.")
-    if node.get("x-assurance", "declared") not in ("declared", "attested"):
-        raise _refuse(f"x-assurance of {place} is declared or attested.")
-    issuers = node.get("x-issuers", [])
-    if not isinstance(issuers, list) or not all(_is_text(issuer, MAX_TEXT) for issuer in issuers):
-        raise _refuse(f"x-issuers of {place} must be a list of issuers' identifiers.")
 
 
 def _check_object(node: Mapping[str, Any], place: str, depth: int) -> None:
@@ -124,6 +128,24 @@ def _check_object(node: Mapping[str, Any], place: str, depth: int) -> None:
         raise _refuse(f"{place} requires a field twice.")
     for name, child in properties.items():
         check_node(child, name, depth - 1)
+
+
+def _check_assurance(field: Mapping[str, Any], place: str) -> None:
+    """How far a field's presence must be proven, and by whom. The words stand on the fields of the record itself."""
+    assurance, issuers = field.get("x-assurance", "declared"), field.get("x-issuers", [])
+    if assurance not in ASSURANCES:
+        raise _refuse(f"x-assurance of {place} is one of {', '.join(ASSURANCES)}.")
+    good = isinstance(issuers, list) and len(issuers) <= MAX_ISSUERS
+    if not good or not all(isinstance(issuer, str) and _ISSUER.fullmatch(issuer) for issuer in issuers):
+        raise _refuse(
+            f"x-issuers of {place} lists at most {MAX_ISSUERS} issuers by their did:key identifiers."
+        )
+    if len(set(issuers)) != len(issuers):
+        raise _refuse(f"x-issuers of {place} names an issuer twice.")
+    if (assurance != "declared") != bool(issuers):
+        raise _refuse(
+            f"{place} must name the issuers it trusts (x-issuers) exactly when it asks for attested values."
+        )
 
 
 # --- x-feature: what each encoding needs to know in public --------------------------------------------------------

@@ -2,13 +2,13 @@
 
 The grammar is in `profile`. Allowed words: type enum const minimum maximum minItems maxItems minLength maxLength uniqueItems
 required properties items additionalProperties(false) title description, and ours: `x-unique-by` (no two items with the same value of a property),
-`x-assurance` (declared | attested), `x-issuers`, `x-feature` (how the value becomes numbers; see training.features). No
+`x-assurance` (declared | attested | unlinkable), `x-issuers`, `x-feature` (how the value becomes numbers; see training.features). No
 references, patterns or conditions: a person must be able to read what is asked, and two programs must agree on it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +57,7 @@ def validate(requirement: Mapping[str, Any], record: Any) -> list[Problem]:
     validator = _validator(requirement)
     try:
         problems = [_problem(error) for error in validator.iter_errors(record)]
-        problems += _repeated(requirement, record, "")
+        problems += _repeated(requirement, record, ())
     except (
         ValueError,
         RecursionError,
@@ -83,12 +83,16 @@ def _validator(requirement: Mapping[str, Any]) -> Any:
 
 
 def _problem(error: Any) -> Problem:
-    path = [str(part) for part in error.instance_path]
     kind = error.kind
     name = kind.name if hasattr(kind, "name") else str(error.schema_path[-1])
-    field = ".".join(part for part in path if not part.isdigit())
+    field = _place(error.instance_path)
     value = kind.as_dict() if hasattr(kind, "as_dict") else {}
     return Problem(field=field, sentence=_sentence(name, value, error))
+
+
+def _place(path: Sequence[str | int]) -> str:
+    """Where in the record, for a person: `skills, entry 2, measurements`."""
+    return ", ".join(f"entry {part + 1}" if isinstance(part, int) else part for part in path)
 
 
 _SENTENCES = {
@@ -114,17 +118,17 @@ def _sentence(name: str, value: Mapping[str, Any], error: Any) -> str:
     return _SENTENCES.get(name, "does not fit").format(**known)
 
 
-def _repeated(node: Mapping[str, Any], value: Any, place: str) -> Iterator[Problem]:
+def _repeated(node: Mapping[str, Any], value: Any, place: tuple[str | int, ...]) -> Iterator[Problem]:
     """`x-unique-by`, which JSON Schema cannot say."""
     if node["type"] == "object" and isinstance(value, Mapping):
         for name, child in node["properties"].items():
             if name in value:
-                yield from _repeated(child, value[name], f"{place}.{name}".lstrip("."))
+                yield from _repeated(child, value[name], (*place, name))
     if node["type"] == "array" and isinstance(value, list):
         key = node.get("x-unique-by")
         if key is not None:
             names = [canonical(item.get(key)) for item in value if isinstance(item, Mapping)]
             if len(set(names)) != len(names):
-                yield Problem(field=place, sentence=f"two entries have the same {key}")
-        for item in value:
-            yield from _repeated(node["items"], item, place)
+                yield Problem(field=_place(place), sentence=f"two entries have the same {key}")
+        for number, item in enumerate(value):
+            yield from _repeated(node["items"], item, (*place, number))

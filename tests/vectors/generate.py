@@ -21,6 +21,7 @@ from aggregation.secagg.messages.lists import lists_body, survivors_body
 from aggregation.wire import cbor, merkle, sealing, signing
 from aggregation.wire.secret import Secret
 from tests.unit.secagg.pair import NOW, Entropy, Notes, Wire, distributor, header, job_key, member_log
+from tests.vectors.features import feature_vectors
 
 HERE = Path(__file__).parent
 
@@ -242,6 +243,7 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "derivation": derivation_vectors,
     "stream": stream_vectors,
     "shamir": shamir_vectors,
+    "features": feature_vectors,
     "round-3": lambda: round_vectors(n=3, gone={}, seed="three"),
     "round-5-dropout": lambda: round_vectors(n=5, gone={"masked_input": [1]}, seed="dropout"),
     "round-5": lambda: round_vectors(n=5, gone={}, seed="five"),

@@ -16,6 +16,8 @@ from collectives.training.features import input_width
 from marketplace.demo.job_performance import job_performance
 from marketplace.demo.job_performance import requirement as seed_requirement
 
+ISSUER = "did:key:z6MkpTHR8VNsBxYAAWHut2Geadd9jSwuBV8xRoAnwWsdvktH"
+
 
 @pytest.fixture(scope="module")
 def person() -> dict[str, Any]:
@@ -32,7 +34,7 @@ def test_the_seeds_example_is_expressible_and_its_people_meet_it() -> None:
     [
         (lambda r: r.pop("job_title"), "job_title is missing"),
         (lambda r: r.update(skills=r["skills"][:3]), "skills: 3 of at least 5"),
-        (lambda r: r["skills"][0].update(measurements=[]), "skills.measurements: 0 of at least 1"),
+        (lambda r: r["skills"][0].update(measurements=[]), "skills, entry 1, measurements: 0 of at least 1"),
         (
             lambda r: r["skills"][1].update(name=r["skills"][0]["name"]),
             "skills: two entries have the same name",
@@ -134,6 +136,12 @@ BAD += [
     _one(type="string") | {"required": ["a", "a"]},
     _one(type="string") | {"required": [["a"]]},
     _one(type="string", **{"x-issuers": 5}),
+    _one(type="string", **{"x-assurance": "attested"}),  # by whom?
+    _one(type="string", **{"x-issuers": [ISSUER]}),  # what for?
+    _one(type="string", **{"x-assurance": "attested", "x-issuers": ["https://employer.example"]}),
+    _one(type="string", **{"x-assurance": "attested", "x-issuers": [ISSUER, ISSUER]}),
+    _one(type="string") | {"x-assurance": "attested", "x-issuers": [ISSUER]},
+    _one(type="array", items={"type": "string", "x-assurance": "attested", "x-issuers": [ISSUER]}),
     _one(type="array", items={"type": "string"}, **{"x-unique-by": "n"}),
     _one(type="array", items=_NAMED, **{"x-unique-by": ["n"]}),
     {**_NAMED, "properties": {"": {"type": "string"}}},
@@ -191,6 +199,11 @@ def test_a_record_that_is_not_json_is_a_problem_and_no_crash(value: Any) -> None
     assert [str(p) for p in validate(seed_requirement(), value)] == [
         "The record holds something that JSON cannot carry."
     ]
+
+
+@pytest.mark.parametrize("assurance", ["attested", "unlinkable"])
+def test_a_field_may_ask_for_an_issuers_word(assurance: str) -> None:
+    check_profile(_one(type="string", **{"x-assurance": assurance, "x-issuers": [ISSUER]}))
 
 
 def test_nesting_beyond_the_limit_is_refused() -> None:
