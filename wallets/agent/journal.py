@@ -26,6 +26,8 @@ class Kind(StrEnum):
     """What an entry is about."""
 
     CREATED = "created"
+    RESTORED = "restored"
+    SECURITY = "security"
     DATA = "data"
     PAIRED = "paired"
     OFFER = "offer"

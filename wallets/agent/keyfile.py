@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -27,6 +28,8 @@ from wallets.agent.errors import LockedOut, StoreDamaged, StoreMissing, WrongPas
 
 ENTROPY = Callable[[int], bytes]
 KEY_BYTES = 32
+DATABASE = "wallet.db"
+DATABASE_NAME = re.compile(r"wallet(-[0-9a-f]{16})?\.db")
 FREE_ATTEMPTS = 5
 LONGEST_LOCK_SECONDS = 3600
 RECOVERY_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford base 32: no I, L, O, U
@@ -67,11 +70,15 @@ class Slot:
 
 @dataclass(frozen=True, kw_only=True)
 class KeyFile:
-    """All slots, and how often a wrong secret was tried since the last right one."""
+    """All slots, which database they open, and how often a wrong secret was tried since the last right one.
+
+    The database is named here so that a rekey can write a whole new one and take it into use by replacing this one file.
+    """
 
     slots: tuple[Slot, ...]
     failures: int = 0
     locked_until: int = 0
+    database: str = DATABASE
 
 
 def new_recovery_code(rng: ENTROPY) -> str:
@@ -87,8 +94,16 @@ def normal_recovery_code(text: str) -> str:
     return cleaned.translate(str.maketrans("OIL", "011"))
 
 
+def _as_kept(kind: SlotKind, secret: Secret) -> Secret:
+    """A recovery code in its normal form, everything else as it is."""
+    if kind is not SlotKind.RECOVERY:
+        return secret
+    return Secret(normal_recovery_code(secret.reveal().decode(errors="replace")).encode())
+
+
 def make_slot(kind: SlotKind, secret: Secret, raw: Secret, *, rng: ENTROPY, cost: Argon2Cost) -> Slot:
-    """Wrap the raw key under a secret."""
+    """Wrap the raw key under a secret. A recovery code is taken as people type it."""
+    secret = _as_kept(kind, secret)
     salt, nonce = rng(16), rng(12)
     memory, passes = (0, 0) if kind is SlotKind.HOST else (cost.memory_kib, cost.passes)
     slot = Slot(kind=kind, salt=salt, nonce=nonce, wrapped=b"", memory_kib=memory, passes=passes)
@@ -98,6 +113,7 @@ def make_slot(kind: SlotKind, secret: Secret, raw: Secret, *, rng: ENTROPY, cost
 
 def unwrap(file: KeyFile, kind: SlotKind, secret: Secret) -> Secret:
     """The raw key, or WrongPassphrase when no slot of that kind opens."""
+    secret = _as_kept(kind, secret)
     for slot in file.slots:
         if slot.kind is not kind:
             continue
@@ -137,8 +153,12 @@ def read(path: Path) -> KeyFile:
     """Parse a key file; StoreMissing when there is none, StoreDamaged when it is not ours."""
     try:
         raw = json.loads(path.read_bytes())
-        slots = tuple(_slot_from(item) for item in raw["slots"])
-        return KeyFile(slots=slots, failures=int(raw["failures"]), locked_until=int(raw["locked_until"]))
+        return KeyFile(
+            slots=tuple(slot_from(item) for item in raw["slots"]),
+            failures=int(raw["failures"]),
+            locked_until=int(raw["locked_until"]),
+            database=_database_name(raw.get("database", DATABASE)),
+        )
     except FileNotFoundError:
         raise StoreMissing(f"There is no wallet in {path.parent}. Create one with `init`.") from None
     except (ValueError, KeyError, TypeError) as error:
@@ -151,7 +171,8 @@ def write(path: Path, file: KeyFile) -> None:
         "version": 1,
         "failures": file.failures,
         "locked_until": file.locked_until,
-        "slots": [_slot_to(slot) for slot in file.slots],
+        "database": file.database,
+        "slots": [slot_to(slot) for slot in file.slots],
     }
     temporary = path.with_suffix(".tmp")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -166,6 +187,14 @@ def replace_slot(file: KeyFile, slot: Slot) -> KeyFile:
     """The same file with the slot of that kind exchanged or added."""
     others: Sequence[Slot] = [old for old in file.slots if old.kind is not slot.kind]
     return replace(file, slots=(*others, slot))
+
+
+def _database_name(name: str) -> str:
+    if DATABASE_NAME.fullmatch(name) is None:
+        raise ValueError(
+            "not a name of a wallet's database"
+        )  # a planted name must not lead out of the folder
+    return name
 
 
 def _slot_key(slot: Slot, secret: Secret) -> bytes:
@@ -192,7 +221,8 @@ def _after_failure(file: KeyFile, now: int) -> KeyFile:
     return replace(file, failures=failures, locked_until=now + wait if wait else 0)
 
 
-def _slot_to(slot: Slot) -> dict[str, Any]:
+def slot_to(slot: Slot) -> dict[str, Any]:
+    """For the key file and for a backup's head."""
     return {
         "kind": slot.kind.value,
         "salt": slot.salt.hex(),
@@ -203,7 +233,8 @@ def _slot_to(slot: Slot) -> dict[str, Any]:
     }
 
 
-def _slot_from(item: dict[str, Any]) -> Slot:
+def slot_from(item: dict[str, Any]) -> Slot:
+    """Raises ValueError, KeyError or TypeError for what is not a slot."""
     memory, passes = int(item["memory_kib"]), int(item["passes"])
     if not (0 <= memory <= 4_194_304 and 0 <= passes <= 64):
         # A planted file must not be able to make this machine spend an hour or all its memory on one attempt.

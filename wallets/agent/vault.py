@@ -18,7 +18,7 @@ import json
 import os
 import sqlite3
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,10 +28,10 @@ from aries_askar import AskarError, Store
 from aggregation.wire.secret import Secret
 from wallets.agent import keyfile
 from wallets.agent.errors import StoreDamaged, StoreError, StoreExists, StoreMissing
-from wallets.agent.keyfile import Argon2Cost, KeyFile, SlotKind
+from wallets.agent.in_use import SharedUse
+from wallets.agent.keyfile import DATABASE, Argon2Cost, KeyFile, SlotKind
 
 Value = dict[str, Any]
-DATABASE = "wallet.db"
 KEYS = "keys.json"
 BUSY_SECONDS = 5.0
 
@@ -101,8 +101,8 @@ class StorePool:
 class AskarStore:
     """WalletStore on aries-askar 0.5 (SQLite, key method raw). Made by `create` or `open_*` below."""
 
-    def __init__(self, directory: Path, raw: Secret, pool: StorePool) -> None:
-        self._path = directory / DATABASE
+    def __init__(self, path: Path, raw: Secret, pool: StorePool, *, shared: bool = True) -> None:
+        self._path = path
         self._raw = raw
         self._pool = pool
         self._lock = asyncio.Lock()
@@ -110,6 +110,7 @@ class AskarStore:
         # A session that stays open makes a read one call into Askar instead of three. Outside a transaction it sees every
         # commit at once, also another process's, so a permit deleted elsewhere is gone for the next look.
         self._reader: Any = None
+        self._in_use = SharedUse(path.parent) if shared else None
         self._closed = False
 
     def __repr__(self) -> str:
@@ -149,6 +150,22 @@ class AskarStore:
             await session.commit()
         await self._pool.trim()
 
+    async def everything(self) -> dict[str, dict[str, Value]]:
+        """Every record by category and name, for a backup or a new database."""
+        async with self._lock:
+            handle = await self._opened()
+            found: dict[str, dict[str, Value]] = {}
+            async for entry in handle.scan():
+                found.setdefault(entry.category, {})[entry.name] = json.loads(entry.value)
+            return found
+
+    async def fill(self, records: Mapping[str, Mapping[str, Value]]) -> None:
+        """Write many records into an empty store as one step."""
+        async with self.transaction() as session:
+            for category, named in records.items():
+                for name, value in named.items():
+                    await session.put(category, name, value, exists=False)
+
     async def erase(self) -> bool:
         async with self._lock:
             await self._shut()
@@ -177,6 +194,8 @@ class AskarStore:
         if self._closed:
             raise StoreError("This wallet is closed. Unlock it again.", code="store_closed")
         if self._handle is None:
+            if self._in_use is not None:
+                self._in_use.take()
             self._handle = await _open_askar(self._path, self._raw)
             self._reader = await self._handle.session()
         self._pool.touch(self)
@@ -188,6 +207,8 @@ class AskarStore:
             reader, self._reader = self._reader, None
             # Shielded: a close that was cancelled half-way would be repeated by Askar's finalizer on a dead handle.
             await asyncio.shield(_close(reader, handle))
+        if self._in_use is not None:
+            self._in_use.give_back()
         self._pool.forget(self)
 
 
@@ -239,7 +260,7 @@ async def create(
     if (directory / KEYS).exists() or (directory / DATABASE).exists():
         raise StoreExists(f"There is already a wallet in {directory}. Choose another folder.")
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    raw = Secret(Store.generate_raw_key().encode())
+    raw = new_raw_key()
     cost = cost or Argon2Cost()
     code: str | None = None
     slots: tuple[keyfile.Slot, ...]
@@ -248,48 +269,39 @@ async def create(
     else:
         assert passphrase is not None
         code = keyfile.new_recovery_code(rng)
-        spoken = Secret(keyfile.normal_recovery_code(code).encode())
+        spoken = Secret(code.encode())
         slots = (
             keyfile.make_slot(SlotKind.PASSPHRASE, passphrase, raw, rng=rng, cost=cost),
             keyfile.make_slot(SlotKind.RECOVERY, spoken, raw, rng=rng, cost=cost),
         )
-    with _private_files():
-        handle = await Store.provision(_uri(directory / DATABASE), "raw", raw.reveal().decode())
-        await handle.close()
-    (directory / DATABASE).chmod(0o600)
+    await provision(directory / DATABASE, raw)
     # The key file comes last: a folder without it is not yet a wallet, so a crash before this line loses nothing.
     keyfile.write(directory / KEYS, KeyFile(slots=slots))
-    return AskarStore(directory, raw, pool if pool is not None else StorePool()), code
+    return AskarStore(directory / DATABASE, raw, pool if pool is not None else StorePool()), code
 
 
 async def open_with(
     directory: Path, kind: SlotKind, secret: Secret, *, now: int, pool: StorePool | None = None
 ) -> AskarStore:
     """Unlock a wallet through one slot. Raises StoreMissing, WrongPassphrase, LockedOut, StoreDamaged."""
-    if kind is SlotKind.RECOVERY:
-        secret = Secret(keyfile.normal_recovery_code(secret.reveal().decode(errors="replace")).encode())
     raw = keyfile.open_guarded(directory / KEYS, kind, secret, now=now)
-    if not (directory / DATABASE).exists():
+    path = directory / keyfile.read(directory / KEYS).database
+    if not path.exists():
         raise StoreMissing(f"The database of the wallet in {directory} is gone. Restore it from your backup.")
-    return AskarStore(directory, raw, pool if pool is not None else StorePool())
+    return AskarStore(path, raw, pool if pool is not None else StorePool())
 
 
-def change_passphrase(
-    directory: Path,
-    kind: SlotKind,
-    secret: Secret,
-    new: Secret,
-    *,
-    now: int,
-    rng: Callable[[int], bytes],
-    cost: Argon2Cost | None = None,
-) -> None:
-    """Re-wrap the passphrase slot after opening another (or the old) slot; the store itself is not touched."""
-    if kind is SlotKind.RECOVERY:
-        secret = Secret(keyfile.normal_recovery_code(secret.reveal().decode(errors="replace")).encode())
-    raw = keyfile.open_guarded(directory / KEYS, kind, secret, now=now)
-    slot = keyfile.make_slot(SlotKind.PASSPHRASE, new, raw, rng=rng, cost=cost or Argon2Cost())
-    keyfile.write(directory / KEYS, keyfile.replace_slot(keyfile.read(directory / KEYS), slot))
+async def provision(path: Path, raw: Secret) -> None:
+    """Make an empty database at `path`, readable by its owner alone."""
+    with _private_files():
+        handle = await Store.provision(_uri(path), "raw", raw.reveal().decode())
+        await handle.close()
+    path.chmod(0o600)
+
+
+def new_raw_key() -> Secret:
+    """A fresh key for a database; Askar draws it."""
+    return Secret(Store.generate_raw_key().encode())
 
 
 def _uri(path: Path) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aggregation.wire.secret import Secret
-from wallets.agent import keyfile, vault
+from wallets.agent import keeping, keyfile, vault
 from wallets.agent.errors import (
     LockedOut,
     StoreDamaged,
@@ -151,7 +151,7 @@ async def test_a_changed_passphrase_replaces_the_old_one(tmp_path: Path) -> None
     await store.put("record", "main", {"age": 41})
     await store.close()
     new = Secret(b"a new passphrase")
-    vault.change_passphrase(
+    keeping.change_passphrase(
         tmp_path / "w",
         SlotKind.RECOVERY,
         Secret(code.encode()),
