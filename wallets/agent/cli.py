@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from wallets.agent import commands
+from wallets.agent import commands_keeping as keep
 from wallets.agent.errors import BadData, WalletError
 from wallets.agent.terminal import clean
 
@@ -54,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     _own_data(steps)
     _memberships(steps)
     _looking(steps)
+    _keeping(steps)
     return parser
 
 
@@ -95,6 +97,13 @@ def _memberships(steps: Any) -> None:
     step.add_argument(
         "--visits-per-day", type=int, default=100, metavar="N", help="your limit per collective"
     )
+    step.add_argument(
+        "--lock-after",
+        type=int,
+        default=0,
+        metavar="MINUTES",
+        help="lock after so long without you (0: never)",
+    )
     step.add_argument("--allow-development", action="store_true", help="allow terms with lowered minima")
 
     step = _command(steps, "revoke", commands.revoke, "delete a permit now, servers up or down")
@@ -111,6 +120,30 @@ def _looking(steps: Any) -> None:
     step.add_argument("--format", choices=["table", "json", "csv"], default="table")
     _command(steps, "earnings", commands.earnings, "what is pending and what was paid")
     _command(steps, "selftest", commands.selftest, "try to break out of the sandbox")
+
+
+def _keeping(steps: Any) -> None:
+    step = _command(steps, "passphrase", keep.passphrase, "change the passphrase")
+    _by_recovery(step)
+    step.add_argument("--new-passphrase-file", metavar="FILE", help="read the new passphrase from this file")
+    _command(steps, "recovery-code", keep.recovery_code, "make a new recovery code")
+    _command(steps, "rekey", keep.rekey, "write the wallet anew under a new key, after a suspected leak")
+    step = _command(steps, "backup", keep.make_backup, "write the whole wallet into one encrypted file")
+    step.add_argument("file", type=Path)
+    _by_recovery(step)
+    step = _command(steps, "restore", keep.restore, "make a wallet out of a backup")
+    step.add_argument("file", type=Path)
+    _by_recovery(step)
+    _command(steps, "lock", keep.lock, "lock the wallet that runs in another process")
+    step = _command(steps, "wallets", keep.wallets, "list the wallets of a folder")
+    step.add_argument("--home", type=Path, metavar="DIR", help="the folder (default: where --wallet lies)")
+    step = _command(steps, "delete-wallet", keep.delete_wallet, "delete the whole wallet for good")
+    step.add_argument("--confirm", metavar="NAME", help="the wallet's name, so that you are not asked")
+
+
+def _by_recovery(step: argparse.ArgumentParser) -> None:
+    step.add_argument("--recovery", action="store_true", help="open with the recovery code")
+    step.add_argument("--recovery-file", metavar="FILE", help="read the recovery code from this file")
 
 
 def _command(steps: Any, name: str, run: Command, purpose: str) -> argparse.ArgumentParser:

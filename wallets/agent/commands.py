@@ -20,6 +20,7 @@ from wallets.agent import (
     credentials,
     journal,
     leaving,
+    locking,
     membership,
     presentation,
     server,
@@ -133,18 +134,30 @@ async def run(options: argparse.Namespace) -> int:
             raise WalletError(
                 f"The sandbox does not hold on this machine ({missing}), so no task is run.", code="sandbox"
             )
-        watching = agent.spawn(_watch(agent))
+        guard = locking.AutoLock(options.wallet, idle_seconds=options.lock_after * 60)
+        guard.begin()
+        running = asyncio.ensure_future(agent.run())
+        watching = asyncio.ensure_future(_watch(agent, guard))
         try:
-            await agent.run()
+            await asyncio.wait({running, watching}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            watching.cancel()
+            for task in (running, watching):
+                task.cancel()
+            await asyncio.gather(running, watching, return_exceptions=True)
+        if not running.cancelled():
+            running.result()
+        if not watching.cancelled():
+            print(f"Locked ({watching.result()}).")
     return DONE
 
 
-async def _watch(agent: WalletAgent) -> None:
-    """Notice what `subscribe` and `revoke` did in another process."""
+async def _watch(agent: WalletAgent, guard: locking.AutoLock) -> str:
+    """Notice what `subscribe` and `revoke` did in another process; returns why the wallet must be locked."""
     while True:
         await asyncio.sleep(WATCH_SECONDS)
+        why = guard.due(time.time())
+        if why is not None:
+            return why
         await agent.refresh()
 
 
@@ -267,6 +280,7 @@ async def _opened(
     """Unlock the wallet and build its agent; everything is closed again afterwards."""
     secret = terminal.passphrase(options.passphrase_file)
     store = await vault.open_with(options.wallet, SlotKind.PASSPHRASE, secret, now=_now())
+    locking.touch(options.wallet)
     transport, launcher = Transport(), Launcher()
     stored = await store.get(*consent.RULE)
     agent = WalletAgent(

@@ -18,13 +18,13 @@ PASSPHRASE_VARIABLE = "WALLET_PASSPHRASE_FILE"  # noqa: S105 - the name of a var
 SHORTEST_PASSPHRASE = 10
 
 
-def passphrase(file: str | None, *, new: bool = False) -> Secret:
+def passphrase(file: str | None, *, new: bool = False, prompt: str = "Passphrase: ") -> Secret:
     """The passphrase from a file, the file named by WALLET_PASSPHRASE_FILE, or a prompt (twice for a new one)."""
     name = file or os.environ.get(PASSPHRASE_VARIABLE)
     if name:
         text = _from_file(Path(name))
     elif sys.stdin.isatty():
-        text = getpass.getpass("Passphrase: ")
+        text = getpass.getpass(prompt)
         if new and getpass.getpass("The same again: ") != text:
             raise BadData("The two passphrases differ. Nothing was created.")
     else:
@@ -34,6 +34,23 @@ def passphrase(file: str | None, *, new: bool = False) -> Secret:
     if new and len(text) < SHORTEST_PASSPHRASE:
         raise BadData(f"The passphrase has {len(text)} characters; take at least {SHORTEST_PASSPHRASE}.")
     return Secret(text.encode())
+
+
+def recovery_code(file: str | None) -> Secret:
+    """The recovery code from a file or a prompt; separators and case do not matter."""
+    if file:
+        return Secret(_from_file(Path(file)).encode())
+    if not sys.stdin.isatty():
+        raise BadData("No recovery code: run in a terminal, or give --recovery-file.")
+    return Secret(getpass.getpass("Recovery code: ").encode())
+
+
+def line(prompt: str) -> str:
+    """One line typed by the person; empty when nobody is there to type."""
+    try:
+        return input(prompt).strip()
+    except EOFError:
+        return ""
 
 
 async def ask(question: Question) -> str:

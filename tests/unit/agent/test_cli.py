@@ -7,56 +7,16 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.unit.agent import documents
+from tests.unit.agent.conftest import Run
 from tests.unit.agent.world import World
-from wallets.agent import cli, server, terminal, vault
-from wallets.agent.keyfile import Argon2Cost
+from wallets.agent import server, terminal
 
 ROOT = Path(__file__).resolve().parents[3]
-Run = Callable[..., Any]
-
-
-class Said:
-    """What one command did."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-        assert "Traceback" not in out + err
-
-
-@pytest.fixture
-def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    secret = tmp_path / "passphrase"
-    secret.write_text("correct horse battery\n")
-    monkeypatch.setenv("WALLET_PASSPHRASE_FILE", str(secret))
-    monkeypatch.setattr(vault, "Argon2Cost", lambda: Argon2Cost(memory_kib=64, passes=1))
-
-    async def command(*words: str) -> Said:
-        arguments = ["--wallet", str(tmp_path / "w"), *words]
-        code = await asyncio.to_thread(cli.main, arguments)
-        out, err = capsys.readouterr()
-        return Said(code, out, err)
-
-    return command
-
-
-@pytest.fixture
-def requirement(tmp_path: Path) -> str:
-    path = tmp_path / "requirement.json"
-    path.write_text(json.dumps(documents.REQUIREMENT))
-    return str(path)
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with World() as made:
-        yield made
 
 
 def csv(tmp_path: Path, content: str | bytes) -> str:
