@@ -1,4 +1,4 @@
-"""Oracles 5, 6 and 7 at the wallet, against a scripted malicious server: every row of the design's attack table."""
+"""Oracles 5, 6 and 7 at the wallet, case by case against a scripted malicious server; `test_attacks` is the table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aggregation.secagg.client import SecAggClient
-from aggregation.secagg.errors import Fault, LocalProtocolError, ProtocolError, RemoteProtocolError
+from aggregation.secagg.errors import Fault, LocalProtocolError, RemoteProtocolError
 from aggregation.secagg.messages import (
     AdvertiseList,
     Consistency,
@@ -17,11 +17,11 @@ from aggregation.secagg.messages import (
     SelfShare,
     ShareBundle,
     Survivors,
-    SurvivorsRequest,
     Unmask,
 )
 from aggregation.secagg.phases import WALLET, WalletEvent, WalletPhase
 from aggregation.wire import signing
+from tests.unit.secagg.malicious import assert_erased, refused, signed_list, signed_survivors
 from tests.unit.secagg.pair import (
     EXPIRES,
     NOW,
@@ -29,7 +29,6 @@ from tests.unit.secagg.pair import (
     Notes,
     Wire,
     client,
-    distributor,
     header,
     job_key,
     member_log,
@@ -42,77 +41,6 @@ N = 6
 def wire(until: str | None = None, **fields: Any) -> Wire:
     made = Wire(header(bucket_size=N, bucket_min=4, release_min=4, **fields), N, verify_sample=None)
     return made.until(until) if until else made
-
-
-def refused(call: Callable[[], object], fault: Fault, victim: SecAggClient | None = None) -> None:
-    with pytest.raises(ProtocolError) as caught:
-        call()
-    assert caught.value.reason is fault, caught.value
-    if victim is not None:
-        assert_erased(victim)
-
-
-def assert_erased(victim: SecAggClient) -> None:
-    assert victim.closed
-    assert victim._key is None
-    assert victim._self_seed is None
-    assert not victim._edges
-    assert not victim._held
-    for call in (
-        victim.advertise,
-        lambda: victim.receive_list(b"", now=NOW),
-        lambda: victim.receive_shares(b""),
-        lambda: victim.mask([0]),
-        lambda: victim.receive_survivors(b""),
-        lambda: victim.receive_consistency(b""),
-    ):
-        with pytest.raises(ProtocolError) as caught:
-            call()
-        assert caught.value.reason is Fault.OUT_OF_ORDER
-
-
-def signed_survivors(w: Wire, *positions: int, total: int | None = None, **other: Any) -> bytes:
-    """Survivors as a server that has the distributor's signature on them would send them."""
-    fields = {"header": w.head.hash(), "lists_root": w.round._roster.root, **other}  # type: ignore[union-attr]
-    request = SurvivorsRequest(buckets=(positions,), **fields)
-    body = {**request.signed_body(), "total": request.total if total is None else total}
-    return Survivors(
-        **fields,
-        bucket=0,
-        buckets=1,
-        positions=positions,
-        total=body["total"],
-        path=(),
-        root=request.tree.root,
-        signature=signing.sign(distributor(), b"cssi/v1/survivors", body),
-    ).to_bytes()
-
-
-def signed_list(
-    w: Wire, change: Callable[[list[list[Any]]], None] = lambda rows: None, key: Any = None
-) -> bytes:
-    """Wallet 0's list with other members, signed again."""
-    data = w.lists[w.keys[0]]
-    rows: list[list[Any]] = []
-    changed(data, members=lambda old: rows.extend(old) or old)
-    change(rows)
-    from aggregation.secagg.messages import Member
-    from aggregation.secagg.messages.lists import bucket_digest, lists_body
-    from aggregation.wire import merkle
-
-    members = [Member(job_key=a, public_key=b, index=c, expires=d) for a, b, c, d in rows]
-    message = AdvertiseList.from_bytes(data)
-    root = merkle.root([bucket_digest(0, members)])
-    body = lists_body(message.header, 1, message.randomness, root)
-    signature = signing.sign(key or distributor(), b"cssi/v1/lists", body)
-    keep = len(rows)
-    return changed(
-        data,
-        members=rows,
-        root=root,
-        signature=signature,
-        evidence=lambda old: [row for row in old if row[0] < keep],
-    )
 
 
 # Keys and lists: oracle 8
