@@ -164,6 +164,10 @@ def _current_terms(collective: Collective, document: SubscriptionDocument) -> Te
         raise CollectiveError(
             "stale_terms", "The terms have changed. Review the current ones and subscribe again.", status=409
         )
+    if terms.document.get("sandbox") == "full" and document.sandbox != "full":
+        raise CollectiveError(
+            "sandbox_too_low", "This collective takes wallets whose sandbox has every layer, and yours has not."
+        )
     return terms
 
 

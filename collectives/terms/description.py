@@ -24,6 +24,8 @@ SILENCE = ("without", "with")
 ASSURANCE = ("declared", "attested")
 PRIVACY_LEVELS = ("aggregate", "formal")
 ORDER_POLICIES = ("owner", "approval", "open")
+SANDBOX_LEVELS = ("any", "full")
+"""`full`: only wallets whose sandbox has every layer may take part. Absent in a document means `any`."""
 _NAMES = [
     "version",
     "collective_id",
@@ -80,6 +82,7 @@ class Terms:
     valid_seconds: int
     development: bool
     created: int
+    sandbox: str = "any"
     document: Mapping[str, Any] = field(repr=False, compare=False)
 
     @classmethod
@@ -87,7 +90,8 @@ class Terms:
         """Raises:
         TermsError: names the field and what is allowed; `rate_not_in_tier`, `minima_too_low` for those two.
         """
-        m = f.exactly(document, _NAMES, "Terms")
+        names = [*_NAMES, "sandbox"] if isinstance(document, Mapping) and "sandbox" in document else _NAMES
+        m = f.exactly(document, names, "Terms")
         if m["version"] != VERSION:
             raise TermsError("malformed", f"This program knows version {VERSION} of the terms.")
         check_profile(m["requirement"])
@@ -120,6 +124,7 @@ class Terms:
             valid_seconds=f.integer(m, "valid_seconds", 3600, 10 * 365 * 24 * 3600),
             development=f.flag(m, "development"),
             created=f.integer(m, "created"),
+            sandbox=f.one_of(m, "sandbox", SANDBOX_LEVELS) if "sandbox" in m else "any",
             document=m,
         )
         terms._check_rules()
@@ -198,6 +203,8 @@ def words_for_agreement(terms: Terms) -> Sequence[str]:
         ),
         "Results already added to a model cannot be taken out again.",
     ]
+    if terms.sandbox == "full":
+        lines.append("Only wallets that wall algorithms in with every layer may take part.")
     if terms.privacy_level == "aggregate":
         lines.append("Noise is added to every sum. No formal privacy budget is claimed.")
     if terms.development:

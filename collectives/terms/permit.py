@@ -54,6 +54,8 @@ class _Document:
     """Shared reading and writing: `READERS` names each field and how it is read; version is always 1."""
 
     READERS: ClassVar[Mapping[str, Reader]]
+    OPTIONAL: ClassVar[Mapping[str, Reader]] = {}
+    """Fields that came later: absent in older documents, and written only when they are not empty."""
     MONEY: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
@@ -61,10 +63,12 @@ class _Document:
         """Raises:
         TermsError: names the field that is missing, unknown or wrong.
         """
-        m = f.exactly(document, ("version", *cls.READERS), f"A {cls.__name__}")
+        later = [name for name in cls.OPTIONAL if isinstance(document, Mapping) and name in document]
+        m = f.exactly(document, ("version", *cls.READERS, *later), f"A {cls.__name__}")
         if m["version"] != 1:
             raise TermsError("malformed", f"This program knows version 1 of a {cls.__name__}.")
-        found = cls(**{name: read(m, name) for name, read in cls.READERS.items()})
+        readers = {**cls.READERS, **{name: cls.OPTIONAL[name] for name in later}}
+        found = cls(**{name: read(m, name) for name, read in readers.items()})
         found._check()
         return found
 
@@ -78,6 +82,7 @@ class _Document:
             if name in self.MONEY:
                 value = str(value)
             document[name] = list(value) if isinstance(value, tuple) else value
+        document |= {name: value for name in self.OPTIONAL if (value := getattr(self, name))}
         return document
 
 
@@ -107,7 +112,9 @@ class Subscription(_Document):
     cross_signature: str
     presence: Mapping[str, Any]
     created: int
+    sandbox: str = ""
 
+    OPTIONAL = {"sandbox": lambda m, n: f.one_of(m, n, ("full", "reduced"))}
     READERS = {
         "collective_id": f.uuid,
         "terms_hash": _hash32,

@@ -22,6 +22,7 @@ from wallets.agent.messages import HolderPolicy, Visit
 from wallets.agent.outbox import Outbox
 from wallets.agent.rounds import Delivery, RoundSession
 from wallets.agent.sandbox.launcher import Launcher
+from wallets.agent.sandbox.policy import Level
 from wallets.agent.server import RECORD as SERVER_RECORD
 from wallets.agent.server import ServerDescription
 from wallets.agent.session import DistributorSession
@@ -56,11 +57,13 @@ class WalletAgent:
         policy: HolderPolicy | None = None,
         observer: Observer | None = None,
         spy: Callable[[Visit, Any], None] | None = None,
+        lowest_sandbox: Level = Level.FULL,
     ) -> None:
         self.name = name
         self.store = store
         self.transport = transport
         self.launcher = launcher
+        self.lowest_sandbox = lowest_sandbox
         self.consent = consent
         self.now = now
         self.rng = rng
@@ -158,6 +161,19 @@ class WalletAgent:
             keys=SubscriptionKeys.from_record(keys),
             job_key=Secret(bytes.fromhex(job["private"])),
         )
+
+    def sandbox_fits(self, wanted: str) -> bool:
+        """Whether a task may run in the sandbox as it is: at the holder's level, and at the collective's (`any`, `full`).
+
+        Before the sandbox has started nothing is known of it, and then it fits nothing.
+        """
+        lowered = self.lowest_sandbox is Level.REDUCED and wanted != "full"
+        return self.launcher.level is Level.FULL or lowered
+
+    async def sandbox_level(self) -> Level:
+        """The level of this machine's sandbox; starts it when it has not started yet."""
+        await self.launcher.start()
+        return self.launcher.level
 
     async def flush_outgoing(self) -> None:
         """Send what could not be sent before; what still waits is tried again later while the agent runs."""

@@ -16,6 +16,7 @@ from typing import Any
 
 from wallets.agent import commands
 from wallets.agent import commands_keeping as keep
+from wallets.agent import commands_limits as limits
 from wallets.agent.errors import BadData, WalletError
 from wallets.agent.terminal import clean
 
@@ -56,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     _memberships(steps)
     _looking(steps)
     _keeping(steps)
+    _limits(steps)
     return parser
 
 
@@ -95,7 +97,10 @@ def _memberships(steps: Any) -> None:
 
     step = _command(steps, "run", commands.run, "stay connected and answer, until Ctrl-C")
     step.add_argument(
-        "--visits-per-day", type=int, default=100, metavar="N", help="your limit per collective"
+        "--visits-per-day",
+        type=int,
+        metavar="N",
+        help="your limit per collective (default: as in `settings`)",
     )
     step.add_argument(
         "--lock-after",
@@ -139,6 +144,28 @@ def _keeping(steps: Any) -> None:
     step.add_argument("--home", type=Path, metavar="DIR", help="the folder (default: where --wallet lies)")
     step = _command(steps, "delete-wallet", keep.delete_wallet, "delete the whole wallet for good")
     step.add_argument("--confirm", metavar="NAME", help="the wallet's name, so that you are not asked")
+
+
+def _limits(steps: Any) -> None:
+    step = _command(steps, "settings", limits.change_settings, "show or change the wallet's settings")
+    step.add_argument("--visits-per-day", type=int, metavar="N", help="limit per collective")
+    step.add_argument("--lock-after", type=int, metavar="MINUTES", help="lock by itself; 0 is never")
+    step.add_argument(
+        "--sandbox", choices=["full", "reduced"], help="the lowest level at which tasks may run"
+    )
+
+    step = _command(steps, "limit", limits.limit, "show or change what one collective may ask of you")
+    step.add_argument("collective", metavar="ID or name")
+    step.add_argument(
+        "--visits-per-day", type=int, metavar="N", help="0 takes the limit away, as with all others"
+    )
+    step.add_argument("--visits-total", type=int, metavar="N", help="visits in all")
+    step.add_argument("--privacy", metavar="RHO", help="privacy budget in ρ, for example 0.5")
+    step.add_argument("--smallest-sum", type=int, metavar="N", help="fewest wallets the aggregator may sum")
+    step.add_argument("--smallest-release", type=int, metavar="N", help="fewest wallets in what a buyer gets")
+    either = step.add_mutually_exclusive_group()
+    either.add_argument("--pause", action="store_true", help="decline everything for now; the permit stays")
+    either.add_argument("--resume", action="store_true", help="take part again")
 
 
 def _by_recovery(step: argparse.ArgumentParser) -> None:

@@ -24,12 +24,13 @@ from wallets.agent import (
     membership,
     presentation,
     server,
+    settings,
     terminal,
     vault,
 )
 from wallets.agent.agent import WalletAgent
 from wallets.agent.consent import Consent, Rule
-from wallets.agent.errors import BadData, NotFound, WalletError
+from wallets.agent.errors import BadData, NotFound, SandboxError, WalletError
 from wallets.agent.journal import Kind
 from wallets.agent.keyfile import SlotKind
 from wallets.agent.messages import HolderPolicy
@@ -58,7 +59,7 @@ async def init(options: argparse.Namespace) -> int:
 
 async def import_(options: argparse.Namespace) -> int:
     """Validate a file against a requirement, show what changes, then store it."""
-    async with _opened(options) as agent:
+    async with opened(options) as agent:
         requirement = await _requirement(agent, options)
         new = credentials.read_file(options.file, requirement, row=options.row)
         problems = presentation.missing(new, requirement)
@@ -92,7 +93,7 @@ async def pair(options: argparse.Namespace) -> int:
         link = server.PairingLink(url=check_url(options.url), code=options.code.strip())
     else:
         raise BadData("Give the cssi://pair link, or both --url and --code.")
-    async with _opened(options) as agent:
+    async with opened(options) as agent:
         label = await membership.pair(agent, link)
         await agent.store.put(*consent.RULE, {"rule": options.rule})
         print(f"Paired with {terminal.clean(label) or 'your account'}. The server's keys are pinned.")
@@ -103,7 +104,7 @@ async def pair(options: argparse.Namespace) -> int:
 
 async def subscribe(options: argparse.Namespace) -> int:
     """Fetch the signed terms, show them, ask, subscribe."""
-    async with _opened(options, development=options.allow_development) as agent:
+    async with opened(options, development=options.allow_development) as agent:
         await _know_server(agent, options.server)
         envelope = await agent.transport.call(
             "GET", agent.server.api_url(f"collectives/{options.collective}/terms")
@@ -121,20 +122,15 @@ async def subscribe(options: argparse.Namespace) -> int:
 
 async def run(options: argparse.Namespace) -> int:
     """Connect and answer until interrupted."""
-    async with _opened(
+    async with opened(
         options, development=options.allow_development, visits_per_day=options.visits_per_day, observe=True
     ) as agent:
         if not await agent.wire_keys():
             raise NotFound("This wallet is neither paired nor subscribed. Use `pair` or `subscribe` first.")
-        failed = [
-            probe.name for probe in await agent.launcher.self_test(probes_at_start()) if not probe.blocked
-        ]
-        if failed or agent.launcher.missing:
-            missing = ", ".join([*sorted(agent.launcher.missing), *failed])
-            raise WalletError(
-                f"The sandbox does not hold on this machine ({missing}), so no task is run.", code="sandbox"
-            )
-        guard = locking.AutoLock(options.wallet, idle_seconds=options.lock_after * 60)
+        await _hold(agent)
+        minutes = (await settings.load(agent.store)).lock_after_minutes
+        minutes = minutes if options.lock_after is None else options.lock_after
+        guard = locking.AutoLock(options.wallet, idle_seconds=minutes * 60)
         guard.begin()
         running = asyncio.ensure_future(agent.run())
         watching = asyncio.ensure_future(_watch(agent, guard))
@@ -151,6 +147,21 @@ async def run(options: argparse.Namespace) -> int:
     return DONE
 
 
+async def _hold(agent: WalletAgent) -> None:
+    """Run the quick self-test; SandboxError unless every probe is blocked and the level is one the holder allows."""
+    results = await agent.launcher.self_test(probes_at_start())
+    failed = [result.name for result in results if not result.blocked]
+    missing = ", ".join([*sorted(agent.launcher.missing), *failed])
+    if failed or not agent.sandbox_fits("any"):
+        raise SandboxError(
+            f"The sandbox does not hold on this machine ({missing}), so no task is run. "
+            "If only layers are missing you may allow that yourself with `settings --sandbox reduced`.",
+            code="sandbox",
+        )
+    if missing:
+        print(f"Sandbox level: reduced (missing: {missing}). You allowed it.")
+
+
 async def _watch(agent: WalletAgent, guard: locking.AutoLock) -> str:
     """Notice what `subscribe` and `revoke` did in another process; returns why the wallet must be locked."""
     while True:
@@ -163,7 +174,7 @@ async def _watch(agent: WalletAgent, guard: locking.AutoLock) -> str:
 
 async def permits(options: argparse.Namespace) -> int:
     """List permits with their last use."""
-    async with _opened(options) as agent:
+    async with opened(options) as agent:
         entries = await agent.journal.entries(kinds=[Kind.VISIT])
         rows = []
         for collective_id, record in sorted((await agent.store.list("permit")).items()):
@@ -190,8 +201,8 @@ async def permits(options: argparse.Namespace) -> int:
 
 async def revoke(options: argparse.Namespace) -> int:
     """Delete a permit now and say exactly what happened."""
-    async with _opened(options) as agent:
-        collective_id = await _named_permit(agent, options.collective)
+    async with opened(options) as agent:
+        collective_id = await named_permit(agent, options.collective)
         result = await leaving.revoke(agent, collective_id)
         print(
             f"The permit for {terminal.clean(result.name)} was deleted in {result.milliseconds:.0f} ms. It gets nothing from now on."
@@ -211,7 +222,7 @@ async def revoke(options: argparse.Namespace) -> int:
 
 async def visits(options: argparse.Namespace) -> int:
     """Show or export the journal and check its chain."""
-    async with _opened(options) as agent:
+    async with opened(options) as agent:
         entries = await agent.journal.entries(kinds=options.kind, collective_id=options.collective)
         if options.format == "json":
             print(journal.export_json(entries))
@@ -240,7 +251,7 @@ async def visits(options: argparse.Namespace) -> int:
 
 async def earnings(options: argparse.Namespace) -> int:
     """Per payout address what is pending and paid, and what the journal says is owed."""
-    async with _opened(options) as agent:
+    async with opened(options) as agent:
         entries = await agent.journal.entries(kinds=[Kind.VISIT])
         print(
             f"By your own journal: {len(entries)} visits, {tokens(sum(int(e.amount) for e in entries))} tokens."
@@ -264,17 +275,18 @@ async def selftest(options: argparse.Namespace) -> int:
         [[r.name, "blocked" if r.blocked else "ESCAPED", r.how] for r in results], ["probe", "result", "by"]
     )
     print(f"Layers: {', '.join(sorted(launcher.layers))}.")
+    print(f"Level: {launcher.level}.")
     if launcher.missing:
         print(f"Missing layers: {', '.join(sorted(launcher.missing))}.")
     return DONE if all(r.blocked for r in results) and not launcher.missing else FAILED
 
 
 @asynccontextmanager
-async def _opened(
+async def opened(
     options: argparse.Namespace,
     *,
     development: bool = False,
-    visits_per_day: int = 100,
+    visits_per_day: int | None = None,
     observe: bool = False,
 ) -> AsyncIterator[WalletAgent]:
     """Unlock the wallet and build its agent; everything is closed again afterwards."""
@@ -282,7 +294,8 @@ async def _opened(
     store = await vault.open_with(options.wallet, SlotKind.PASSPHRASE, secret, now=_now())
     locking.touch(options.wallet)
     transport, launcher = Transport(), Launcher()
-    stored = await store.get(*consent.RULE)
+    stored, kept = await store.get(*consent.RULE), await settings.load(store)
+    per_day = kept.visits_per_day if visits_per_day is None else visits_per_day
     agent = WalletAgent(
         name=options.wallet.name,
         store=store,
@@ -291,8 +304,9 @@ async def _opened(
         consent=Consent(Rule(stored["rule"]) if stored else Rule.ASK, terminal.ask),
         now=_now,
         rng=secrets.token_bytes,
-        policy=HolderPolicy(allow_development=development, visits_per_day=visits_per_day),
+        policy=HolderPolicy(allow_development=development, visits_per_day=per_day),
         observer=_print_event if observe else None,
+        lowest_sandbox=kept.lowest_sandbox,
     )
     try:
         await agent.load()
@@ -332,7 +346,8 @@ async def _know_server(agent: WalletAgent, url: str | None) -> None:
     _ = agent.server
 
 
-async def _named_permit(agent: WalletAgent, wanted: str) -> str:
+async def named_permit(agent: WalletAgent, wanted: str) -> str:
+    """The id of the collective a person named by id or by name. Raises NotFound."""
     held = await agent.store.list("permit")
     if wanted in held:
         return wanted

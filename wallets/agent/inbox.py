@@ -36,6 +36,7 @@ from wallets.agent.messages import (
     TaskArrived,
     Visit,
 )
+from wallets.agent.names import uuid_bytes, uuid_text
 from wallets.agent.patience import patiently
 from wallets.agent.rounds import Delivery
 from wallets.agent.vault import Records
@@ -164,8 +165,8 @@ class Inbox:
         keys = SubscriptionKeys.from_record(await present(records, "keys", collective_id))
         enrolment = Enrolment.sign(
             keys.subscription,
-            job=_uuid_bytes(job.job_id),
-            collective=_uuid_bytes(collective_id),
+            job=uuid_bytes(job.job_id),
+            collective=uuid_bytes(collective_id),
             manifest_hash=bytes.fromhex(job.manifest_hash),
             job_key=signing.public_key(private),
             expires=job.expires,
@@ -195,7 +196,7 @@ class Inbox:
         signature: bytes,
     ) -> None:
         """Check and keep our place in a job's frozen log."""
-        collective_id, job_id = self._agent.routes.get(to, ""), _uuid_text(job)
+        collective_id, job_id = self._agent.routes.get(to, ""), uuid_text(job)
         async with self._agent.store.transaction() as records:
             _, memory = await _standing(records, collective_id)
             key = await records.get("jobkey", job_id)
@@ -231,6 +232,7 @@ class Inbox:
                 memory=Memory.from_record(await records.get("memory", collective_id)),
                 missing=missing_for(stored, await credentials.load(records)) if stored else (),
                 now=self._agent.now(),
+                sandbox_fits=self._agent.sandbox_fits(permits.sandbox_of(stored)),
             )
             decision = self._agent.machine.decide(event)
             if isinstance(decision, Refused):
@@ -308,12 +310,3 @@ class Inbox:
 async def _standing(records: Records, collective_id: str) -> tuple[Permit | None, Memory]:
     permit = permits.permit_of(await records.get("permit", collective_id))
     return permit, Memory.from_record(await records.get("memory", collective_id))
-
-
-def _uuid_text(raw: bytes) -> str:
-    text = raw.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-def _uuid_bytes(text: str) -> bytes:
-    return bytes.fromhex(text.replace("-", ""))

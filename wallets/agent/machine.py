@@ -26,6 +26,7 @@ from collectives.terms.description import Terms
 from collectives.terms.envelope import SignedDocument
 from collectives.terms.errors import TermsError
 from collectives.terms.permit import JobAnnouncement, Notice, Permit, Task
+from wallets.agent.limits import privacy_cost
 from wallets.agent.messages import (
     DAY_SECONDS,
     AboutToLeave,
@@ -55,6 +56,7 @@ from wallets.agent.messages import (
     TaskArrived,
     Visit,
 )
+from wallets.agent.names import uuid_bytes, uuid_text
 
 # σ of a bucket's sum is at least a tenth of the clip bound (design, structural rule 5), hence the 100 below; the share per
 # wallet is rounded to micro-units, hence this.
@@ -170,7 +172,7 @@ class HolderMachine:
         if job.log_root and job.log_root != event.root.hex():
             # A log freezes once: a second root would put us into a cohort drawn from another list.
             raise _No(Refusal.NOT_IN_LOG)
-        body = {"job": _uuid_bytes(event.job_id), "root": event.root, "size": event.size}
+        body = {"job": uuid_bytes(event.job_id), "root": event.root, "size": event.size}
         try:
             signing.verify(bytes.fromhex(job.distributor_key), b"cssi/v1/log", body, event.signature)
             merkle.verify_inclusion(event.leaf, event.index, event.size, event.proof, event.root)
@@ -182,7 +184,7 @@ class HolderMachine:
     def _task(self, event: TaskArrived) -> Decision:
         permit = _live(event.permit, event.now)
         task = _task_of(event, permit)
-        job = event.memory.job(_uuid_text(task.job))
+        job = event.memory.job(uuid_text(task.job))
         if job is None:
             raise _No(Refusal.UNKNOWN_JOB)
         header = _header_of(task)
@@ -198,11 +200,19 @@ class HolderMachine:
             raise _No(Refusal.REPLAYED_ROUND)
         if task.round > job.max_rounds:
             raise _No(Refusal.TOO_MANY_ROUNDS)
-        recent = self._own_limits(event.memory, event.now)
+        if not event.sandbox_fits:
+            raise _No(Refusal.SANDBOX_TOO_LOW)
+        recent, cost = self._own_limits(event.memory, event.now), privacy_cost(header)
+        _own_budget(event.memory, header, cost)
         if event.missing:
             raise _No(Refusal.DATA_MISSING, "; ".join(event.missing[:3]))
         used = replace(job, last_round=task.round)
-        memory = replace(_with_job(event.memory, used), visits=(*recent, event.now))
+        memory = replace(
+            _with_job(event.memory, used),
+            visits=(*recent, event.now),
+            visited=event.memory.visited + 1,
+            spent_micro=event.memory.spent_micro + cost,
+        )
         visit = Visit(
             collective_id=permit.collective_id,
             collective_key=permit.collective_key,
@@ -235,7 +245,8 @@ class HolderMachine:
         if memory.paused:
             raise _No(Refusal.PAUSED)
         recent = tuple(at for at in memory.visits if at > now - DAY_SECONDS)
-        if len(recent) >= self.policy.visits_per_day:
+        own = memory.limits.visits_per_day or self.policy.visits_per_day
+        if len(recent) >= min(own, self.policy.visits_per_day):
             raise _No(Refusal.DAILY_LIMIT)
         return recent
 
@@ -267,6 +278,17 @@ class HolderMachine:
         # σ of the smallest allowed bucket sum is √bucket_min × share; squared, and in integers.
         if 100 * header.noise_micro**2 * header.bucket_min * 1000 < header.clip_micro**2 * ROUNDING_PER_MILLE:
             raise _No(Refusal.NOISE_TOO_LOW)
+
+
+def _own_budget(memory: Memory, header: Header, cost: int) -> None:
+    """What the holder set for this collective: smallest groups, visits in all, privacy in all."""
+    limits = memory.limits
+    if header.bucket_min < limits.bucket_min or header.release_min < limits.release_min:
+        raise _No(Refusal.MINIMA_TOO_LOW)
+    if limits.visits_total and memory.visited >= limits.visits_total:
+        raise _No(Refusal.TOTAL_LIMIT)
+    if limits.privacy_micro and memory.spent_micro + cost > limits.privacy_micro:
+        raise _No(Refusal.PRIVACY_BUDGET)
 
 
 def _choice(event: NoticeAnswered) -> Decision:
@@ -318,7 +340,7 @@ def _task_of(event: TaskArrived, permit: Permit) -> Task:
         raise _No(Refusal.MALFORMED) from None
     except WireError:
         raise _No(Refusal.BAD_SIGNATURE) from None
-    if _uuid_text(task.collective) != permit.collective_id:
+    if uuid_text(task.collective) != permit.collective_id:
         raise _No(Refusal.WRONG_COLLECTIVE)
     return task
 
@@ -375,12 +397,3 @@ def _parsed(kind: Any, document: Any) -> Any:
         return kind.parse(document)
     except TermsError:
         raise _No(Refusal.MALFORMED) from None
-
-
-def _uuid_text(raw: bytes) -> str:
-    text = raw.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-def _uuid_bytes(text: str) -> bytes:
-    return bytes.fromhex(text.replace("-", ""))

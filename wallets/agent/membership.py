@@ -20,7 +20,8 @@ from wallets.agent import consent, credentials, journal, letters, permits, prese
 from wallets.agent.errors import BadData, Declined, PeerNotTrusted, ProtocolFault, ServerRefused
 from wallets.agent.identity import SubscriptionKeys, eip191_digest, new_subscription_keys, sign_digest
 from wallets.agent.journal import Kind
-from wallets.agent.messages import AskHolder, OfferArrived, Refused
+from wallets.agent.messages import AskHolder, OfferArrived, Refusal, Refused
+from wallets.agent.sandbox.policy import Level
 
 if TYPE_CHECKING:
     from wallets.agent.agent import WalletAgent
@@ -106,11 +107,27 @@ async def _subscribe(agent: WalletAgent, offer: Mapping[str, Any], *, through_pa
         raise BadData(
             f"Your data does not meet the requirement yet: {'; '.join(lacking[:6])}.", code="data_missing"
         )
+    await _fitting_sandbox(agent, terms)
     agreed, how = await agent.consent.to_terms(terms, through_pairing=through_pairing)
     if not agreed:
         await _declined(agent, collective_id, offer)
         raise Declined(f"Not subscribed to {terms.name}.")
     return await _conclude(agent, terms, envelope, offer, how)
+
+
+async def _fitting_sandbox(agent: WalletAgent, terms: Terms) -> None:
+    """The sandbox's level is told only to a collective whose terms ask for it."""
+    if terms.sandbox == "full" and await agent.sandbox_level() is not Level.FULL:
+        refused = Refused(
+            refusal=Refusal.SANDBOX_TOO_LOW, detail=f"Missing: {', '.join(sorted(agent.launcher.missing))}."
+        )
+        await agent.record(
+            Kind.REFUSED,
+            collective_id=terms.collective_id,
+            code=refused.refusal.value,
+            sentence=refused.sentence,
+        )
+        raise Declined(refused.sentence, code=refused.refusal.value)
 
 
 async def _conclude(
@@ -229,6 +246,8 @@ def _subscription(
         "presence": presence.to_document(),
         "created": now,
     }
+    if terms.sandbox == "full":
+        document["sandbox"] = agent.launcher.level.value
     return SignedDocument.sign("subscription", document, keys.subscription).to_json()
 
 

@@ -7,102 +7,17 @@ what a person's data or settings are.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from aggregation.secagg.messages import Header
 from collectives.terms.description import Terms
 from collectives.terms.permit import Permit, Task
+from wallets.agent.limits import OwnLimits
+from wallets.agent.refusals import Refusal as Refusal
 
 DAY_SECONDS = 86_400
-
-
-class Refusal(StrEnum):
-    """Every reason a holder's machine says no. The value is the code in the journal."""
-
-    MALFORMED = "malformed"
-    BAD_SIGNATURE = "bad_signature"
-    NO_PERMIT = "no_permit"
-    PERMIT_EXPIRED = "permit_expired"
-    PERMIT_CHANGED = "permit_changed"
-    PAUSED = "paused"
-    WRONG_COLLECTIVE = "wrong_collective"
-    WRONG_REQUIREMENT = "wrong_requirement"
-    WRONG_MANIFEST = "wrong_manifest"
-    RATE_TOO_LOW = "rate_too_low"
-    MINIMA_TOO_LOW = "minima_too_low"
-    NOISE_TOO_LOW = "noise_too_low"
-    UNANNOUNCED_ALGORITHM = "unannounced_algorithm"
-    OUTSIDE_CLASS = "outside_class"
-    NOTICE_RUNNING = "notice_running"
-    NOTICE_TOO_SHORT = "notice_too_short"
-    OPTED_OUT = "opted_out"
-    UNKNOWN_JOB = "unknown_job"
-    JOB_EXPIRED = "job_expired"
-    NOT_IN_LOG = "not_in_log"
-    HEADER_MISMATCH = "header_mismatch"
-    UNSUPPORTED = "unsupported"
-    TASK_EXPIRED = "task_expired"
-    REPLAYED_ROUND = "replayed_round"
-    TOO_MANY_ROUNDS = "too_many_rounds"
-    DAILY_LIMIT = "daily_limit"
-    DATA_MISSING = "data_missing"
-    WRONG_PAYLOAD = "wrong_payload"
-    WEIGHTS_OUT_OF_RANGE = "weights_out_of_range"
-    WRONG_TERMS = "wrong_terms"
-    DEVELOPMENT_TERMS = "development_terms"
-    ALREADY_SUBSCRIBED = "already_subscribed"
-    TOO_MANY = "too_many"
-
-    @property
-    def sentence(self) -> str:
-        """One sentence for the holder's journal."""
-        return SENTENCES[self]
-
-    @property
-    def wire(self) -> str:
-        """The only word the other side hears."""
-        return "later" if self in LATER else "no"
-
-
-LATER = frozenset({Refusal.NOTICE_RUNNING, Refusal.DAILY_LIMIT, Refusal.PAUSED, Refusal.TOO_MANY})
-
-SENTENCES: Mapping[Refusal, str] = {
-    Refusal.MALFORMED: "The message is not in the agreed form.",
-    Refusal.BAD_SIGNATURE: "The signature is not by the key in your permit.",
-    Refusal.NO_PERMIT: "You have no permit for this collective, so nothing was done.",
-    Refusal.PERMIT_EXPIRED: "Your permit has ended.",
-    Refusal.PERMIT_CHANGED: "Your permit changed while this visit was running.",
-    Refusal.PAUSED: "You have paused this collective.",
-    Refusal.WRONG_COLLECTIVE: "The message names another collective than the one that signed it.",
-    Refusal.WRONG_REQUIREMENT: "It asks for other data than you agreed to.",
-    Refusal.WRONG_MANIFEST: "The algorithm is not the one that was announced for this job.",
-    Refusal.RATE_TOO_LOW: "It pays another rate than you agreed to.",
-    Refusal.MINIMA_TOO_LOW: "Fewer wallets would be summed together than you agreed to.",
-    Refusal.NOISE_TOO_LOW: "Less noise would be added than the agreed floor.",
-    Refusal.UNANNOUNCED_ALGORITHM: "This algorithm was never announced to you.",
-    Refusal.OUTSIDE_CLASS: "This algorithm is outside the class of algorithms you agreed to.",
-    Refusal.NOTICE_RUNNING: "The notice period for this algorithm is not over yet.",
-    Refusal.NOTICE_TOO_SHORT: "The announced notice period is shorter than the one you agreed to.",
-    Refusal.OPTED_OUT: "You stay subscribed without this algorithm.",
-    Refusal.UNKNOWN_JOB: "You are not enrolled in this job.",
-    Refusal.JOB_EXPIRED: "The job has ended.",
-    Refusal.NOT_IN_LOG: "The proof that your enrolment is in the frozen log does not hold.",
-    Refusal.HEADER_MISMATCH: "The round's header does not match the signed task.",
-    Refusal.UNSUPPORTED: "The round uses a transformation that this version of the wallet does not know.",
-    Refusal.TASK_EXPIRED: "The task has expired.",
-    Refusal.REPLAYED_ROUND: "This round, or a later one, was asked before.",
-    Refusal.TOO_MANY_ROUNDS: "The job announced fewer rounds.",
-    Refusal.DAILY_LIMIT: "Your own limit of visits per day is reached.",
-    Refusal.DATA_MISSING: "Your data does not meet the requirement.",
-    Refusal.WRONG_PAYLOAD: "The delivered model is not the one the task names.",
-    Refusal.WEIGHTS_OUT_OF_RANGE: "The delivered model has weights outside the allowed range.",
-    Refusal.WRONG_TERMS: "The terms are not the ones that were offered.",
-    Refusal.DEVELOPMENT_TERMS: "These are development terms with lowered minima, which you do not allow.",
-    Refusal.ALREADY_SUBSCRIBED: "You already have a permit for this collective.",
-    Refusal.TOO_MANY: "Too many messages of this kind in a short time.",
-}
 
 
 class Choice(StrEnum):
@@ -164,12 +79,19 @@ class KnownJob:
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """What the machine remembers about one collective. Stored before any answer that depends on it leaves."""
+    """What the machine remembers about one collective. Stored before any answer that depends on it leaves.
+
+    `visits`: when tasks were accepted in the last day, unix seconds. `visited`, `spent_micro`: all accepted tasks, and
+    what they cost in privacy at most.
+    """
 
     notices: tuple[SeenNotice, ...] = ()
     jobs: tuple[KnownJob, ...] = ()
     visits: tuple[int, ...] = ()
     paused: bool = False
+    limits: OwnLimits = field(default_factory=OwnLimits)
+    visited: int = 0
+    spent_micro: int = 0
 
     def job(self, job_id: str) -> KnownJob | None:
         """The enrolled job of that id."""
@@ -193,6 +115,9 @@ class Memory:
             jobs=tuple(KnownJob(**item) for item in record["jobs"]),
             visits=tuple(record["visits"]),
             paused=record["paused"],
+            limits=OwnLimits(**record.get("limits", {})),
+            visited=record.get("visited", 0),
+            spent_micro=record.get("spent_micro", 0),
         )
 
 
@@ -266,7 +191,10 @@ class LogFrozen:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskArrived:
-    """A collective's task for one round. `missing`: what the data still lacks for the permit's requirement, in words."""
+    """A collective's task for one round. `missing`: what the data still lacks for the permit's requirement, in words.
+
+    `sandbox_fits`: whether the sandbox here is as good as the holder and the terms ask for.
+    """
 
     body: bytes
     signature: bytes
@@ -274,6 +202,7 @@ class TaskArrived:
     memory: Memory
     missing: tuple[str, ...]
     now: int
+    sandbox_fits: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

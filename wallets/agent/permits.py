@@ -17,3 +17,8 @@ def requirement_of(record: Mapping[str, Any]) -> dict[str, Any]:
     """The data requirement the holder agreed to, from the signed terms kept beside the permit."""
     requirement: dict[str, Any] = record["terms"]["document"]["requirement"]
     return requirement
+
+
+def sandbox_of(record: Mapping[str, Any] | None) -> str:
+    """The sandbox level the terms ask for: `any` or `full`."""
+    return "any" if record is None else str(record["terms"]["document"].get("sandbox", "any"))

@@ -16,6 +16,7 @@ from wallets.agent.consent import Rule
 from wallets.agent.errors import WalletError
 from wallets.agent.messages import HolderPolicy
 from wallets.agent.sandbox.launcher import Launcher
+from wallets.agent.sandbox.policy import Level
 from wallets.host.control import Controller, know_server, observe
 from wallets.host.host import Host
 from wallets.host.spy import Spy
@@ -54,6 +55,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--slots", type=int, default=0, help="sandboxed workers at once (default: number of CPUs)"
     )
+    parser.add_argument(
+        "--sandbox",
+        choices=[level.value for level in Level],
+        default=Level.FULL.value,
+        help="the lowest sandbox level at which tasks may run",
+    )
     parser.add_argument("--spy", action="store_true", help="TESTS ONLY: record updates before masking")
     return parser
 
@@ -75,6 +82,7 @@ async def _serve(options: argparse.Namespace) -> None:
         launcher=Launcher(slots=options.slots or None),
         observer=observe,
         spy=Spy() if options.spy else None,
+        lowest_sandbox=Level(options.sandbox),
     )
     try:
         if options.server:

@@ -19,13 +19,14 @@ from aggregation.wire.secret import Secret
 from wallets.agent import credentials, journal, leaving, membership, server, vault
 from wallets.agent.agent import Observer, WalletAgent
 from wallets.agent.consent import Consent, Rule
-from wallets.agent.errors import NotFound, StoreDamaged, WalletError
+from wallets.agent.errors import NotFound, SandboxError, StoreDamaged, WalletError
 from wallets.agent.journal import Kind
 from wallets.agent.keyfile import SlotKind
 from wallets.agent.messages import HolderPolicy, Visit
 from wallets.agent.patience import patiently
 from wallets.agent.round_line import Step
 from wallets.agent.sandbox.launcher import Launcher
+from wallets.agent.sandbox.policy import Level
 from wallets.agent.transport import Transport
 from wallets.agent.vault import StorePool
 from wallets.host.faults import FaultPlan, HostedRoundSession
@@ -54,6 +55,7 @@ class Host:
         launcher: Launcher | None = None,
         observer: Observer | None = None,
         spy: Spy | None = None,
+        lowest_sandbox: Level = Level.FULL,
     ) -> None:
         self.directory = directory
         self.agents: dict[str, WalletAgent] = {}
@@ -63,6 +65,7 @@ class Host:
         self._now, self._rng = now, rng
         self._document = dict(server_document) if server_document else None
         self._rule, self._policy, self._observer = rule, policy, observer
+        self._lowest_sandbox = lowest_sandbox
         self._transport = Transport()
         self._pool = StorePool(_open_stores())
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -73,6 +76,12 @@ class Host:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._key = _host_key(self.directory / HOST_KEY, self._rng)
         await self.launcher.start()
+        if self.launcher.level is Level.REDUCED and self._lowest_sandbox is Level.FULL:
+            missing = ", ".join(sorted(self.launcher.missing))
+            raise SandboxError(
+                f"The sandbox lacks {missing} on this machine. Allow that with --sandbox reduced, or use another machine.",
+                code="sandbox",
+            )
         existing = sorted(path.name for path in (self.directory / WALLETS).glob("*") if path.is_dir())
         await _each(existing, self._open)
 
@@ -167,6 +176,7 @@ class Host:
             "open_stores": len(self._pool),
             "sandbox_visits": self.launcher.visits,
             "sandbox_cpu_ms": self.launcher.cpu_ms,
+            "sandbox_level": self.launcher.level.value,
             "sandbox_missing": sorted(self.launcher.missing),
         }
 
@@ -208,6 +218,7 @@ class Host:
             policy=self._policy,
             observer=self._observer,
             spy=partial(self.spy.vector, name) if self.spy is not None else None,
+            lowest_sandbox=self._lowest_sandbox,
         )
         agent.round_session = partial(HostedRoundSession, self)
         await agent.load()

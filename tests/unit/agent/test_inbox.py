@@ -17,6 +17,7 @@ from wallets.agent.consent import Rule
 from wallets.agent.journal import Kind
 from wallets.agent.messages import Memory
 from wallets.agent.sandbox.launcher import Launcher
+from wallets.agent.sandbox.policy import REQUIRED
 from wallets.host.host import Host
 
 OTHER = documents.manifest(name="another")
@@ -26,7 +27,8 @@ class NoSandbox(Launcher):
     """These tests run no task."""
 
     async def start(self) -> None:
-        """Nothing to start."""
+        """Nothing to start; what a full sandbox would report."""
+        self.layers = REQUIRED
 
 
 class Scene:

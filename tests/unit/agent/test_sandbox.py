@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,16 +15,19 @@ import pytest_asyncio
 from aggregation.wire import cbor
 from tests.unit.agent import documents
 from wallets.agent.errors import SandboxError
-from wallets.agent.sandbox import probes, seccomp
+from wallets.agent.sandbox import bubblewrap, probes, seccomp
 from wallets.agent.sandbox.launcher import Launcher, TrainJob
-from wallets.agent.sandbox.policy import NOBODY, Fault, Limits
+from wallets.agent.sandbox.policy import NOBODY, Fault, Layer, Level, Limits
+
+ROOT = Path(__file__).resolve().parents[3]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def launcher() -> AsyncIterator[Launcher]:
-    made = Launcher(slots=2)
+    """Without bubblewrap, so that the torch parent is this process's own child and the other layers stand alone."""
+    made = Launcher(slots=2, bubblewrap=False)
     await made.start()
     yield made
     await made.close()
@@ -143,7 +147,7 @@ class LauncherAsNobody(Launcher):
 
 
 async def test_it_holds_for_an_unprivileged_user_too() -> None:
-    launcher = LauncherAsNobody(slots=1)
+    launcher = LauncherAsNobody(slots=1, bubblewrap=False)
     try:
         results = await launcher.self_test(probes.QUICK)
         assert [r.name for r in results if not r.blocked] == []
@@ -154,6 +158,78 @@ async def test_it_holds_for_an_unprivileged_user_too() -> None:
         assert real_user != 0
     finally:
         await launcher.close()
+
+
+async def test_with_bubblewrap_every_probe_is_blocked_and_the_walls_add_up() -> None:
+    """Where bubblewrap is installed it is one more layer; where not, this is the sandbox of the tests above."""
+    launcher = Launcher(slots=1)
+    try:
+        results = await launcher.self_test()
+        assert [r.name for r in results if not r.blocked] == []
+        assert {r.name: r.how for r in results}["sleep"] == Fault.TIME
+        assert launcher.level is Level.FULL
+        assert (Layer.ROOT in launcher.layers) == (bubblewrap.installed() is not None)
+        update = np.frombuffer(await launcher.train(job()), dtype="<f4")
+        assert update.shape == (3,)
+    finally:
+        await launcher.close()
+
+
+async def test_a_bubblewrap_that_cannot_start_here_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "bwrap"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(bubblewrap, "installed", lambda: str(broken))
+    launcher = Launcher(slots=1)
+    try:
+        assert (await launcher.probe("tcp")).blocked
+        assert Layer.ROOT not in launcher.layers
+        assert launcher.level is Level.FULL
+    finally:
+        await launcher.close()
+
+
+async def test_what_bubblewrap_shows_holds_no_wallet_and_no_home(tmp_path: Path) -> None:
+    words = bubblewrap.command("bwrap", ["python"], tmp_path)
+    shown = {words[i + 1] for i, word in enumerate(words) if word == "--ro-bind-try"}
+    assert not any(
+        str(Path.home()) == path or path in {"/", "/home", "/etc", "/var", "/tmp"} for path in shown
+    )
+    assert all(str(tmp_path / name) in shown for name in bubblewrap.PACKAGES)
+    assert str(tmp_path) not in shown
+
+
+@pytest.mark.parametrize("user", ["as it is", "unprivileged"])
+async def test_the_command_prints_the_table_and_exits_0(user: str) -> None:
+    """`selftest` as whoever runs the tests, and with everything given up (another interpreter, as ours may be out of reach)."""
+    here = [sys.executable, "-m", "wallets.agent"]
+    if user == "unprivileged" and os.geteuid() == 0:
+        give_up = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+        give_up += ["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
+        here = [*give_up, *reachable_interpreter()]
+    process = await asyncio.create_subprocess_exec(
+        *here, "selftest", cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 120)
+    assert process.returncode == 0, err.decode()
+    lines = out.decode().splitlines()
+    assert [line.split()[:2] for line in lines[1 : 1 + len(probes.PROBES)]] == [
+        [name, "blocked"] for name in probes.PROBES
+    ]
+    assert "Level: full." in lines
+
+
+def reachable_interpreter() -> list[str]:
+    """A Python of this version that everybody may run, with this environment's packages."""
+    name = f"python3.{sys.version_info.minor}"
+    found = [path for path in (f"/usr/local/bin/{name}", f"/usr/bin/{name}") if Path(path).exists()]
+    if not found:
+        pytest.skip(f"No {name} outside a home directory here; the test above covers the layers.")
+    paths = [str(ROOT), *(path for path in sys.path if path.endswith("site-packages"))]
+    code = f"import sys; sys.path[:0] = {paths!r}; from wallets.agent.cli import main; sys.exit(main(sys.argv[1:]))"
+    return [found[0], "-c", code]
 
 
 def _children_of(launcher: Launcher) -> int:

@@ -19,12 +19,13 @@ from typing import Any
 
 from aggregation.wire import cbor
 from wallets.agent.errors import SandboxError
-from wallets.agent.sandbox import probes
-from wallets.agent.sandbox.policy import Fault, Layer, Limits
+from wallets.agent.sandbox import bubblewrap, probes
+from wallets.agent.sandbox.policy import REQUIRED, Fault, Layer, Level, Limits
 from wallets.agent.sandbox.worker import FAULT_BYTES, FINE, ORDER_BYTES
 
 START_SECONDS = 60.0
 GRACE_SECONDS = 2.0
+SOURCE = Path(__file__).resolve().parents[3]  # the folder that holds this project's packages
 _FAULT_OF_BYTE = {number: fault for fault, number in FAULT_BYTES.items()}
 _SENTENCES = {
     Fault.FAILED: "The algorithm stopped with an error.",
@@ -83,8 +84,11 @@ class ProbeResult:
 class Launcher:
     """The host's side of the sandbox. `start` before the first store is opened is not needed: the parent is exec'd."""
 
-    def __init__(self, *, limits: Limits | None = None, slots: int | None = None) -> None:
+    def __init__(
+        self, *, limits: Limits | None = None, slots: int | None = None, bubblewrap: bool = True
+    ) -> None:
         self.limits = limits or Limits()
+        self._bubblewrap = bubblewrap
         self.layers: frozenset[Layer] = frozenset()
         self._slots = asyncio.Semaphore(slots or os.cpu_count() or 1)
         self._starting = asyncio.Lock()
@@ -97,8 +101,13 @@ class Launcher:
 
     @property
     def missing(self) -> frozenset[Layer]:
-        """Layers that did not take hold on this machine."""
-        return frozenset(Layer) - self.layers
+        """Layers of the full level that did not take hold on this machine; all of them before `start`."""
+        return REQUIRED - self.layers
+
+    @property
+    def level(self) -> Level:
+        """Full when every needed layer took hold."""
+        return Level.REDUCED if self.missing else Level.FULL
 
     async def start(self) -> None:
         """Start the torch parent and wait until it is warm. Raises SandboxError (worker_lost)."""
@@ -185,29 +194,46 @@ class Launcher:
         return _judge(answer, report)
 
     def _code(self, descriptor: int) -> str:
-        """What the isolated interpreter runs: the worker module, found beside this package wherever it lies."""
-        source = str(Path(__file__).resolve().parents[3])
+        """What the isolated interpreter runs: the worker module, found where this process finds its own modules."""
+        found = [str(SOURCE), *(path for path in sys.path if Path(path).is_absolute())]
         return (
-            f"import sys; sys.path.insert(0, {source!r}); sys.argv = ['worker', '{descriptor}']; "
+            f"import sys; sys.path[:] = dict.fromkeys([*{found!r}, *sys.path]); sys.argv = ['worker', '{descriptor}']; "
             "from wallets.agent.sandbox import worker; worker.main()"
         )
 
     async def _start(self) -> None:
+        program = bubblewrap.installed() if self._bubblewrap else None
+        if program is not None:
+            try:
+                await self._start_parent(program)
+            except SandboxError:
+                # Installed, but not allowed here (a container without user namespaces): the other layers stand by themselves.
+                self._bubblewrap = False
+            else:
+                self.layers |= {Layer.ROOT}
+                return
+        await self._start_parent(None)
+
+    async def _start_parent(self, program: str | None) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(0)
         with theirs:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-I",
-                "-c",
-                self._code(theirs.fileno()),
-                pass_fds=[theirs.fileno()],
-                env={},
-                cwd="/",
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                start_new_session=True,
-            )
+            inner = [sys.executable, "-I", "-c", self._code(theirs.fileno())]
+            words = inner if program is None else bubblewrap.command(program, inner, SOURCE)
+            try:
+                self._process = await asyncio.create_subprocess_exec(
+                    *words,
+                    pass_fds=[theirs.fileno()],
+                    env={},
+                    cwd="/",
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    stderr=None if program is None else asyncio.subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+            except OSError:
+                ours.close()
+                raise _fault(Fault.LOST) from None
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(START_SECONDS):
@@ -216,7 +242,8 @@ class Launcher:
             body = b""
         if not body:
             ours.close()
-            self._process.kill()
+            with suppress(ProcessLookupError):
+                self._process.kill()
             await self._process.wait()
             raise _fault(Fault.LOST)
         self.layers = frozenset(Layer(name) for name in json.loads(body)["layers"])

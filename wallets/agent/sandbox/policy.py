@@ -22,7 +22,10 @@ CHANNEL = 3  # the only descriptor a child keeps besides a closed-off 0, 1, 2
 
 
 class Layer(StrEnum):
-    """One independent wall. `missing` of the launcher names those that did not take hold."""
+    """One independent wall. `missing` of the launcher names those that did not take hold.
+
+    All but `bubblewrap` are needed for the full level; bubblewrap is one more where it is installed.
+    """
 
     ENVIRONMENT = "empty environment"
     NETWORK = "network namespace"
@@ -31,6 +34,17 @@ class Layer(StrEnum):
     LIMITS = "resource limits"
     FILES = "landlock"
     CALLS = "seccomp"
+    ROOT = "bubblewrap"
+
+
+REQUIRED = frozenset(Layer) - {Layer.ROOT}
+
+
+class Level(StrEnum):
+    """How well visits are walled in on this machine, as shown to the holder and told to a collective that asks."""
+
+    FULL = "full"
+    REDUCED = "reduced"
 
 
 class Fault(StrEnum):

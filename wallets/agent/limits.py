@@ -1,0 +1,42 @@
+"""The holder's own limits for one collective, and what a visit costs in privacy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log, sqrt
+
+from aggregation.secagg.messages import Header
+
+MICRO = 1_000_000
+UNBOUNDED = 2**62
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnLimits:
+    """What the holder set for one collective, on top of its permit. Zero means: no limit of its own.
+
+    `visits_per_day`, `visits_total`: accepted tasks. `privacy_micro`: millionths of ρ, see `privacy_cost`.
+    `bucket_min`, `release_min`: smallest groups to be summed with.
+    """
+
+    visits_per_day: int = 0
+    visits_total: int = 0
+    privacy_micro: int = 0
+    bucket_min: int = 0
+    release_min: int = 0
+
+
+def privacy_cost(header: Header) -> int:
+    """What one visit costs at most, in millionths of ρ (zero-concentrated differential privacy, Bun and Steinke 2016,
+    Proposition 1.6): (clip / σ)² / 2, σ being the noise on the smallest bucket sum this wallet may be in.
+
+    Costs add up. Towards whoever reads a bucket's sum; a released sum of more wallets has more noise and costs less.
+    """
+    variance = header.bucket_min * header.noise_micro**2
+    return -(-MICRO * header.clip_micro**2 // (2 * variance)) if variance else UNBOUNDED
+
+
+def epsilon_of(privacy_micro: int, *, delta_exponent: int = 6) -> float:
+    """The ε that goes with a sum of costs at δ = 10^-delta_exponent: ρ + 2 √(ρ ln 1/δ) (same paper, Proposition 1.3)."""
+    rho = privacy_micro / MICRO
+    return rho + 2 * sqrt(rho * delta_exponent * log(10))
