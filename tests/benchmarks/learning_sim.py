@@ -5,7 +5,8 @@
 Everything that touches a number is the system's own code: encoder, initial weights, gradient, the agent's output contract
 (clip, quantise, noise floor), sums modulo 2³² per bucket, the server's step, the central yardstick. Only masks, sockets and
 money are left out; secure aggregation gives the same sums bit for bit, which other tests show. The test split is looked at
-once, after the last round: nothing here chooses a setting by it.
+once, after the last round: nothing here chooses a setting by it. Settings are compared with `--held-out`, which judges by every
+fourth training record and leaves the test split alone.
 """
 
 from __future__ import annotations
@@ -184,7 +185,18 @@ def _rng(seed: int) -> Callable[[int], bytes]:
     return lambda size: b"".join(next(source) for _ in range(-(-size // 64)))[:size]
 
 
+def held_out(data: Dataset) -> Dataset:
+    """The training records alone: three quarters to learn from, every fourth to judge by."""
+    kept = [record for n, record in enumerate(data.train) if n % 4]
+    return replace(data, train=kept, test=data.train[::4])
+
+
 def _data(options: argparse.Namespace, seed: int) -> Dataset:
+    data = _whole(options, seed)
+    return held_out(data) if options.held_out else data
+
+
+def _whole(options: argparse.Namespace, seed: int) -> Dataset:
     if options.data:
         return folder(options.data).limited(options.wallets)
     if options.case:
@@ -221,6 +233,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--learning-rate", type=float, help="of the server (default: the plan's)")
     parser.add_argument("--development-cohort", type=int, help="a labelled cohort below the minimum")
     parser.add_argument("--dropouts", type=float, default=0.0, help="share of each cohort that vanishes")
+    parser.add_argument(
+        "--held-out",
+        action="store_true",
+        help="judge by a quarter of the training records, not the test split",
+    )
     parser.add_argument("--asked", action="store_true", help="over-select as a site does, and all come")
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds in a row")
