@@ -106,9 +106,9 @@ class WalletMachine(RuleBasedStateMachine):
         else:
             assert self.wallet.phase is not before
 
-    @rule()
-    def the_right_next_message(self) -> None:
-        """So that runs reach the end often enough."""
+    @rule(steps=st.integers(1, 6))
+    def walk_on(self, steps: int) -> None:
+        """The right messages in the right order, so that runs reach the end often enough."""
         following = {
             WalletPhase.START: "advertise",
             WalletPhase.ADVERTISED: "list",
@@ -117,8 +117,16 @@ class WalletMachine(RuleBasedStateMachine):
             WalletPhase.MASKED: "survivors 0",
             WalletPhase.AGREED: "agreements 0",
         }
-        if not self.wallet.closed:
-            self.send(following[self.wallet.phase], self.number, 0)
+        for _ in range(steps):
+            if not self.wallet.closed:
+                self.send(following[self.wallet.phase], self.number, 0)
+
+    @rule()
+    def crash_and_try_to_reveal_the_other_story(self) -> None:
+        """The worst a server can hope for: the same wallet, rolled back, walked to the end under the other statement."""
+        self._boot(1, old_entropy=True)
+        for action in ("advertise", "list", "bundle", "mask", "survivors 1", "agreements 1"):
+            self.send(action, 1, 0)
 
     def _act(self, action: str, number: int, spoil: int) -> None:
         w = world(number)
@@ -183,6 +191,7 @@ class BucketMachine(RuleBasedStateMachine):
         self.bundles: dict[int, bytes] = {}
         self.agreements: dict[int, bytes] = {}
         self.summed: set[int] = set()
+        self.forgotten: set[int] = set()
         self.result: Any = None
 
     @rule()
@@ -191,6 +200,7 @@ class BucketMachine(RuleBasedStateMachine):
             return
         before = (self.bucket.phase, self.bucket.included, self.bucket.accumulator)
         self.bucket = BucketServer.restore(self.bucket.bucket, **self.stored)
+        self.forgotten = set(self.summed)
         assert (self.bucket.phase, self.bucket.included, self.bucket.accumulator) == before
 
     @rule(i=st.integers(0, N - 1), twice=st.booleans(), spoil=st.sampled_from([0] * 9 + [1]))
@@ -210,7 +220,7 @@ class BucketMachine(RuleBasedStateMachine):
                 self.bucket.receive_masked(self.inputs[i])
             except RemoteProtocolError as error:
                 assert error.reason in {Fault.OUT_OF_ORDER, Fault.STRANGER, Fault.DUPLICATE}
-                assert error.reason is not Fault.DUPLICATE or i in self.summed
+                assert error.reason is not Fault.DUPLICATE or i in self.forgotten
             else:
                 self.summed.add(i)
                 self.stored |= {"included": self.bucket.included, "accumulator": self.bucket.accumulator}
@@ -235,6 +245,21 @@ class BucketMachine(RuleBasedStateMachine):
         self._hear(
             "unmasks", self.clients[i].receive_consistency(data), BucketPhase.UNMASK, twice=twice, spoil=0
         )
+
+    @rule(count=st.integers(3, N), phases=st.integers(1, 5), twice=st.booleans())
+    def walk_on(self, count: int, phases: int, twice: bool) -> None:
+        """So many wallets do what the running phase asks for and the operator closes it, so that runs reach the end."""
+        for _ in range(phases):
+            step, close = {
+                BucketPhase.SHARE_KEYS: (lambda i: self.share(i, twice, 0), self.close_shares),
+                BucketPhase.MASKED_INPUT: (lambda i: self.input(i, twice), self.close_inputs),
+                BucketPhase.WAITING: (lambda i: None, self.sign),
+                BucketPhase.CONSISTENCY: (lambda i: self.agree(i, twice), self.close_agreements),
+                BucketPhase.UNMASK: (lambda i: self.reveal(i, twice), self.finish),
+            }.get(self.bucket.phase, (lambda i: None, lambda: None))
+            for i in range(count):
+                step(i)
+            close()
 
     def _hear(self, kind: str, data: bytes, phase: BucketPhase, *, twice: bool, spoil: int) -> None:
         receive = {
@@ -337,27 +362,18 @@ def test_the_machines_can_reach_their_ends() -> None:
     """A machine that never gets anywhere finds nothing: the straight paths end with an answer and with a sum."""
     wallet = WalletMachine()
     wallet.start()
-    for _ in range(6):
-        wallet.the_right_next_message()
+    wallet.walk_on(6)
     assert len(wallet.revealed[1]) == 1
     wallet.crash_and_restart(1, True)
-    for _ in range(6):
-        wallet.the_right_next_message()
+    wallet.walk_on(6)
+    wallet.crash_and_try_to_reveal_the_other_story()
     assert len(wallet.revealed[1]) == 1
     assert isinstance(wallet.wallet, SecAggClient)
     bucket = BucketMachine()
     bucket.start(0)
-    for step, then in (
-        (lambda i: bucket.share(i, True, 0), bucket.close_shares),
-        (lambda i: bucket.input(i, True), bucket.close_inputs),
-        (lambda i: None, bucket.sign),
-        (lambda i: bucket.agree(i, True), bucket.close_agreements),
-        (lambda i: bucket.reveal(i, True), bucket.finish),
-    ):
-        for i in range(N):
-            step(i)
-            bucket.crash_and_restore()
-        then()
+    for _ in range(5):
+        bucket.walk_on(N, 1, True)
+        bucket.crash_and_restore()
     bucket.what_comes_out_is_the_sum_of_exactly_the_stored_inputs()
     assert bucket.result.count == N
     assert issubclass(ProtocolError, WireError)
