@@ -14,6 +14,9 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+NOT_JSON = "The body cannot be read. Send one JSON object in UTF-8; NaN and Infinity are no JSON."
+"""The parser's own words name lines of our libraries, not what to do."""
+
 
 def problem_json(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's `EXCEPTION_HANDLER`: our named errors and DRF's own, as `application/problem+json`."""
@@ -22,7 +25,8 @@ def problem_json(error: Exception, context: dict[str, Any]) -> Response | None:
         if response is None:  # pragma: no cover - DRF answers for all three
             return None
         code = getattr(error, "default_code", None) or "not_found"
-        body = {"code": code, "status": response.status_code, "detail": _sentence(response.data)}
+        sentence = NOT_JSON if isinstance(error, exceptions.ParseError) else _sentence(response.data)
+        body = {"code": code, "status": response.status_code, "detail": sentence}
         if isinstance(error, exceptions.ValidationError):
             body["fields"] = response.data
         return _problem(body, response.status_code, dict(response.headers))

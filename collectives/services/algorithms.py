@@ -30,6 +30,7 @@ def submit(*, actor: Any, manifest: Mapping[str, Any], name: str = "") -> Algori
     """
     try:
         parsed = parse_manifest(dict(manifest))
+        ident = parsed.hash
     except TermsError as error:
         raise CollectiveError(error.code, str(error)) from error
     checks = [
@@ -46,7 +47,7 @@ def submit(*, actor: Any, manifest: Mapping[str, Any], name: str = "") -> Algori
         },
     ]
     algorithm, created = Algorithm.objects.get_or_create(
-        manifest_hash=parsed.hash,
+        manifest_hash=ident,
         defaults={
             "author": actor,
             "name": name.strip() or parsed.name,

@@ -139,7 +139,8 @@ def _filled(document: dict[str, Any]) -> tuple[TermsForm, Any]:
 def _with_more_rows(request: HttpRequest, **context: Any) -> HttpResponse:
     """Two more lines in the table, everything typed so far kept; nothing is checked or saved."""
     data: QueryDict = request.POST.copy()
-    total = int(data.get("field-TOTAL_FORMS") or 0)
+    typed = data.get("field-TOTAL_FORMS", "")
+    total = int(typed) if typed.isascii() and typed.isdecimal() and len(typed) < 4 else 0
     data["field-TOTAL_FORMS"] = str(min(total + 2, 200))
     rows = FieldRows(data, prefix="field")
     return _page(request, TermsForm(initial=data.dict()), rows, **context)

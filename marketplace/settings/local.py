@@ -85,7 +85,8 @@ COLLECTIVE_SEAL_KEY_FILE = KEYS_DIR / "collective-seal.key"
 DISTRIBUTOR_KEY_FILE = KEYS_DIR / "distributor.key"
 AGGREGATOR_KEY_FILE = KEYS_DIR / "aggregator.key"
 AGGREGATOR_SEAL_KEY_FILE = KEYS_DIR / "aggregator-seal.key"
-DISTRIBUTOR_URL = AGGREGATOR_URL = SITE_URL
+DISTRIBUTOR_URL = env.str("DISTRIBUTOR_URL", default=SITE_URL)
+AGGREGATOR_URL = env.str("AGGREGATOR_URL", default=SITE_URL)
 AGGREGATOR_SPOOL_DIR = VAR_DIR / "spool"
 
 # --- chain ------------------------------------------------------------------------------------------------

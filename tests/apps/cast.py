@@ -3,6 +3,7 @@ the administrator. Charlie holds every role and owns nothing: he must see nothin
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -64,6 +65,11 @@ MANIFEST: dict[str, Any] = {
     "output": {"kind": "gradient", "clip_micro": 1_000_000},
 }
 RATE = 5 * 10**15
+
+
+def uuid_of_nobody() -> uuid.UUID:
+    """An id that nothing has."""
+    return uuid.UUID(int=1)
 
 
 def account(name: str) -> Account:
