@@ -3,14 +3,21 @@
 Allowed: integers within ±(2^53 − 1), byte strings, text, arrays, maps with text keys, true, false, null. Map keys are
 sorted by their encoded bytes, every length is in its shortest form. Nothing else: no floats, tags, indefinite lengths.
 
-`cbor2` encodes canonically but decodes leniently, so decoding ends with encoding again and comparing: whatever is not in
-the one allowed form differs. Tags are refused before `cbor2` builds anything of them: some of its types (decimals,
-regular expressions, shared references) cost more to build than the few bytes that ask for them.
+`cbor2` decodes leniently, so decoding ends with encoding again and comparing: whatever is not in the one allowed form differs.
+Tags are refused before `cbor2` builds anything of them: some of its types (decimals, regular expressions, shared references)
+cost more to build than the few bytes that ask for them.
+
+The encoder is our own because it runs several times over every message of a round: choosing an item's encoding by its type is the
+check of that type, so one walk does both. On a message of 49 shares it takes a quarter of the time of a check followed by
+`cbor2.dumps(canonical=True)`, with which it agrees byte for byte (tests/unit/wire/test_cbor.py).
 """
 
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any, NoReturn
 
 import cbor2
@@ -44,8 +51,9 @@ def encode(value: Value, *, max_depth: int = MAX_DEPTH) -> bytes:
     Raises:
         CodecError: the value has a type, size or depth outside the subset.
     """
-    _check(value, max_depth)
-    return bytes(cbor2.dumps(value, canonical=True))
+    out: list[bytes] = []
+    _append((value,), out, max_depth)
+    return b"".join(out)
 
 
 def decode(data: bytes, *, max_depth: int = MAX_DEPTH) -> Value:
@@ -78,35 +86,82 @@ def _refuse_tag(*_: object) -> NoReturn:
 _NO_TAGS = dict.fromkeys(_TAGS_CBOR2_BUILDS, _refuse_tag)
 
 
-def _check(value: Value, depth: int) -> None:
-    """Runs over every value of every message, so the frequent types come first and are compared, not looked up."""
-    kind = type(value)
-    if kind is bytes or value is None or kind is bool:
-        return
-    if kind is int:
-        if not -LARGEST <= value <= LARGEST:
-            raise CodecError("integers must lie within ±(2^53 − 1); money travels as text")
-    elif kind is str:
-        _check_text(value)
-    elif depth <= 0:
-        raise CodecError("the value is nested too deeply")
-    elif kind is list or kind is tuple:
-        for item in value:
-            _check(item, depth - 1)
-    elif kind is dict:
-        for key, item in value.items():
-            if type(key) is not str:
-                raise CodecError("map keys must be text")
-            _check_text(key)
-            _check(item, depth - 1)
-    else:
-        raise CodecError(f"values of type {kind.__name__} have no place in this format")
+def _head(major: int, argument: int) -> bytes:
+    """Major type and argument in the shortest form (RFC 8949 section 3)."""
+    first = major << 5
+    if argument < 24:
+        return bytes((first | argument,))
+    if argument < 1 << 8:
+        return bytes((first | 24, argument))
+    if argument < 1 << 16:
+        return bytes((first | 25,)) + argument.to_bytes(2, "big")
+    if argument < 1 << 32:
+        return bytes((first | 26,)) + argument.to_bytes(4, "big")
+    return bytes((first | 27,)) + argument.to_bytes(8, "big")
 
 
-def _check_text(text: str) -> None:
-    if text.isascii():
-        return
+_SHORT = 256
+_UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP = range(6)
+_INTEGERS, _BYTE_HEADS, _ARRAY_HEADS = (
+    tuple(_head(major, n) for n in range(_SHORT)) for major in (_UNSIGNED, _BYTES, _ARRAY)
+)
+_SIMPLE = {False: b"\xf4", True: b"\xf5", None: b"\xf6"}
+
+
+def _append(values: Iterable[Value], out: list[bytes], depth: int) -> None:
+    """Append the encodings of the values. Frequent types come first, and arrays call once for all their items."""
+    for value in values:
+        kind = type(value)
+        if kind is bytes:
+            size = len(value)
+            out.append(_BYTE_HEADS[size] if size < _SHORT else _head(_BYTES, size))
+            out.append(value)
+        elif kind is int:
+            out.append(_INTEGERS[value] if 0 <= value < _SHORT else _integer(value))
+        elif kind is str:
+            out.append(_text(value))
+        elif value is None or kind is bool:
+            out.append(_SIMPLE[value])
+        elif depth <= 0:
+            raise CodecError("the value is nested too deeply")
+        elif kind is list or kind is tuple:
+            size = len(value)
+            out.append(_ARRAY_HEADS[size] if size < _SHORT else _head(_ARRAY, size))
+            _append(value, out, depth - 1)
+        elif kind is dict:
+            _append_map(value, out, depth - 1)
+        else:
+            raise CodecError(f"values of type {kind.__name__} have no place in this format")
+
+
+def _append_map(value: dict[Any, Value], out: list[bytes], depth: int) -> None:
+    for key in value:
+        if type(key) is not str:
+            raise CodecError("map keys must be text")
+    out.append(_head(_MAP, len(value)))
+    for encoded, item in sorted(((_text(key), item) for key, item in value.items()), key=itemgetter(0)):
+        out.append(encoded)
+        _append((item,), out, depth)
+
+
+def _integer(value: int) -> bytes:
+    if not -LARGEST <= value <= LARGEST:
+        raise CodecError("integers must lie within ±(2^53 − 1); money travels as text")
+    return _head(_UNSIGNED, value) if value >= 0 else _head(_NEGATIVE, -1 - value)
+
+
+def _new_text(text: str) -> bytes:
     try:
-        text.encode("utf-8")
+        data = text.encode()
     except UnicodeEncodeError as error:
         raise CodecError("text must be encodable as UTF-8") from error
+    return _head(_TEXT, len(data)) + data
+
+
+_LONGEST_WORD = 40
+_word = lru_cache(maxsize=1024)(_new_text)
+"""The names of fields and the few words among values are the same in all messages."""
+
+
+def _text(text: str) -> bytes:
+    return _word(text) if len(text) <= _LONGEST_WORD else _new_text(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cbor2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +26,17 @@ def test_a_value_comes_back_and_has_one_encoding(value: object) -> None:
     data = cbor.encode(value)
     assert cbor.decode(data) == value
     assert cbor.encode(cbor.decode(data)) == data
+
+
+@given(values)
+def test_the_encoding_is_the_canonical_one_of_an_independent_library(value: object) -> None:
+    assert cbor.encode(value) == cbor2.dumps(value, canonical=True)
+
+
+@pytest.mark.parametrize("size", [0, 23, 24, 255, 256, 65_535, 65_536])
+def test_every_length_is_in_its_shortest_form(size: int) -> None:
+    for value in (bytes(size), "x" * size, [1] * size, {f"{i:06}": None for i in range(size)}, size, -size):
+        assert cbor.encode(value) == cbor2.dumps(value, canonical=True)
 
 
 @pytest.mark.parametrize(
