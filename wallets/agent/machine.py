@@ -230,6 +230,8 @@ class HolderMachine:
             raise _No(Refusal.WRONG_PAYLOAD)
         if not event.weights_in_range:
             raise _No(Refusal.WEIGHTS_OUT_OF_RANGE)
+        if event.trap:
+            raise _No(Refusal.TRAP_WEIGHTS)
         if event.missing:
             raise _No(Refusal.DATA_MISSING, "; ".join(event.missing[:3]))
         return Go()
@@ -316,7 +318,6 @@ def _allowed_from(permit: Permit, memory: Memory, manifest_hash: str) -> int:
 
 
 def _inside_class(notice: Notice, permit: Permit) -> None:
-    """Where the holder agreed to a class of algorithms, one outside it cannot even be announced."""
     try:
         size = parameter_count(parse_manifest(notice.manifest))
     except TermsError:

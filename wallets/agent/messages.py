@@ -207,7 +207,10 @@ class TaskArrived:
 
 @dataclass(frozen=True, kw_only=True)
 class PayloadArrived:
-    """The model of an accepted task was fetched; hashes were computed by us over what arrived."""
+    """The model of an accepted task was fetched; hashes were computed by us over what arrived.
+
+    `trap`: the weights have the geometry of a trap (see `traps`).
+    """
 
     visit: Visit
     permit: Permit | None
@@ -216,6 +219,7 @@ class PayloadArrived:
     weights_in_range: bool
     missing: tuple[str, ...]
     now: int
+    trap: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from aggregation.secagg.messages import Header
 from wallets.agent.errors import OutputRefused
 
 MICRO = 1_000_000
+FIRST_MOMENT, LAST_MOMENT = 0.125, 32.0
 
 
 def contract(raw: bytes, header: Header, rng: Callable[[int], bytes]) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -33,3 +34,15 @@ def contract(raw: bytes, header: Header, rng: Callable[[int], bytes]) -> np.ndar
     values = quantise.quantise(clipped, fraction_bits=header.f, value_bits=header.q, rng=rng)
     values += noise.sample(values.size, sigma_micro=header.noise_micro, fraction_bits=header.f, rng=rng)
     return quantise.clamp(values, header.q).astype(np.int64)
+
+
+def moment(elapsed: float) -> float:
+    """When an answer that took `elapsed` seconds may leave, seconds after the work began: 0.125, 0.25, 0.5, … 32.
+
+    A worker that broke out of its vocabulary could say something by how long it takes. With nine moments to choose from it
+    says three bits at most, and an honest one says nothing but how busy this machine is.
+    """
+    allowed = FIRST_MOMENT
+    while allowed < min(elapsed, LAST_MOMENT):
+        allowed *= 2
+    return allowed

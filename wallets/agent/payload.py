@@ -19,6 +19,7 @@ from collectives.training.features import Encoder
 from wallets.agent.credentials import Record, project
 from wallets.agent.errors import OutputRefused, ProtocolFault
 from wallets.agent.sandbox.launcher import TrainJob
+from wallets.agent.traps import looks_like_a_trap
 
 LARGEST_WEIGHT = 1e4  # a weight beyond this has no honest use with clipped updates, but makes a good trap
 
@@ -33,6 +34,7 @@ class Payload:
     weights: bytes
     checkpoint_hash: bytes
     weights_in_range: bool
+    trap: bool
 
 
 def open_payload(raw: bytes, task: Task) -> Payload:
@@ -57,6 +59,7 @@ def open_payload(raw: bytes, task: Task) -> Payload:
         weights=weights,
         checkpoint_hash=checkpoint_hash(manifest_hash, task.round - 1, weights),
         weights_in_range=in_range,
+        trap=in_range and looks_like_a_trap(manifest, values),
     )
 
 

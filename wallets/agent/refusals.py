@@ -41,6 +41,7 @@ class Refusal(StrEnum):
     DATA_MISSING = "data_missing"
     WRONG_PAYLOAD = "wrong_payload"
     WEIGHTS_OUT_OF_RANGE = "weights_out_of_range"
+    TRAP_WEIGHTS = "trap_weights"
     WRONG_TERMS = "wrong_terms"
     DEVELOPMENT_TERMS = "development_terms"
     ALREADY_SUBSCRIBED = "already_subscribed"
@@ -92,6 +93,7 @@ SENTENCES: Mapping[Refusal, str] = {
     Refusal.DATA_MISSING: "Your data does not meet the requirement.",
     Refusal.WRONG_PAYLOAD: "The delivered model is not the one the task names.",
     Refusal.WEIGHTS_OUT_OF_RANGE: "The delivered model has weights outside the allowed range.",
+    Refusal.TRAP_WEIGHTS: "The delivered model has the shape of a trap that picks single records out of a sum.",
     Refusal.WRONG_TERMS: "The terms are not the ones that were offered.",
     Refusal.DEVELOPMENT_TERMS: "These are development terms with lowered minima, which you do not allow.",
     Refusal.ALREADY_SUBSCRIBED: "You already have a permit for this collective.",

@@ -111,6 +111,7 @@ class RoundSession(RoundLine):
                 manifest_hash=self._payload.manifest_hash,
                 checkpoint_hash=self._payload.checkpoint_hash,
                 weights_in_range=self._payload.weights_in_range,
+                trap=self._payload.trap,
                 missing=self._material.missing,
                 now=self.agent.now(),
             )
@@ -291,7 +292,8 @@ class RoundSession(RoundLine):
     async def _train(self) -> None:
         """Train in the sandbox and apply the output contract; the outcome goes through the inbox like any message."""
         assert self._payload is not None
-        code = ""
+        code, clock = "", asyncio.get_running_loop().time
+        began = clock()
         try:
             held = self._held()
             job = encode_job(self._payload, held.record, held.requirement, self.agent.rng(32))
@@ -300,6 +302,8 @@ class RoundSession(RoundLine):
             self.agent.spy_on(self.visit, self._update)
         except (SandboxError, OutputRefused) as error:
             code = error.code
+        # Success and failure alike leave at one of few moments: how long the work took stays here.
+        await asyncio.sleep(max(0.0, output.moment(clock() - began) - (clock() - began)))
         self._trained = code
         await self._inbox.put({"t": "trained"})
 

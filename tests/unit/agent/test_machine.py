@@ -498,6 +498,7 @@ def payload(scene: Scene, visit: Visit, **changes: Any) -> PayloadArrived:
         ({"manifest_hash": bytes(32)}, Refusal.WRONG_PAYLOAD),
         ({"checkpoint_hash": bytes([9]) * 32}, Refusal.WRONG_PAYLOAD),
         ({"weights_in_range": False}, Refusal.WEIGHTS_OUT_OF_RANGE),
+        ({"trap": True}, Refusal.TRAP_WEIGHTS),
         ({"missing": ("ill is missing",)}, Refusal.DATA_MISSING),
     ],
 )

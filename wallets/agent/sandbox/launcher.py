@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,11 @@ from aggregation.wire import cbor
 from wallets.agent.errors import SandboxError
 from wallets.agent.sandbox import bubblewrap, probes
 from wallets.agent.sandbox.policy import REQUIRED, Fault, Layer, Level, Limits
-from wallets.agent.sandbox.worker import FAULT_BYTES, FINE, ORDER_BYTES
+from wallets.agent.sandbox.worker import FAULT_BYTES, FINE, LENGTH_BYTES, ORDER_BYTES
 
 START_SECONDS = 60.0
 GRACE_SECONDS = 2.0
+LASTING_SECONDS, LASTING_CPU_SECONDS = 3600.0, 600
 SOURCE = Path(__file__).resolve().parents[3]  # the folder that holds this project's packages
 _FAULT_OF_BYTE = {number: fault for fault, number in FAULT_BYTES.items()}
 _SENTENCES = {
@@ -137,6 +138,32 @@ class Launcher:
         await self.start()
         return [await self.probe(name) for name in names]
 
+    async def lasting(self, *, limits: Limits | None = None) -> LastingWorker:
+        """A worker that stays for several visits of one wallet to one collective; `close` it when they are over.
+
+        It saves the fork. What it must not be used for is another wallet, or another collective: an algorithm that broke out
+        of its vocabulary could carry something from one visit to the next. The default is a fork per visit.
+        """
+        await self.start()
+        ours, theirs = socket.socketpair()
+        ours.settimeout(0)
+        ident = self._next = self._next + 1
+        ended = self._ends[ident] = asyncio.get_running_loop().create_future()
+        whole = replace(limits or self.limits, cpu_seconds=LASTING_CPU_SECONDS, wall_seconds=LASTING_SECONDS)
+        with theirs:
+            order = {"do": "run", "id": ident, "limits": asdict(whole), "lasting": True}
+            self._send(order, theirs.fileno())
+        return LastingWorker(self, ours, ident, ended, limits or self.limits)
+
+    def finished(self, report: dict[str, Any], visits: int) -> None:
+        """Add a worker's cost to the sums."""
+        self.cpu_ms += report["cpu_ms"]
+        self.visits += visits
+
+    def end(self, ident: int) -> None:
+        """Kill a worker at once; it is harmless when it has ended."""
+        self._kill(ident)
+
     async def close(self) -> None:
         """End the parent and every child."""
         control, self._control = self._control, None
@@ -189,8 +216,7 @@ class Launcher:
                 report = await asyncio.shield(ended)
         except TimeoutError:
             raise _fault(Fault.TIME) from None
-        self.cpu_ms += report["cpu_ms"]
-        self.visits += 1
+        self.finished(report, 1)
         return _judge(answer, report)
 
     def _code(self, descriptor: int) -> str:
@@ -291,6 +317,68 @@ class Launcher:
             if not future.done():
                 future.set_exception(_fault(Fault.LOST))
                 future.exception()  # marked as seen: whoever waits gets it, whoever left need not
+
+
+class LastingWorker:
+    """Several visits in one confined process. Any fault ends it; the caller opens another one."""
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        channel: socket.socket,
+        ident: int,
+        ended: asyncio.Future[dict[str, Any]],
+        limits: Limits,
+    ) -> None:
+        self._launcher, self._channel, self._ident = launcher, channel, ident
+        self._ended, self._limits = ended, limits
+        self._visits = 0
+
+    async def train(self, job: TrainJob) -> bytes:
+        """One visit; exactly 4·d bytes come back, or SandboxError with a fixed code and an ended worker."""
+        loop = asyncio.get_running_loop()
+        frame, expected = job.frame(), 4 * job.dimension
+        try:
+            async with asyncio.timeout(self._limits.wall_seconds):
+                await loop.sock_sendall(self._channel, len(frame).to_bytes(LENGTH_BYTES, "big") + frame)
+                size = int.from_bytes(await self._exactly(LENGTH_BYTES), "big")
+                if size > expected + 1:
+                    raise _fault(Fault.OVERSIZED)
+                answer = await self._exactly(size)
+        except TimeoutError:
+            await self.close()
+            raise _fault(Fault.TIME) from None
+        except (ConnectionError, SandboxError) as error:
+            await self.close()
+            raise error if isinstance(error, SandboxError) else _fault(Fault.CRASHED) from None
+        self._visits += 1
+        if answer[:1] != bytes([FINE]) or size != expected + 1:
+            await self.close()
+            raise _fault(
+                _FAULT_OF_BYTE.get(answer[0], Fault.CRASHED) if answer[:1] != bytes([FINE]) else Fault.SHORT
+            )
+        return answer[1:]
+
+    async def close(self) -> None:
+        """End the process and count what it cost."""
+        self._channel.close()
+        try:
+            async with asyncio.timeout(GRACE_SECONDS):
+                report = await asyncio.shield(self._ended)
+        except (TimeoutError, SandboxError):
+            self._launcher.end(self._ident)
+            return
+        self._launcher.finished(report, self._visits)
+        self._visits = 0
+
+    async def _exactly(self, size: int) -> bytes:
+        loop, parts = asyncio.get_running_loop(), bytearray()
+        while len(parts) < size:
+            part = await loop.sock_recv(self._channel, size - len(parts))
+            if not part:
+                raise _fault(Fault.CRASHED)
+            parts += part
+        return bytes(parts)
 
 
 async def _read_bounded(channel: socket.socket, most: int) -> bytes:

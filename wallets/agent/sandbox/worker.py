@@ -4,7 +4,7 @@ It reads orders of the launcher from one SOCK_SEQPACKET descriptor. `run` comes 
 (SCM_RIGHTS): the parent never reads it, so one visit's numbers are never in the memory another visit is forked from. The
 forked child confines itself, reads the job from its channel, writes the update and ends.
 
-Launcher -> parent: {"do": "run", "id", "limits"} + channel · {"do": "kill", "id"}
+Launcher -> parent: {"do": "run", "id", "limits", "lasting"} + channel · {"do": "kill", "id"}
 Parent -> launcher: {"is": "ready", "layers"} · {"is": "ended", "id", "exit", "signal", "cpu_ms"}
 Channel, launcher -> child: one CBOR map (`job_frame`), then end of file.
 Channel, child -> launcher: one status byte (0 = fine), then the raw float32 little-endian update.
@@ -28,6 +28,7 @@ from wallets.agent.sandbox import hugepages
 from wallets.agent.sandbox.policy import CHANNEL, Fault, Layer, Limits, confine_child, isolate_parent
 
 ORDER_BYTES = 4096
+LENGTH_BYTES = 8
 SINGLE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 FINE = 0
 FAULT_BYTES = {Fault.FAILED: 1, Fault.MEMORY: 2, Fault.REFUSED: 3}
@@ -86,18 +87,20 @@ class Parent:
             return False
         order = json.loads(body)
         if order["do"] == "run":
-            self._fork(order["id"], Limits(**order["limits"]), descriptors[0])
+            self._fork(
+                order["id"], Limits(**order["limits"]), descriptors[0], lasting=order.get("lasting", False)
+            )
         elif order["do"] == "kill":
             for child in self._children.values():
                 if child.ident == order["id"]:
                     _kill(child)
         return True
 
-    def _fork(self, ident: int, limits: Limits, channel: int) -> None:
+    def _fork(self, ident: int, limits: Limits, channel: int, *, lasting: bool) -> None:
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
-            _be_child(channel, self._null, limits, parent, started_as_root=self._root)
+            _be_child(channel, self._null, limits, parent, started_as_root=self._root, lasting=lasting)
         os.close(channel)
         pidfd = os.pidfd_open(pid)
         deadline = time.monotonic() + limits.wall_seconds
@@ -136,13 +139,17 @@ def _kill(child: Child) -> None:
         os.kill(child.pid, signal.SIGKILL)
 
 
-def _be_child(channel: int, null: int, limits: Limits, parent: int, *, started_as_root: bool) -> NoReturn:
+def _be_child(
+    channel: int, null: int, limits: Limits, parent: int, *, started_as_root: bool, lasting: bool
+) -> NoReturn:
     try:
         for standard in (0, 1, 2):
             os.dup2(null, standard)
         os.dup2(channel, CHANNEL)
         os.closerange(CHANNEL + 1, 65_536)
         confine_child(limits, parent, started_as_root=started_as_root)
+        if lasting:
+            _work_until_closed()
         _work()
     finally:
         # Never back into the parent's loop, whatever was raised.
@@ -150,20 +157,46 @@ def _be_child(channel: int, null: int, limits: Limits, parent: int, *, started_a
 
 
 def _work() -> NoReturn:
+    _write_all(_reply(_read_all()))
+    os._exit(0)
+
+
+def _work_until_closed() -> NoReturn:
+    """Jobs of one wallet for one collective, one after another, each behind its length (8 bytes, big-endian)."""
+    while head := _read_exactly(LENGTH_BYTES):
+        reply = _reply(_read_exactly(int.from_bytes(head, "big")))
+        _write_all(len(reply).to_bytes(LENGTH_BYTES, "big") + reply)
+    os._exit(0)
+
+
+def _reply(frame: bytes) -> bytes:
     try:
-        reply = bytes([FINE]) + _run(_read_all())
+        return bytes([FINE]) + _run(frame)
     except MemoryError:
-        reply = bytes([FAULT_BYTES[Fault.MEMORY]])
+        return bytes([FAULT_BYTES[Fault.MEMORY]])
     except RuntimeError as error:
         # torch reports a failed allocation as a RuntimeError; the text stays in here.
         short_of_memory = "alloc" in str(error).lower() or "memory" in str(error).lower()
-        reply = bytes([FAULT_BYTES[Fault.MEMORY if short_of_memory else Fault.FAILED]])
+        return bytes([FAULT_BYTES[Fault.MEMORY if short_of_memory else Fault.FAILED]])
     except BaseException:
-        reply = bytes([FAULT_BYTES[Fault.FAILED]])
+        return bytes([FAULT_BYTES[Fault.FAILED]])
+
+
+def _write_all(reply: bytes) -> None:
     view = memoryview(reply)
     while view:
         view = view[os.write(CHANNEL, view) :]
-    os._exit(0)
+
+
+def _read_exactly(size: int) -> bytes:
+    """That many bytes, or none when the other side closed."""
+    parts = bytearray()
+    while len(parts) < size:
+        part = os.read(CHANNEL, min(size - len(parts), 1 << 20))
+        if not part:
+            return b""
+        parts += part
+    return bytes(parts)
 
 
 def _run(frame: bytes) -> bytes:

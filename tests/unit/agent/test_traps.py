@@ -1,0 +1,71 @@
+"""Weights that are a trap are told from honest ones, before, during and after training."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from collectives.terms.algorithm import Manifest, parameter_count, parse_manifest
+from collectives.training.init import initial_weights
+from collectives.training.net import compute_update
+from tests.unit.agent import documents
+from wallets.agent.traps import looks_like_a_trap
+
+
+def mlp(width_in: int = 24, hidden: int = 32) -> Manifest:
+    layers = [
+        {"op": "linear", "out": hidden, "bias": True},
+        {"op": "relu"},
+        {"op": "linear", "out": 1, "bias": True},
+    ]
+    return parse_manifest(documents.manifest(width_in=width_in, layers=layers))
+
+
+def people(count: int, width: int) -> np.ndarray:
+    """Records without a pattern, float32 [count, width]."""
+    return np.sin(np.arange(count * width) * 12.9898).astype(np.float32).reshape(count, width)
+
+
+def imprint(manifest: Manifest, *, rows: float = 1.0) -> np.ndarray:
+    """The first layer of “Robbing the Fed”: one direction in a share of the units, biases that cut it into bins."""
+    weights = honest(manifest)
+    hidden, width = manifest.layers[0].width_out, manifest.layers[0].width_in
+    matrix = weights[: hidden * width].reshape(hidden, width)
+    trapped = int(hidden * rows)
+    matrix[:trapped] = np.cos(np.arange(width)) * (1 + np.arange(trapped)[:, None] / hidden)
+    weights[hidden * width : hidden * (width + 1)] = -np.linspace(-3, 3, hidden)
+    return weights
+
+
+def honest(manifest: Manifest) -> np.ndarray:
+    return initial_weights(manifest, bytes(32)).copy()
+
+
+@pytest.mark.parametrize("rows", [1.0, 0.8, 0.6])
+def test_an_imprint_layer_is_recognised(rows: float) -> None:
+    manifest = mlp()
+    assert looks_like_a_trap(manifest, imprint(manifest, rows=rows))
+
+
+def test_opposite_directions_do_not_hide_it() -> None:
+    manifest = mlp()
+    weights = imprint(manifest)
+    weights[: 24 * 16] *= -1
+    assert looks_like_a_trap(manifest, weights)
+
+
+def test_honest_weights_pass_before_and_after_training() -> None:
+    manifest = mlp()
+    weights, x = honest(manifest), people(64, 24)
+    y = (x[:, :1] > 0).astype(np.float32)
+    assert not looks_like_a_trap(manifest, weights)
+    for _ in range(300):
+        weights -= 0.5 * compute_update(manifest, weights, x, y)
+    assert not looks_like_a_trap(manifest, weights)
+
+
+def test_narrow_layers_and_zeros_are_not_judged() -> None:
+    manifest = mlp(width_in=4)
+    assert not looks_like_a_trap(manifest, imprint(manifest))
+    wide = mlp()
+    assert not looks_like_a_trap(wide, np.zeros(parameter_count(wide), np.float32))
