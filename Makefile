@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check format bench contracts e2e clean
+.PHONY: help demo run test check format bench contracts e2e clean fuzz coverage-secagg
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -50,6 +50,12 @@ format: $(VENV)/.installed-dev  ## put the code into the house's format
 
 e2e: $(VENV)/.installed-dev  ## the stories in a real Chromium
 	$(BIN)/pytest -m e2e tests/e2e $(ARGS)
+
+fuzz: $(VENV)/.installed-dev  ## every decoder with 400,000 changed or random inputs, and long state machines (minutes)
+	CSSI_LONG=1 $(BIN)/pytest tests/unit/secagg/test_decoders.py tests/unit/secagg/test_fuzz.py tests/unit/secagg/test_state_machines.py $(ARGS)
+
+coverage-secagg: $(VENV)/.installed-dev  ## fails unless every branch of aggregation/secagg is tested
+	$(BIN)/pytest tests/unit/secagg tests/vectors --cov=aggregation.secagg --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100 $(ARGS)
 
 contracts:  ## rebuild the contracts' artifacts (needs npm)
 	cd marketplace/settlement/contracts && npm ci --silent && node build.mjs
