@@ -6,7 +6,7 @@ from django.http import HttpRequest
 
 from collectives.admin import ReadOnly
 from marketplace.settlement import models, services
-from marketplace.settlement.errors import ChainUnavailable
+from marketplace.settlement.errors import ChainUnavailable, SettlementError
 
 
 @admin.register(models.ChainTransaction)
@@ -35,6 +35,9 @@ class ReconciliationAdmin(ReadOnly):
             report = services.reconcile()
         except ChainUnavailable:
             self.message_user(request, "The chain or the aggregator does not answer now.", messages.ERROR)
+            return
+        except SettlementError as error:
+            self.message_user(request, str(error), messages.ERROR)
             return
         level = messages.SUCCESS if report.ok else messages.ERROR
         self.message_user(
