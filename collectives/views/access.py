@@ -13,7 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
 
-from collectives import page_reads
+from collectives import selectors
 from collectives.models import Collective
 
 View = Callable[..., HttpResponse]
@@ -41,7 +41,7 @@ def needs_role(role: str) -> Callable[[View], View]:
 
 def own_collective(request: HttpRequest, collective_id: uuid.UUID) -> Collective:
     """The signed-in owner's collective; a stranger learns nothing, not even that it exists."""
-    found = page_reads.owned(request.user, collective_id)
+    found = selectors.owned(request.user, collective_id)
     if found is None:
         raise Http404
     return found

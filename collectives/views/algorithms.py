@@ -8,7 +8,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from collectives import page_reads
+from collectives import selectors
 from collectives.errors import CollectiveError
 from collectives.forms import AlgorithmForm
 from collectives.services import algorithms
@@ -38,7 +38,7 @@ EXAMPLE = """{
 @require_safe
 def mine(request: HttpRequest) -> HttpResponse:
     return render(
-        request, "collectives/algorithms.html", {"algorithms": page_reads.algorithms_by(request.user)}
+        request, "collectives/algorithms.html", {"algorithms": selectors.algorithms_by(request.user)}
     )
 
 

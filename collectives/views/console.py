@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from collectives import page_reads, selectors
+from collectives import selectors
 from collectives.errors import CollectiveError
 from collectives.forms import AnnounceForm
 from collectives.models import Collective
@@ -42,10 +42,10 @@ def overview(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
     context = _context(collective)
     least = context["terms"]["release_min"]
     context |= {
-        "notices": page_reads.notice_numbers(collective, least),
-        "jobs": list(page_reads.jobs_of(collective_id)[:10]),
+        "notices": selectors.notice_numbers(collective, least),
+        "jobs": list(selectors.jobs_of(collective_id)[:10]),
         "needed": least * settings.SUBSCRIBERS_PER_COHORT,
-        "enough": page_reads.enough_subscribers(collective, least * settings.SUBSCRIBERS_PER_COHORT),
+        "enough": selectors.enough_subscribers(collective, least * settings.SUBSCRIBERS_PER_COHORT),
     }
     return render(request, "collectives/overview.html", context)
 
@@ -55,7 +55,7 @@ def overview(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
 def terms(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
     """All versions; `?from=1&to=2` shows two of them side by side."""
     collective = own_collective(request, collective_id)
-    versions = page_reads.versions(collective)
+    versions = selectors.versions(collective)
     by_number = {str(row.version.version): row.version for row in versions}
     newest = versions[0].version
     after = by_number.get(request.GET.get("to", ""), newest)
@@ -69,7 +69,7 @@ def terms(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
 def announce(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
     collective = own_collective(request, collective_id)
     form = AnnounceForm(
-        request.POST if request.method == "POST" else None, algorithms=page_reads.announceable(collective)
+        request.POST if request.method == "POST" else None, algorithms=selectors.announceable(collective)
     )
     if request.method == "POST" and form.is_valid():
         try:
@@ -97,7 +97,7 @@ def announce(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
 @require_safe
 def rounds(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
     collective = own_collective(request, collective_id)
-    page = Paginator(page_reads.closed_rounds(collective_id, limit=None), PER_PAGE).get_page(
+    page = Paginator(selectors.closed_rounds(collective_id, limit=None), PER_PAGE).get_page(
         request.GET.get("page")
     )
     return render(request, "collectives/rounds.html", _context(collective) | {"page": page})

@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from collectives import page_reads, selectors
+from collectives import selectors
 from collectives.selectors import Card
 from marketplace.catalogue.forms import CatalogueForm
 from marketplace.individuals import selectors as mine
@@ -61,14 +61,14 @@ def collective(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
         "terms": card.terms.document,
         "link": mine.open_link(request.user, collective_id) if request.user.is_authenticated else None,
         "calculator": BudgetForm(request.GET if "budget" in request.GET else None, card=card),
-        "closed_rounds": page_reads.closed_rounds(collective_id),
+        "closed_rounds": selectors.closed_rounds(collective_id),
     }
     return render(request, "catalogue/collective.html", context)
 
 
 @require_safe
 def algorithm(request: HttpRequest, manifest_hash: str) -> HttpResponse:
-    found = page_reads.algorithm(manifest_hash)
+    found = selectors.algorithm(manifest_hash)
     if found is None:
         raise Http404
     context = {

@@ -10,7 +10,6 @@ from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
-from collectives import page_reads
 from collectives import selectors as collectives
 from collectives.services import algorithms
 from collectives.services import collectives as register
@@ -82,7 +81,7 @@ def seed_demo_collective() -> Any:
             return card.collective
     requirement = job_performance.requirement()
     manifest = job_performance.manifest(requirement)
-    algorithm = page_reads.algorithm(manifest_hash(manifest)) or algorithms.submit(
+    algorithm = collectives.algorithm(manifest_hash(manifest)) or algorithms.submit(
         actor=author, manifest=manifest
     )
     if algorithm.status != "approved":

@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from collectives import page_reads
+from collectives import selectors as collectives
 from collectives.models import Admission
 from marketplace.individuals import clients
 from marketplace.individuals.errors import IndividualError
@@ -80,7 +80,7 @@ def links(account: Any) -> list[NamedLink]:
     """Open ones first, then what ended, newest first. Two queries whatever their number."""
     found = list(SubscriptionLink.objects.filter(account=account).select_related("wallet"))
     found.sort(key=lambda row: not row.open)
-    known = page_reads.names(row.collective_id for row in found)
+    known = collectives.names(row.collective_id for row in found)
     return [NamedLink(link=row, name=known.get(row.collective_id, "")) for row in found]
 
 
@@ -90,7 +90,7 @@ def open_notices(account: Any) -> list[OpenNotice]:
         row.collective_id: row
         for row in SubscriptionLink.objects.filter(account=account, status=Link.SUBSCRIBED)
     }
-    running = page_reads.notices_for(mine)
+    running = collectives.notices_for(mine)
     clicked = _clicked([mine[row.collective_id] for row in running])
     return [
         OpenNotice(
@@ -105,7 +105,7 @@ def open_notices(account: Any) -> list[OpenNotice]:
 def algorithms(found: SubscriptionLink) -> list[OpenNotice]:
     """Every algorithm announced for this subscription, running notice or not, with what the person clicked here last."""
     clicked = _clicked([found])
-    announced = page_reads.admissions(found.collective_id)
+    announced = collectives.admissions(found.collective_id)
     return [
         OpenNotice(link=found, admission=row, choice=clicked.get((found.pk, str(row.pk))))
         for row in announced

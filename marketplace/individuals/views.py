@@ -13,7 +13,6 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from collectives import page_reads
 from collectives import selectors as collectives
 from marketplace.accounts.access import needs_role
 from marketplace.accounts.models import Role
@@ -144,7 +143,7 @@ def subscription(request: HttpRequest, link_id: uuid.UUID) -> HttpResponse:
 
 def _subscription_context(link: SubscriptionLink) -> dict[str, Any]:
     card = collectives.card(link.collective_id)
-    pinned = page_reads.version_by_hash(link.terms_hash)
+    pinned = collectives.version_by_hash(link.terms_hash)
     subscribed = collectives.subscription_state(link.subscription_key) if link.subscription_key else None
     return {
         "link": link,
@@ -152,8 +151,8 @@ def _subscription_context(link: SubscriptionLink) -> dict[str, Any]:
         "pinned": pinned,
         "current": card.terms if card else None,
         "subscription": subscribed,
-        "stop_pending": bool(link.subscription_key) and page_reads.stop_is_pending(link.subscription_key),
-        "notices": page_reads.notices_for([link.collective_id]) if link.status == "subscribed" else [],
+        "stop_pending": bool(link.subscription_key) and collectives.stop_is_pending(link.subscription_key),
+        "notices": collectives.notices_for([link.collective_id]) if link.status == "subscribed" else [],
         "algorithms": selectors.algorithms(link) if link.status == "subscribed" else [],
     }
 
@@ -181,7 +180,7 @@ def forget(request: HttpRequest, link_id: uuid.UUID) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def notice(request: HttpRequest, link_id: uuid.UUID, notice_ref: uuid.UUID) -> HttpResponse:
     link = _link(request, link_id)
-    admission = page_reads.notice(link.collective_id, notice_ref)
+    admission = collectives.notice(link.collective_id, notice_ref)
     if admission is None:
         raise Http404
     form = ChoiceForm(request.POST if request.method == "POST" else None)
@@ -202,7 +201,7 @@ def notice(request: HttpRequest, link_id: uuid.UUID, notice_ref: uuid.UUID) -> H
         "admission": admission,
         "form": form,
         "choice": selectors.last_choice(link, str(notice_ref)),
-        "terms": page_reads.version_by_hash(link.terms_hash),
+        "terms": collectives.version_by_hash(link.terms_hash),
     }
     return render(request, "individuals/notice.html", context, status=422 if form.errors else 200)
 

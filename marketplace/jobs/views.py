@@ -13,7 +13,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from collectives import page_reads
 from collectives import selectors as collectives
 from marketplace.accounts.access import needs_role
 from marketplace.accounts.models import Role
@@ -33,8 +32,8 @@ STEPS = (("algorithm", lazy("Algorithm")), ("limits", lazy("Limits")), ("review"
 @require_safe
 def jobs(request: HttpRequest) -> HttpResponse:
     orders = list(Order.objects.filter(consumer=request.user))
-    found = page_reads.jobs_by_id(order.job_id for order in orders)
-    names = page_reads.names(order.collective_id for order in orders)
+    found = collectives.jobs_by_id(order.job_id for order in orders)
+    names = collectives.names(order.collective_id for order in orders)
     rows = [
         {"order": order, "job": found[order.job_id], "name": names.get(order.collective_id, "")}
         for order in orders
@@ -202,4 +201,4 @@ def _order(request: HttpRequest, job_id: uuid.UUID) -> Order:
 
 
 def _name(found: Order) -> str:
-    return page_reads.names([found.collective_id]).get(found.collective_id, "")
+    return collectives.names([found.collective_id]).get(found.collective_id, "")

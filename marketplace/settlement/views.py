@@ -12,7 +12,6 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from collectives import page_reads
 from collectives import selectors as collectives
 from marketplace.accounts.access import needs_role
 from marketplace.accounts.models import Role
@@ -28,7 +27,7 @@ EPOCHS_SHOWN = 50
 @require_safe
 def funds(request: HttpRequest) -> HttpResponse:
     money = selectors.funds(request.user)
-    jobs = page_reads.jobs_by_id(escrow.job_id for escrow in money["escrows"])
+    jobs = collectives.jobs_by_id(escrow.job_id for escrow in money["escrows"])
     rows = [{"escrow": escrow, "job": jobs.get(escrow.job_id)} for escrow in money["escrows"]]
     context = {
         "money": money,
@@ -61,7 +60,7 @@ def add(request: HttpRequest) -> HttpResponse:
 @require_safe
 def collective(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
     """Visits and amounts per settlement epoch for one collective; never a line per person."""
-    owned = page_reads.owned(request.user, collective_id)
+    owned = collectives.owned(request.user, collective_id)
     card = collectives.card(collective_id)
     if owned is None or card is None:
         raise Http404
@@ -70,7 +69,7 @@ def collective(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
 
 
 def _epochs(collective_id: uuid.UUID) -> list[dict[str, Any]]:
-    rates = {str(job.pk): int(job.rate) for job in page_reads.jobs_of(collective_id)}
+    rates = {str(job.pk): int(job.rate) for job in collectives.jobs_of(collective_id)}
     rows = []
     for epoch in SettlementEpoch.objects.all()[:EPOCHS_SHOWN]:
         mine = [job for job in epoch.statement["document"]["jobs"] if job["job_id"] in rates]

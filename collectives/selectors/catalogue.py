@@ -1,23 +1,16 @@
-"""Reads of the collective domain for pages and APIs. Counts of people leave here only in steps, never exact while live."""
+"""What the public may read of collectives and their algorithms."""
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count, Prefetch, Q, QuerySet
 
-from collectives.models import Admission, Checkpoint, Collective, Job, Subscription, TermsVersion
-from collectives.services.plan import JobPlan
-
-STEPS = (1, 10, 50, 100, 300, 500, 1_000, 2_000, 5_000, 10_000, 50_000, 100_000)
-
-
-def bucketed(count: int) -> str:
-    """A number of people in steps: 447 -> '300+'."""
-    reached = [step for step in STEPS if step <= count]
-    return f"{reached[-1]:,}+" if reached else "none yet"
+from collectives.models import Admission, Algorithm, Collective, TermsVersion
+from collectives.selectors.steps import bucketed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +52,9 @@ def terms_envelope(collective_id: uuid.UUID) -> dict[str, Any] | None:
     return terms.envelope() if terms else None
 
 
-def subscription_state(subscription_key: str) -> Subscription | None:
-    return (
-        Subscription.objects.select_related("terms", "collective")
-        .filter(subscription_key=subscription_key)
-        .first()
-    )
+def names(ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """Names of collectives by id, for lists of somebody's own links and orders."""
+    return dict(Collective.objects.filter(pk__in=set(ids)).values_list("pk", "name"))
 
 
 def active_algorithms(collective_id: uuid.UUID) -> QuerySet[Admission]:
@@ -75,45 +65,11 @@ def active_algorithms(collective_id: uuid.UUID) -> QuerySet[Admission]:
     )
 
 
-def job(job_id: uuid.UUID) -> Job | None:
-    return Job.objects.select_related("algorithm", "collective").filter(pk=job_id).first()
-
-
-def job_live(job_id: uuid.UUID) -> dict[str, Any] | None:
-    """What the live page may show: exact counts of closed rounds, only enough / not yet of the open one."""
-    found = job(job_id)
-    if found is None:
-        return None
-    rounds = list(found.rounds.all())
-    closed = [r for r in rounds if r.status in ("posted", "abandoned")]
-    current = next((r for r in rounds if r not in closed), None)
-    plan = JobPlan.from_json(found.plan)
-    return {
-        "job": found,
-        "plan": plan,
-        "current": current,
-        "rounds": closed,
-        "rounds_done": sum(r.status == "posted" for r in closed),
-        "visits_budget": found.visits_budget,
-        "visits_earned": found.visits_earned,
-        "visits_reserved": found.visits_reserved,
-        "transitions": list(found.transitions.order_by("-id")[:30]),
-    }
-
-
-def checkpoints(job_id: uuid.UUID) -> QuerySet[Checkpoint]:
-    return Checkpoint.objects.filter(job_id=job_id).defer("weights", "moments")
-
-
-def agreements_for_epoch(collective_id: uuid.UUID) -> list[str]:
-    """Hashes of the agreements in force, ascending: the leaves of the registry's root."""
-    active = Subscription.objects.filter(collective_id=collective_id, status=Subscription.Status.ACTIVE)
-    return sorted(active.values_list("agreement_hash", flat=True))
-
-
-def revoked_agreements(collective_id: uuid.UUID) -> list[str]:
-    gone = Subscription.objects.filter(collective_id=collective_id, status=Subscription.Status.REVOKED)
-    return sorted(gone.values_list("agreement_hash", flat=True))
+def algorithm(manifest_hash: str) -> Algorithm | None:
+    """An algorithm that the public may see: approved, with the collectives that announced it."""
+    live = Admission.objects.exclude(status=Admission.Status.WITHDRAWN).select_related("collective")
+    found = Algorithm.objects.filter(manifest_hash=manifest_hash, status=Algorithm.Status.APPROVED)
+    return found.prefetch_related(Prefetch("admissions", live)).first()
 
 
 def _with_card_parts(query: QuerySet[Collective]) -> QuerySet[Collective]:
