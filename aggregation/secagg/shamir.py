@@ -8,6 +8,7 @@ cache; secrets are one-round seeds of 128 bits, computed on the machine that own
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -77,13 +78,18 @@ def interpolate(shares: Sequence[tuple[int, bytes]], at: int) -> bytes:
     if len({len(share) for _, share in shares}) != 1:
         raise ValueError("shares of one secret have one length")
     values = np.frombuffer(b"".join(share for _, share in shares), dtype=np.uint8).reshape(len(xs), -1)
-    weights = _lagrange(np.array(xs, dtype=np.uint8), at)
+    weights = _lagrange(bytes(xs), at)
     return bytes(np.bitwise_xor.reduce(_MUL[weights[:, None], values], axis=0).tobytes())
 
 
-def _lagrange(xs: Bytes, at: int) -> Bytes:
-    """The weights Π (at − x_j) / (x_i − x_j) over j ≠ i; minus is XOR here."""
-    if at in xs:
+@lru_cache(maxsize=1024)
+def _lagrange(points: bytes, at: int) -> Bytes:
+    """The weights Π (at − x_j) / (x_i − x_j) over j ≠ i; minus is XOR here.
+
+    Remembered: in a complete bucket most secrets are rebuilt from the same points.
+    """
+    xs = np.frombuffer(points, dtype=np.uint8)
+    if at in points:
         return np.equal(xs, at).astype(np.uint8)
     log = _LOG.astype(np.int64)
     numerators = log[xs ^ np.uint8(at)]

@@ -15,8 +15,9 @@ check of that type, so one walk does both. On a message of 49 shares it takes a 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import chain
 from operator import itemgetter
 from typing import Any, NoReturn
 
@@ -62,6 +63,43 @@ def decode(data: bytes, *, max_depth: int = MAX_DEPTH) -> Value:
     Raises:
         CodecError: anything else, with no part of the input in the message.
     """
+    value = _read(data, max_depth)
+    out: list[bytes] = []
+    _append((value,), out, max_depth)
+    _compare(data, out)
+    return value
+
+
+def decode_map(data: bytes, *, max_depth: int = MAX_DEPTH) -> tuple[dict[str, Value], dict[str, bytes]]:
+    """As `decode`, for a map: its values, and the encoding of each, in the map's order.
+
+    `join` makes the encoding of a map of some of these entries without encoding them again.
+
+    Raises:
+        CodecError: as `decode`, or the value is no map.
+    """
+    value = _read(data, max_depth)
+    if type(value) is not dict:
+        raise CodecError("a map is expected")
+    parts = {}
+    for key, item in value.items():
+        if type(key) is not str:
+            raise CodecError("map keys must be text")
+        out: list[bytes] = []
+        _append((item,), out, max_depth - 1)
+        parts[key] = b"".join(out)
+    if join(parts) != data:
+        raise CodecError(_NOT_DETERMINISTIC)
+    return value, parts
+
+
+def join(parts: Mapping[str, bytes]) -> bytes:
+    """The encoding of a map, from the encodings of its values."""
+    entries = sorted((_text(key), encoded) for key, encoded in parts.items())
+    return b"".join((_head(_MAP, len(entries)), *chain.from_iterable(entries)))
+
+
+def _read(data: bytes, max_depth: int) -> Value:
     decoder = cbor2.CBORDecoder(
         io.BytesIO(data),
         max_depth=max_depth + 1,
@@ -71,12 +109,23 @@ def decode(data: bytes, *, max_depth: int = MAX_DEPTH) -> Value:
         semantic_decoders=_NO_TAGS,
     )
     try:
-        value = decoder.decode()
+        return decoder.decode()
     except Exception as error:  # cbor2 lets several built-in errors through on hostile input
         raise CodecError("this is not CBOR of the allowed kinds") from error
-    if encode(value, max_depth=max_depth) != data:
-        raise CodecError("the CBOR is not in its deterministic form, or has bytes after its end")
-    return value
+
+
+def _compare(data: bytes, pieces: list[bytes]) -> None:
+    """Piece by piece, so that a long vector is compared where it lies."""
+    position = 0
+    for piece in pieces:
+        if not data.startswith(piece, position):
+            raise CodecError(_NOT_DETERMINISTIC)
+        position += len(piece)
+    if position != len(data):
+        raise CodecError(_NOT_DETERMINISTIC)
+
+
+_NOT_DETERMINISTIC = "the CBOR is not in its deterministic form, or has bytes after its end"
 
 
 def _refuse_tag(*_: object) -> NoReturn:

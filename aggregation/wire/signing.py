@@ -48,9 +48,13 @@ def _is_usable(key: bytes) -> bool:
 
 
 def signed_bytes(label: bytes, body: Any) -> bytes:
+    return _labelled(label, cbor.encode(body))
+
+
+def _labelled(label: bytes, encoded: bytes) -> bytes:
     if b"\x00" in label:
         raise ValueError("a label holds no zero byte")
-    return label + b"\x00" + cbor.encode(body)
+    return label + b"\x00" + encoded
 
 
 def sign(private: Secret, label: bytes, body: Any) -> bytes:
@@ -66,10 +70,19 @@ def verify(public: bytes, label: bytes, body: Any, signature: bytes) -> None:
     BadKey: the public key is unusable.
     BadSignature: the signature is not the key's over this label and body.
     """
+    verify_encoded(public, label, cbor.encode(body), signature)
+
+
+def verify_encoded(public: bytes, label: bytes, encoded: bytes, signature: bytes) -> None:
+    """`verify` for a body whose encoding is at hand.
+
+    Raises:
+        BadKey, BadSignature: as `verify`.
+    """
     check_public_key(public)
     if len(signature) != SIGNATURE_BYTES:
         raise BadSignature("a signature has 64 bytes")
     try:
-        bindings.crypto_sign_open(signature + signed_bytes(label, body), public)
+        bindings.crypto_sign_open(signature + _labelled(label, encoded), public)
     except BadSignatureError as error:
         raise BadSignature("the signature does not fit its key and content") from error

@@ -7,9 +7,10 @@ internal exception that becomes `RemoteProtocolError` when a message was decoded
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Self
+from operator import lt
+from typing import Any, ClassVar, Self, TypeVar
 
 from aggregation.secagg.errors import Fault, LocalProtocolError, RemoteProtocolError
 from aggregation.wire import cbor, signing
@@ -49,19 +50,27 @@ def check_ascending(values: Sequence[int], high: int, name: str) -> None:
     """Positions: integers from 0 to below `high`, strictly ascending, so none appears twice."""
     if not isinstance(values, tuple):
         raise Invalid(f"{name} must be a tuple")
-    last = -1
-    for value in values:
-        check_int(value, 0, high - 1, name)
-        if value <= last:
-            raise Invalid(f"{name} must ascend", Fault.DUPLICATE)
-        last = value
+    if not values:
+        return
+    if set(map(type, values)) != {int}:
+        raise Invalid(f"{name} must be integers")
+    if values[0] < 0 or max(values) >= high:
+        raise Invalid(f"{name} must lie within 0 and {high - 1}", Fault.OUT_OF_RANGE)
+    if not all(map(lt, values, values[1:])):
+        raise Invalid(f"{name} must ascend", Fault.DUPLICATE)
+
+
+def check_each(values: Iterable[object], length: int, name: str) -> None:
+    """Byte strings of one length; the columns of tables are checked at once."""
+    found = list(values)
+    if any(type(value) is not bytes or len(value) != length for value in found):
+        raise Invalid(f"every {name} must be {length} bytes")
 
 
 def rows(value: object, *columns: str) -> list[list[Any]]:
     """A decoded array of arrays of so many columns."""
-    if not isinstance(value, list) or any(
-        not isinstance(row, list) or len(row) != len(columns) for row in value
-    ):
+    width = len(columns)
+    if not isinstance(value, list) or any(type(row) is not list or len(row) != width for row in value):
         raise Invalid(f"an array of [{', '.join(columns)}] is expected")
     return value
 
@@ -70,6 +79,17 @@ def integers(value: object) -> tuple[int, ...]:
     if not isinstance(value, list):
         raise Invalid("an array of integers is expected")
     return tuple(value)
+
+
+_NAMES: dict[object, tuple[str, ...]] = {}
+
+
+def _names(kind: type[Message]) -> tuple[str, ...]:
+    """The fields of a kind of message; asked for in every message, so remembered."""
+    names = _NAMES.get(kind)
+    if names is None:
+        names = _NAMES[kind] = tuple(field.name for field in fields(kind))
+    return names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +111,7 @@ class Message:
 
     def _pack(self) -> dict[str, Any]:
         """The fields as CBOR values; overridden where a field is not one already."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: getattr(self, name) for name in _names(type(self))}
 
     @classmethod
     def _unpack(cls, values: dict[str, Any]) -> dict[str, Any]:
@@ -106,12 +126,12 @@ class Message:
         """Raises:
         RemoteProtocolError: the bytes are not this message.
         """
-        try:
-            values = cbor.decode(data)
-        except CodecError as error:
-            raise RemoteProtocolError(Fault.MALFORMED, str(error)) from None
-        expected = {"t", "v", *(field.name for field in fields(cls))}
-        if not isinstance(values, dict) or values.keys() != expected:
+        return cls._from_values(_decoded(cbor.decode, data))
+
+    @classmethod
+    def _from_values(cls, values: Any) -> Self:
+        """Consumes the decoded map."""
+        if not isinstance(values, dict) or values.keys() != {"t", "v", *_names(cls)}:
             raise RemoteProtocolError(Fault.MALFORMED, f"these are not the fields of {cls.KIND}")
         if values.pop("t") != cls.KIND or values["v"] is True or values.pop("v") != VERSION:
             raise RemoteProtocolError(Fault.MALFORMED, f"this is not {cls.KIND} in version {VERSION}")
@@ -128,8 +148,24 @@ class SignedMessage(Message):
     """A message with a `signature` over `LABEL ‖ 0x00 ‖ cbor(signed_body())`."""
 
     LABEL: ClassVar[bytes]
+    SIGNED_AS_SENT: ClassVar[bool] = True
+    """Whether `signed_body` is the fields as they are; then a received message's own encoding serves for the check."""
 
     signature: bytes
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Raises:
+        RemoteProtocolError: the bytes are not this message.
+        """
+        if not cls.SIGNED_AS_SENT:
+            return super().from_bytes(data)
+        values, parts = _decoded(cbor.decode_map, data)
+        message = cls._from_values(values)
+        for name in ("t", "v", "signature"):
+            del parts[name]
+        object.__setattr__(message, "_signed_encoding", cbor.join(parts))
+        return message
 
     def signed_body(self) -> dict[str, Any]:
         """What the signature covers: every field but the signature, unless a message says otherwise."""
@@ -146,13 +182,28 @@ class SignedMessage(Message):
         """Raises:
         RemoteProtocolError: the signature is not the key's.
         """
-        verify(public, self.LABEL, self.signed_body(), self.signature)
+        encoded = self.__dict__.get("_signed_encoding") or cbor.encode(self.signed_body())
+        verify_encoded(public, self.LABEL, encoded, self.signature)
+
+
+T = TypeVar("T")
+
+
+def _decoded(decode: Callable[[bytes], T], data: bytes) -> T:
+    try:
+        return decode(data)
+    except CodecError as error:
+        raise RemoteProtocolError(Fault.MALFORMED, str(error)) from None
 
 
 def verify(public: bytes, label: bytes, body: Any, signature: bytes) -> None:
     """`signing.verify` in the protocol's own errors."""
+    verify_encoded(public, label, cbor.encode(body), signature)
+
+
+def verify_encoded(public: bytes, label: bytes, encoded: bytes, signature: bytes) -> None:
     try:
-        signing.verify(public, label, body, signature)
+        signing.verify_encoded(public, label, encoded, signature)
     except BadKey as error:
         raise RemoteProtocolError(Fault.BAD_KEY, str(error)) from None
     except BadSignature as error:

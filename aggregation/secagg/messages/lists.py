@@ -19,6 +19,7 @@ from aggregation.secagg.messages.codec import (
     SignedMessage,
     check_ascending,
     check_bytes,
+    check_each,
     check_int,
     integers,
     rows,
@@ -74,12 +75,6 @@ class Member:
     def row(self) -> list[Any]:
         return [self.job_key, self.public_key, self.index, self.expires]
 
-    def check(self) -> None:
-        check_bytes(self.job_key, 32, "job_key")
-        check_bytes(self.public_key, 32, "public_key")
-        check_int(self.index, 0, LATEST, "index")
-        check_int(self.expires, 0, LATEST, "expires")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
@@ -100,15 +95,17 @@ class Evidence:
 def check_path(path: object, name: str) -> None:
     if not isinstance(path, tuple) or len(path) > MAX_PROOF:
         raise Invalid(f"{name} must be a list of at most {MAX_PROOF} hashes")
-    for item in path:
-        check_bytes(item, 32, name)
+    check_each(path, 32, name)
 
 
 def _check_members(members: object) -> None:
     if not isinstance(members, tuple) or not 1 <= len(members) <= MAX_MEMBERS:
         raise Invalid("members must not be empty")
-    for member in members:
-        member.check()
+    for name in ("job_key", "public_key"):
+        check_each((getattr(member, name) for member in members), 32, name)
+    for name in ("index", "expires"):
+        for member in members:
+            check_int(getattr(member, name), 0, LATEST, name)
 
 
 def _members_of(value: object) -> tuple[Member, ...]:

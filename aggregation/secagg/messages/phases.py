@@ -13,6 +13,7 @@ from aggregation.secagg.messages.codec import (
     check_ascending,
     check_blob,
     check_bytes,
+    check_each,
     check_int,
     integers,
     rows,
@@ -43,8 +44,7 @@ def _check_shares(shares: object) -> None:
     if not isinstance(shares, tuple):
         raise Invalid("shares must be a tuple")
     check_ascending(tuple(share.peer for share in shares), MAX_MEMBERS, "shares")
-    for share in shares:
-        check_bytes(share.ciphertext, SEALED_SHARE_BYTES, "ciphertext")
+    check_each((share.ciphertext for share in shares), SEALED_SHARE_BYTES, "ciphertext")
 
 
 def _shares_of(value: object) -> tuple[SealedShare, ...]:
@@ -119,6 +119,7 @@ class MaskedInput(SignedMessage):
 
     KIND: ClassVar[str] = "masked-input"
     LABEL: ClassVar[bytes] = b"cssi/v1/masked-input"
+    SIGNED_AS_SENT: ClassVar[bool] = False
 
     header: bytes
     sender: bytes
@@ -188,8 +189,7 @@ class ConsistencySet(Message):
         check_int(self.bucket, 0, MAX_MEMBERS, "bucket")
         check_bytes(self.survivors, 32, "survivors")
         check_ascending(tuple(item.position for item in self.agreements), MAX_MEMBERS, "agreements")
-        for item in self.agreements:
-            check_bytes(item.signature, 64, "signature")
+        check_each((item.signature for item in self.agreements), 64, "signature")
 
     def _pack(self) -> dict[str, Any]:
         return {**super()._pack(), "agreements": [item.row() for item in self.agreements]}
@@ -254,8 +254,7 @@ class Unmask(SignedMessage):
             check_bytes(getattr(self, name), 32, name)
         check_bytes(self.signature, 64, "signature")
         check_ascending(tuple(share.owner for share in self.shares), MAX_MEMBERS, "shares")
-        for share in self.shares:
-            check_bytes(share.share, SECRET_BYTES, "share")
+        check_each((share.share for share in self.shares), SECRET_BYTES, "share")
 
     def _pack(self) -> dict[str, Any]:
         return {**super()._pack(), "shares": [[s.owner, s.WORD, s.share] for s in self.shares]}

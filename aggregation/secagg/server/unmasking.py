@@ -80,7 +80,8 @@ def unmask(
     if survivors.total < bucket.header.release_min:
         raise Abort(AbortReason.BELOW_RELEASE_MIN)
     alive = set(survivors.positions)
-    pieces = {owner: _pieces(bucket, owner, unmasks) for owner in _needed(bucket, joined, survivors)}
+    given = _by_owner(unmasks)
+    pieces = {owner: given.get(owner, []) for owner in _needed(bucket, joined, survivors)}
     short = [owner for owner, found in pieces.items() if len(found) < bucket.threshold]
     if short:
         raise Abort(
@@ -94,12 +95,12 @@ def unmask(
     return BucketSum(sum=total, count=len(alive), bad_shares=tuple(sorted(rebuild.bad)))
 
 
-def _pieces(bucket: Bucket, owner: int, unmasks: Mapping[int, Unmask]) -> list[Piece]:
-    found = []
-    for holder in bucket.graph.neighbours(owner):
-        message = unmasks.get(holder)
-        if message is not None:
-            found += [(holder, share.share) for share in message.shares if share.owner == owner]
+def _by_owner(unmasks: Mapping[int, Unmask]) -> dict[int, list[Piece]]:
+    """The shares of every owner, by ascending holder. Accepted messages hold shares of neighbours only."""
+    found: dict[int, list[Piece]] = {}
+    for holder in sorted(unmasks):
+        for share in unmasks[holder].shares:
+            found.setdefault(share.owner, []).append((holder, share.share))
     return found
 
 

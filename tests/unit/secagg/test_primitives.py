@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from aggregation.secagg import masking, shamir
 from aggregation.secagg.errors import RemoteProtocolError
+from aggregation.wire import sealing
+from aggregation.wire.errors import BadKey
 from tests.unit.secagg.pair import Entropy
 
 
@@ -108,3 +110,19 @@ def test_round_keys_of_small_order_are_refused() -> None:
     with pytest.raises(RemoteProtocolError):
         masking.check_public_key(bytes(32))
     masking.check_public_key((9).to_bytes(32, "little"))
+
+
+P = 2**255 - 19
+
+
+@pytest.mark.parametrize("u", [0, 1, 2, 9, P - 1, P, P + 1, P + 2, *masking.SMALL_ORDER_8])
+@pytest.mark.parametrize("highest_bit", [0, 1])
+def test_the_list_of_refused_round_keys_is_what_the_key_agreement_refuses(u: int, highest_bit: int) -> None:
+    key = (u | highest_bit << 255).to_bytes(32, "little")
+    try:
+        sealing.shared_secret(sealing.generate(Entropy("any")), key)
+    except BadKey:
+        with pytest.raises(RemoteProtocolError):
+            masking.check_public_key(key)
+    else:
+        masking.check_public_key(key)

@@ -112,3 +112,22 @@ def test_garbage_is_a_value_or_a_codec_error(data: bytes) -> None:
     except CodecError:
         return
     assert cbor.encode(value) == data
+
+
+@given(st.dictionaries(st.text(max_size=30), values, max_size=5))
+def test_a_map_comes_apart_and_together_again(value: dict[str, object]) -> None:
+    data = cbor.encode(value)
+
+    decoded, parts = cbor.decode_map(data)
+
+    assert decoded == value
+    assert parts == {key: cbor.encode(item) for key, item in value.items()}
+    assert cbor.join(parts) == data
+    some = dict(list(parts.items())[::2])
+    assert cbor.join(some) == cbor.encode({key: value[key] for key in some})
+
+
+@pytest.mark.parametrize("hexed", [*REJECTED.values(), "01", "80", "a1616100" + "00"])
+def test_what_is_not_a_map_in_the_one_form_does_not_come_apart(hexed: str) -> None:
+    with pytest.raises(CodecError):
+        cbor.decode_map(bytes.fromhex(hexed))
