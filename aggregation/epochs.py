@@ -5,8 +5,8 @@ has too few recipients or collectives, nobody is paid and everything is held ove
 
     earned + carried before + held over before = paid + carried + held over
 
-The cumulative root lets anybody carry a holder's claim on chain should pushes ever stop: a Merkle tree over (address, all that was
-ever paid or is due to it), leaves keccak256(keccak256(abi.encode(address, amount))), sorted pairs, as OpenZeppelin verifies it.
+The owed root lets anybody carry a holder's claim on chain should pushes ever stop: a Merkle tree over (address, what it is still
+owed after this epoch's pushes), leaves keccak256(keccak256(abi.encode(address, amount))), sorted pairs, as OpenZeppelin verifies it.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Statement:
     paid: int
     carried: int
     held_over: int
-    cumulative_root: bytes
+    owed_root: bytes
 
     def to_document(self) -> dict[str, Any]:
         """What leaves the aggregator: job totals, (address, amount), totals. No pseudonym, no visit."""
@@ -91,7 +91,7 @@ class Statement:
             "paid": str(self.paid),
             "carried": str(self.carried),
             "held_over": str(self.held_over),
-            "cumulative_root": self.cumulative_root.hex(),
+            "owed_root": self.owed_root.hex(),
         }
 
 
@@ -101,7 +101,6 @@ def close_epoch(
     earned: Iterable[Earned],
     jobs: Iterable[JobTotal],
     carried: Mapping[Address, int],
-    paid_before: Mapping[Address, int],
     rules: Rules,
     leaving: frozenset[Address] = frozenset(),
 ) -> Statement:
@@ -111,7 +110,6 @@ def close_epoch(
         earned: per address and job, since the last epoch.
         jobs: the same visits summed per job, for the escrow.
         carried: what each address is owed from before (carried and held over alike).
-        paid_before: what each address was ever paid.
         leaving: addresses whose subscription ended: their remainder is paid too, lot or not.
 
     Raises:
@@ -136,7 +134,6 @@ def close_epoch(
         held = 0
     paid = sum(payable.values())
     balances = {a: d - payable.get(a, 0) for a, d in due.items() if d > payable.get(a, 0)}
-    ever = {a: paid_before.get(a, 0) + due.get(a, 0) for a in set(paid_before) | set(due)}
     return Statement(
         epoch=epoch,
         jobs=totals,
@@ -146,7 +143,7 @@ def close_epoch(
         paid=paid,
         carried=sum(balances.values()) - held,
         held_over=held,
-        cumulative_root=cumulative_root(ever),
+        owed_root=owed_root(balances),
     )
 
 
@@ -159,7 +156,7 @@ def claim_leaf(address: Address, amount: int) -> bytes:
     return bytes(keccak(keccak(bytes(12) + address + amount.to_bytes(32, "big"))))
 
 
-def cumulative_root(amounts: Mapping[Address, int]) -> bytes:
+def owed_root(amounts: Mapping[Address, int]) -> bytes:
     """32 bytes; zeros for nobody."""
     level = sorted(claim_leaf(address, amount) for address, amount in amounts.items())
     if not level:

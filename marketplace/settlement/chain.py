@@ -109,15 +109,19 @@ class Chain:
             contract=found.get("contractAddress"),
         )
 
-    def read(self, name: str, address: str, function: str, *arguments: Any) -> Any:
-        """A view function's answer."""
+    def read(self, name: str, address: str, function: str, *arguments: Any, block: int | None = None) -> Any:
+        """A view function's answer after a block, the latest by default."""
         bound = self.contract(name, address)
-        return self._ask(lambda: getattr(bound.functions, function)(*arguments).call())
+        at: Any = "latest" if block is None else block
+        return self._ask(lambda: getattr(bound.functions, function)(*arguments).call(block_identifier=at))
 
-    def events(self, name: str, address: str, event: str, first: int = 0) -> list[dict[str, Any]]:
-        """All events of one kind since a block, oldest first, as their arguments."""
+    def events(
+        self, name: str, address: str, event: str, first: int = 0, last: int | None = None
+    ) -> list[dict[str, Any]]:
+        """All events of one kind between two blocks (to the latest by default), oldest first, as their arguments."""
         bound = self.contract(name, address)
-        found = self._ask(lambda: getattr(bound.events, event)().get_logs(from_block=first))
+        to: Any = "latest" if last is None else last
+        found = self._ask(lambda: getattr(bound.events, event)().get_logs(from_block=first, to_block=to))
         return [dict(entry["args"]) | {"block": int(entry["blockNumber"])} for entry in found]
 
     def _ask(self, question: Any) -> Any:

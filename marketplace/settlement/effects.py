@@ -36,7 +36,7 @@ def confirmed(row: ChainTransaction, receipt: Receipt) -> None:
             name=rest.split(":")[0],
             defaults={"address": receipt.contract, "block": receipt.block_number},
         )
-    elif kind in ("push", "publish"):
+    elif kind in ("fund", "push", "publish"):
         finish_epoch(int(rest.split(":")[0]))
 
 
@@ -49,10 +49,8 @@ def failed(row: ChainTransaction) -> None:
 def finish_epoch(number: int) -> None:
     """An epoch is done when every transaction of it is confirmed."""
     mine = ChainTransaction.objects.filter(
-        key__regex=rf"^(push|publish):{number}(:|$)"
-    ) | ChainTransaction.objects.filter(
-        key__startswith="settle:", key__endswith="", pk__in=_settlements(number)
-    )
+        key__regex=rf"^(fund|push|publish):{number}(:|$)"
+    ) | ChainTransaction.objects.filter(pk__in=_settlements(number))
     if not mine.exclude(state=ChainTransaction.State.CONFIRMED).exists():
         SettlementEpoch.objects.filter(number=number).update(status=SettlementEpoch.Status.DONE)
 

@@ -40,7 +40,7 @@ GAS = {
     "settle": 160_000,
     "close": 160_000,
 }
-GAS |= {"publish": 90_000, "register": 120_000, "revoke": 90_000}
+GAS |= {"fund": 120_000, "publish": 90_000, "register": 120_000, "revoke": 90_000}
 PUSH_GAS, PUSH_GAS_EACH = 120_000, 60_000
 RECIPIENTS = min(MOST_RECIPIENTS, (16_777_216 - PUSH_GAS) // PUSH_GAS_EACH)
 """Recipients of one push: what surely fits one transaction even when every one of them is new to the token."""
@@ -171,7 +171,8 @@ def run_epoch(*, final_jobs: Iterable[uuid.UUID] | None = None) -> SettlementEpo
         clients.epoch_settled(last.number)
         SettlementEpoch.objects.filter(pk=last.pk).update(told_aggregator=True)
     ledger = clients.totals()
-    if ledger["earned"] == ledger["stated"] and not ledger["carried"] and not ledger["held_over"]:
+    # By our own rows: a statement that was closed but never pulled (a kill between the two) is pulled now, under the same number.
+    if ledger["earned"] == _pulled() and not ledger["carried"] and not ledger["held_over"]:
         return None
     number = last.number + 1 if last else 1
     envelope = clients.close_epoch(number, [str(job) for job in final_jobs or ()])
@@ -189,7 +190,7 @@ def run_epoch(*, final_jobs: Iterable[uuid.UUID] | None = None) -> SettlementEpo
 
 
 def _enqueue_epoch(epoch: SettlementEpoch, document: dict[str, Any]) -> None:
-    """Settlements first, then pushes that wait for the last of them, then the cumulative root."""
+    """Settlements first, then one transfer to the pool, then the pushes, then the root over what is still owed."""
     row: ChainTransaction | None = None
     for job in document["jobs"]:
         arguments = [
@@ -206,15 +207,25 @@ def _enqueue_epoch(epoch: SettlementEpoch, document: dict[str, Any]) -> None:
             gas=GAS["settle"],
             depends_on=row,
         )
+    if row is not None:
+        row = outbox.enqueue(
+            key=f"fund:{epoch.number}",
+            purpose="settler",
+            to=selectors.address("CollectiveEscrow"),
+            data=encode_call("CollectiveEscrow", "fundPool", []),
+            gas=GAS["fund"],
+            depends_on=row,
+        )
     payouts = [(address, int(value)) for address, value in document["payouts"]]
     for start in range(0, len(payouts), RECIPIENTS):
         row = _enqueue_push(epoch, start // RECIPIENTS, payouts[start : start + RECIPIENTS], row)
-    if payouts:
+    owed = bytes.fromhex(document["owed_root"])
+    if any(owed) and (payouts or document["jobs"]):
         outbox.enqueue(
             key=f"publish:{epoch.number}",
             purpose="publisher",
             to=selectors.address("PayoutPool"),
-            data=encode_call("PayoutPool", "publish", [bytes.fromhex(document["cumulative_root"])]),
+            data=encode_call("PayoutPool", "publish", [owed]),
             gas=GAS["publish"],
             depends_on=row,
         )
@@ -240,6 +251,11 @@ def _enqueue_push(
     return row
 
 
+def _pulled() -> int:
+    """What the epochs in our rows say was earned, base units."""
+    return sum(int(earned) for earned in SettlementEpoch.objects.values_list("earned", flat=True))
+
+
 def close_job(job_id: uuid.UUID) -> None:
     """Refund what is left, once every visit of the job is settled. Called again and again until the escrow is closing.
 
@@ -249,10 +265,11 @@ def close_job(job_id: uuid.UUID) -> None:
     if escrow.status != Escrow.Status.OPEN:
         return
     try:
-        last = SettlementEpoch.objects.first()
-        unfinished = last is not None and last.status != SettlementEpoch.Status.DONE
         ledger = clients.totals()
-        if unfinished or ledger["earned"] != ledger["stated"]:
+        unfinished = SettlementEpoch.objects.exclude(status=SettlementEpoch.Status.DONE).exists()
+        # What is stated must be in our rows: another worker may be pulling it, and a refund before its settlement would take
+        # the money that visits earned.
+        if unfinished or not ledger["earned"] == ledger["stated"] == _pulled():
             if settings.EPOCH_ON_JOB_END or unfinished:
                 run_epoch(final_jobs=[job_id])
             return

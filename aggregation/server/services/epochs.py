@@ -130,7 +130,6 @@ def _state(order: EpochOrder, visits: list[Visit]) -> Statement:
         earned=_earned(opened, addresses),
         jobs=_job_totals(opened, {}),
         carried=_carried(addresses),
-        paid_before={bytes.fromhex(row.address): row.paid for row in Balance.objects.all()},
         rules=Rules(
             lot=order.lot, min_recipients=order.min_recipients, min_collectives=order.min_collectives
         ),

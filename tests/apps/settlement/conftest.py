@@ -95,7 +95,6 @@ class Ledger:
         self.visits: list[Earned] = []
         self.sequence: dict[str, int] = {}
         self.carried: dict[bytes, int] = {}
-        self.paid: dict[bytes, int] = {}
         self.statements: dict[int, Statement] = {}
 
     def visit(self, job_id: uuid.UUID, wallets: range, times: int = 1) -> None:
@@ -123,13 +122,10 @@ class Ledger:
             earned=self.visits,
             jobs=jobs,
             carried=self.carried,
-            paid_before=self.paid,
             rules=Rules(lot=lot, min_recipients=1, min_collectives=1),
         )
         self.visits = []
         self.carried = dict(made.balances)
-        for address, value in made.payouts:
-            self.paid[address] = self.paid.get(address, 0) + value
         self.statements[number] = made
         return made
 

@@ -9,7 +9,7 @@ from eth_hash.auto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregation.epochs import Earned, JobTotal, Rules, claim_leaf, claim_proof, close_epoch, cumulative_root
+from aggregation.epochs import Earned, JobTotal, Rules, claim_leaf, claim_proof, close_epoch, owed_root
 
 
 def epoch(
@@ -32,9 +32,7 @@ def epoch(
         else []
     )
     rules = Rules(lot=lot, min_recipients=least, min_collectives=1)
-    return close_epoch(
-        epoch=number, earned=earned, jobs=jobs, carried=carried or {}, paid_before={}, rules=rules, **more
-    )
+    return close_epoch(epoch=number, earned=earned, jobs=jobs, carried=carried or {}, rules=rules, **more)
 
 
 visits = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 50)), max_size=40)
@@ -78,7 +76,6 @@ def test_totals_that_disagree_are_refused() -> None:
             earned=[],
             jobs=[JobTotal(job_id="j", sequence=1, visits=1, rate=5, receipts_root=bytes(32))],
             carried={},
-            paid_before={},
             rules=Rules(lot=0, min_recipients=1, min_collectives=1),
         )
 
@@ -94,14 +91,14 @@ def test_the_document_tells_no_pseudonym_and_carries_money_as_text() -> None:
         "paid",
         "carried",
         "held_over",
-        "cumulative_root",
+        "owed_root",
     }
     assert document["payouts"] == [["0x" + "01" * 20, "10"]]
 
 
 @given(st.dictionaries(st.binary(min_size=20, max_size=20), st.integers(1, 2**100), min_size=1, max_size=20))
 def test_every_claim_has_a_proof(amounts: dict[bytes, int]) -> None:
-    root = cumulative_root(amounts)
+    root = owed_root(amounts)
     for address, amount in amounts.items():
         value = claim_leaf(address, amount)
         for sibling in claim_proof(amounts, address):

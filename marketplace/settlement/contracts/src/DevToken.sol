@@ -11,6 +11,8 @@ contract DevToken is ERC20, ERC20Permit, AccessControl {
     /// @notice May mint, so that people who try the system have something to spend.
     bytes32 public constant FAUCET_ROLE = keccak256("FAUCET_ROLE");
 
+    /// @param admin may grant and take away roles
+    /// @param faucet may mint
     constructor(address admin, address faucet) ERC20("Development OCEAN", "OCEAN") ERC20Permit("Development OCEAN") {
         _grantRole(DEFAULT_ADMIN_ROLE, admin);
         _grantRole(FAUCET_ROLE, faucet);
