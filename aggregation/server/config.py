@@ -23,6 +23,19 @@ JOIN_GRACE_SECONDS = 20.0
 """How long a wallet may take from delivery to its first socket."""
 UNMASK_PATIENCE_SECONDS = 2
 """With enough answers to unmask, how long the rest is waited for."""
+UPLOADS_AT_ONCE = 32
+"""Masked inputs read at once by one process; others wait unread."""
+UPLOAD_IDLE_SECONDS = 10.0
+"""How long an upload may pause between two pieces."""
+UPLOAD_LONGEST_SECONDS = 600.0
+UPLOAD_PATIENCE_SECONDS = 2.0
+"""How long an upload keeps its turn in any case while others wait."""
+UPLOAD_FLOOR = 64 * 1024
+"""Bytes per second; a slower upload loses its turn when others wait."""
+FOLD_AT = 4
+"""So many stored masked inputs of a bucket are added to its running sum at a time."""
+PUSH_SECONDS = 5.0
+"""How long a wallet may leave a message unread before its socket is closed."""
 LEASE_SECONDS = 10.0
 SIGNING_SECONDS = 60
 COHORT_SECONDS = 24 * 3600

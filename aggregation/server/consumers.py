@@ -27,6 +27,7 @@ LABEL_JOIN = b"cssi/v1/join"
 LABEL_SOCKET = b"cssi/v1/round-socket"
 CANNOT_CODES = {"requirements", "declined", "failed"}
 REFUSED = 4400
+TOO_SLOW = 4408
 SERVER_RESTARTS = 1012
 
 
@@ -149,6 +150,15 @@ class RoundConsumer(AsyncWebsocketConsumer):
         # A socket that was just cut is reported by `disconnect`; the wallets after it in the hub's line must still be served.
         with suppress(OSError):
             await self.send(bytes_data=cbor.encode(frame))
+
+    def drop(self) -> None:
+        """Close a socket whose wallet does not read. It counts as gone at once; closing waits for it to read."""
+        self._hub.leave(self)
+        self._closing = asyncio.ensure_future(self._leave())
+
+    async def _leave(self) -> None:
+        with suppress(OSError, RuntimeError):
+            await self.close(TOO_SLOW)
 
     async def _refuse(self, code: str, sentence: str) -> None:
         await self.push({"t": "error", "code": code, "text": sentence})

@@ -18,9 +18,10 @@ from channels.layers import get_channel_layer
 from aggregation.server import config, frames, wakeups
 from aggregation.server.batching import Batcher, DatabaseThread
 from aggregation.server.models import Round
-from aggregation.server.services import ingest, seats
+from aggregation.server.services import folding, ingest, seats
 from aggregation.server.services.ingest import Kind, Said, Seat
 from aggregation.server.states import OVER, Step
+from aggregation.server.uploads import Turns
 
 logger = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
@@ -36,6 +37,34 @@ class Connection(Protocol):
 
     async def push(self, frame: dict[str, Any]) -> None: ...
 
+    def drop(self) -> None: ...
+
+
+class Folding:
+    """Has a round's stored masked inputs added to its running sums while more arrive; one at a time, on the uploads' thread."""
+
+    def __init__(self, uploads: DatabaseThread, spawn: Callable[[Any], None]) -> None:
+        self._uploads = uploads
+        self._spawn = spawn
+        self._new: dict[int, int] = {}
+        self._running: set[int] = set()
+
+    def stored(self, round_id: int) -> None:
+        """One more masked input of this round is stored."""
+        self._new[round_id] = self._new.get(round_id, 0) + 1
+        if self._new[round_id] >= config.FOLD_AT and round_id not in self._running:
+            self._running.add(round_id)
+            self._spawn(self._fold(round_id))
+
+    async def _fold(self, round_id: int) -> None:
+        try:
+            while self._new.pop(round_id, 0) >= config.FOLD_AT:
+                await self._uploads.run(folding.fold, round_id)
+        except Exception as error:  # the end of the phase adds what was left
+            logger.warning("masked inputs were not added early (%s)", type(error).__name__)
+        finally:
+            self._running.discard(round_id)
+
 
 class Hub:
     def __init__(self) -> None:
@@ -50,6 +79,8 @@ class Hub:
         self._wakes: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._last_gone: dict[int, float] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
+        self.turns = Turns(config.UPLOADS_AT_ONCE)
+        self.folding = Folding(self.uploads, self._spawn)
 
     def start(self) -> None:
         wakeups.listen(self._wakes.put_nowait)
@@ -132,10 +163,13 @@ class Hub:
             await layer.group_discard(wakeups.GROUP, channel)
 
     async def _serve_wakes(self) -> None:
-        message = await self._wakes.get()
-        people = self._rounds.get(message.get("round", 0))
-        if people:
-            await self._push(message["round"], list(people))
+        rounds = {(await self._wakes.get()).get("round", 0)}
+        while not self._wakes.empty():  # many wake-ups of one round are one look at it
+            rounds.add(self._wakes.get_nowait().get("round", 0))
+        for round_id in rounds:
+            people = self._rounds.get(round_id)
+            if people:
+                await self._push(round_id, list(people))
 
     async def _look(self) -> None:
         await asyncio.sleep(LOOK_SECONDS)
@@ -154,12 +188,21 @@ class Hub:
             if connection is None or not messages or _stale(connection.pushed, step):
                 continue
             connection.pushed = step
-            for message in messages:
-                await connection.push(message)
+            self._spawn(_speak(connection, messages))
 
     async def _show_alive(self) -> None:
         await self.thread.run(seats.show_alive, self.name)
         await asyncio.sleep(ALIVE_SECONDS)
+
+
+async def _speak(connection: Connection, messages: list[dict[str, Any]]) -> None:
+    """One wallet that does not read holds up nobody else, and not for long."""
+    try:
+        async with asyncio.timeout(config.PUSH_SECONDS):
+            for message in messages:
+                await connection.push(message)
+    except TimeoutError:
+        connection.drop()
 
 
 def _stale(pushed: Step | None, step: Step) -> bool:

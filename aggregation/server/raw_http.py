@@ -62,7 +62,7 @@ async def send_answer(send: Send, answer: Answer) -> None:
         problem = {"code": answer.code, "status": answer.status, "detail": answer.sentence}
         body = json.dumps(problem).encode()
     headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
-    if answer.status in {404, 405, 410, 411, 413}:
+    if answer.status in {404, 405, 408, 410, 411, 413, 429}:
         headers.append((b"connection", b"close"))  # the body was not read
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

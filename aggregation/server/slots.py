@@ -1,4 +1,4 @@
-"""`PUT /aggregator/slots/<token>`: one masked input, streamed to the spool.
+"""`PUT /aggregator/slots/<token>`: one masked input, streamed to the spool and added to the running sum soon after.
 
 The token and the announced size are judged before a byte is read. 201 means stored and counted; the same input again is 200
 (sealing makes its bytes differ each time, so it is the opened message that is compared); another one is 409.
@@ -16,10 +16,11 @@ from aggregation.secagg.server import accept_masked
 from aggregation.server import context, hub, tokens
 from aggregation.server.errors import AggregatorError, PhaseOver
 from aggregation.server.models import MaskedInput, Participant
-from aggregation.server.raw_http import Answer, Receive, Scope, Send, chunks, content_length, send_answer
+from aggregation.server.raw_http import Answer, Receive, Scope, Send, content_length, send_answer
 from aggregation.server.services import spool
 from aggregation.server.services.ingest import Kind, Said, Seat
 from aggregation.server.states import OVER, Step
+from aggregation.server.uploads import body
 from aggregation.wire.errors import WireError
 
 PREFIX = "/aggregator/slots/"
@@ -62,12 +63,15 @@ class SlotApp:
         part = spool.slot_file(slot.seat.round, f"{slot.seat.participant}-{os.urandom(6).hex()}")
         kept = False
         try:
-            with part.open("wb") as out:
-                async for chunk in chunks(receive, length):
-                    out.write(chunk)
+            async with here.turns.turn(slot.seat.participant) as upload:
+                with part.open("wb") as out:
+                    async for piece in body(receive, length, upload):
+                        out.write(piece)
             digest = await here.uploads.run(_judge, slot, part)
             said = Said(kind=Kind.MASKED, seat=slot.seat, digest=digest, file=part.name)
             kept = await here.ingest.put(said) == "stored"
+            if kept:
+                here.folding.stored(slot.seat.round)
         finally:
             if not kept:
                 part.unlink(missing_ok=True)

@@ -1,13 +1,15 @@
-"""Files of masked inputs: sealed as they came, one folder per round, gone with it."""
+"""Files of masked inputs: sealed as they came, or a bucket's running sum of them; one folder per round, gone with it."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from aggregation.server import config
 from aggregation.wire import sealing
 
 LABEL_SLOT = b"cssi/v1/slot"
+_RUNNING = "sum-"
 ENVELOPE_BYTES = 1024
 """What CBOR, signature and seal may add to the vector at most."""
 
@@ -20,6 +22,15 @@ def folder(round_id: int) -> Path:
 
 def slot_file(round_id: int, name: str) -> Path:
     return folder(round_id) / name
+
+
+def new_running_sum(bucket: int) -> str:
+    """A name for a bucket's next running sum; a file under such a name is never changed."""
+    return f"{_RUNNING}{bucket}-{os.urandom(6).hex()}"
+
+
+def is_running_sum(name: str) -> bool:
+    return name.startswith(_RUNNING)
 
 
 def accumulator_file(round_id: int, bucket: int) -> Path:

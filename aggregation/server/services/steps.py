@@ -17,7 +17,6 @@ import numpy as np
 from django.db.models import Q
 
 from aggregation.secagg.errors import Abort
-from aggregation.secagg.messages import MaskedInput as MaskedMessage
 from aggregation.secagg.server import (
     Accumulator,
     check_survivors,
@@ -29,9 +28,10 @@ from aggregation.server import config, context
 from aggregation.server.errors import LeaseLost
 from aggregation.server.models import Bucket, MaskedInput, Participant, Round, SigningRequest
 from aggregation.server.services import transitions
+from aggregation.server.services.folding import add_up
 from aggregation.server.services.lease import Lease, claim
 from aggregation.server.services.progress import due
-from aggregation.server.services.spool import accumulator_file, open_sealed, slot_file
+from aggregation.server.services.spool import accumulator_file, slot_file
 from aggregation.server.states import COLLECTING, NEXT, OVER, SIGNING, Step
 
 logger = logging.getLogger(__name__)
@@ -223,13 +223,10 @@ def _sum(here: context.RoundContext, lease: Lease) -> None:
 
 
 def _accumulate(here: context.RoundContext, index: int, names: list[str]) -> None:
-    """Add the files of a bucket, one at a time: memory of one vector, however many are added."""
-    accumulator = Accumulator(here.header)
-    for name in names:
-        accumulator.add(MaskedMessage.from_bytes(open_sealed(slot_file(here.pk, name))).y)
+    """What was not added while it arrived is added now."""
     target = accumulator_file(here.pk, index)
     part = target.with_suffix(f".{os.getpid()}.part")
-    part.write_bytes(accumulator.to_bytes())
+    part.write_bytes(add_up(here, names).to_bytes())
     part.replace(target)
 
 
