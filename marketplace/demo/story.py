@@ -238,7 +238,9 @@ class Story:
     def _settle(self, order: Order) -> None:
         """Wait until every visit is paid and the rest refunded, then compare ledger and chain."""
         wait_until(
-            lambda: Order.objects.get(pk=order.pk).closed, seconds=180, what="the payouts and the refund"
+            lambda: Order.objects.get(pk=order.pk).closed and not money.in_flight(),
+            seconds=180,
+            what="the payouts and the refund",
         )
         state = money.escrow_state(order.job_id)
         assert state is not None

@@ -99,6 +99,12 @@ def new_jobs_blocked() -> str | None:
     return "ledger and chain differ since the last comparison. The administrator is looking into it."
 
 
+def in_flight() -> int:
+    """Transactions that are neither confirmed nor failed yet. While there are some, ledger and chain are read at different moments."""
+    over = (ChainTransaction.State.CONFIRMED, ChainTransaction.State.FAILED)
+    return ChainTransaction.objects.exclude(state__in=over).count()
+
+
 def money_totals() -> Totals:
     escrows = Escrow.objects.exclude(status__in=("opening", "failed")).values_list(
         "budget", "spent", "refunded"

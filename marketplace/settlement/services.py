@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from eth_hash.auto import keccak
 
 from aggregation.epochs import receipts_root
@@ -177,13 +177,16 @@ def run_epoch(*, final_jobs: Iterable[uuid.UUID] | None = None) -> SettlementEpo
     number = last.number + 1 if last else 1
     envelope = clients.close_epoch(number, [str(job) for job in final_jobs or ()])
     document = envelope["document"]
-    with transaction.atomic():
-        epoch = SettlementEpoch.objects.create(
-            number=number,
-            statement=envelope,
-            **{name: int(document[name]) for name in ("earned", "paid", "carried", "held_over")},
-        )
-        _enqueue_epoch(epoch, document)
+    try:
+        with transaction.atomic():
+            epoch = SettlementEpoch.objects.create(
+                number=number,
+                statement=envelope,
+                **{name: int(document[name]) for name in ("earned", "paid", "carried", "held_over")},
+            )
+            _enqueue_epoch(epoch, document)
+    except IntegrityError:  # another worker pulled the same statement
+        return SettlementEpoch.objects.get(number=number)
     effects.finish_epoch(number)
     _wake()
     return epoch
