@@ -10,9 +10,10 @@ from typing import Any, Protocol
 from aggregation.wire import signing
 from aggregation.wire.secret import Secret
 from collectives.terms.permit import Permit
-from wallets.agent import credentials, permits
+from wallets.agent import credentials, journal, permits
 from wallets.agent.consent import Consent
 from wallets.agent.errors import NotFound, Unreachable
+from wallets.agent.gate import Gate
 from wallets.agent.identity import SubscriptionKeys
 from wallets.agent.inbox import Inbox
 from wallets.agent.journal import Journal, Kind
@@ -20,6 +21,7 @@ from wallets.agent.machine import HolderMachine
 from wallets.agent.material import Material, present
 from wallets.agent.messages import HolderPolicy, Visit
 from wallets.agent.outbox import Outbox
+from wallets.agent.refusals import Refusal
 from wallets.agent.rounds import Delivery, RoundSession
 from wallets.agent.sandbox.launcher import Launcher
 from wallets.agent.sandbox.policy import Level
@@ -27,7 +29,7 @@ from wallets.agent.server import RECORD as SERVER_RECORD
 from wallets.agent.server import ServerDescription
 from wallets.agent.session import DistributorSession
 from wallets.agent.transport import Transport
-from wallets.agent.vault import WalletStore
+from wallets.agent.vault import Records, WalletStore
 
 SHORTEST_FLUSH, LONGEST_FLUSH = 2.0, 60.0
 
@@ -72,6 +74,7 @@ class WalletAgent:
         self.outbox = Outbox(store, transport, rng)
         self.session = DistributorSession(self)
         self.inbox = Inbox(self)
+        self.gate = Gate()
         self._observer = observer
         self._spy = spy
         self._server: ServerDescription | None = None
@@ -134,6 +137,25 @@ class WalletAgent:
     async def record(self, kind: Kind, **what: str | int) -> None:
         """One journal entry now."""
         await self.journal.append(self.now(), kind, **what)
+
+    async def note_refusal(
+        self, refusal: Refusal, sentence: str = "", *, records: Records | None = None, **what: str | int
+    ) -> None:
+        """A refusal in the journal, by name. Of a flood of the same only some are kept, with the count of the others."""
+        collective_id = str(what.get("collective_id", ""))
+        self.event("refused", code=refusal.value)
+        who = f"{refusal.value}:{collective_id}"
+        if not self.gate.admits("journal", who, self.now()):
+            return
+        text = sentence or refusal.sentence
+        others = self.gate.suppressed("journal", who)
+        if others:
+            text = f"{text} ({others} more like this were not written down.)"
+        entry: dict[str, str | int] = {"code": refusal.value, "sentence": text[:300], **what}
+        if records is None:
+            await self.record(Kind.REFUSED, **entry)
+        else:
+            await journal.append(records, self.now(), Kind.REFUSED, **entry)
 
     async def wire_keys(self) -> list[tuple[str, Secret]]:
         """Keys this wallet may be reached by: kind and private key."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from wallets.agent import commands
+from wallets.agent import commands_data as data
 from wallets.agent import commands_keeping as keep
 from wallets.agent import commands_limits as limits
 from wallets.agent.errors import BadData, WalletError
@@ -62,8 +63,32 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _own_data(steps: Any) -> None:
-    step = _command(steps, "import", commands.import_, "import your data from a JSON or CSV file")
+    step = _command(steps, "import", data.import_, "import your data from a JSON or CSV file")
     step.add_argument("file", type=Path)
+    _requirement_from(step)
+    step.add_argument(
+        "--row", type=int, default=1, help="which row of a CSV file is yours (default: the first)"
+    )
+    step.add_argument("--yes", action="store_true", help="replace values that are already in the wallet")
+    step.add_argument("--dry-run", action="store_true", help="show what would change, and change nothing")
+
+    step = _command(steps, "missing", data.missing, "what your data still lacks for a requirement")
+    _requirement_from(step)
+
+    step = _command(steps, "data-tool", data.data_tool, "make the offline page that creates a data file")
+    _requirement_from(step)
+    step.add_argument("--out", type=Path, default=Path("data-tool.html"), metavar="FILE")
+
+    step = _command(steps, "check-tool", data.check_tool, "check that an offline page is the published one")
+    step.add_argument("file", type=Path)
+
+    step = _command(steps, "create-data", data.create_data, "make a data file on the command line")
+    _requirement_from(step)
+    step.add_argument("values", nargs="+", metavar="FIELD=VALUE", help="lists and objects as JSON")
+    step.add_argument("--out", type=Path, default=Path("my-data.json"), metavar="FILE")
+
+
+def _requirement_from(step: argparse.ArgumentParser) -> None:
     source = step.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--requirement", type=Path, metavar="FILE", help="the data requirement as a JSON file"
@@ -71,10 +96,6 @@ def _own_data(steps: Any) -> None:
     source.add_argument(
         "--collective", metavar="ID", help="take the requirement from this collective's terms"
     )
-    step.add_argument(
-        "--row", type=int, default=1, help="which row of a CSV file is yours (default: the first)"
-    )
-    step.add_argument("--yes", action="store_true", help="replace values that are already in the wallet")
 
 
 def _memberships(steps: Any) -> None:

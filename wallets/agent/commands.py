@@ -9,20 +9,15 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from collectives.terms.description import tokens
-from collectives.terms.errors import TermsError
-from collectives.terms.requirements import check_profile
 from wallets.agent import (
     consent,
-    credentials,
     journal,
     leaving,
     locking,
     membership,
-    presentation,
     server,
     settings,
     terminal,
@@ -54,34 +49,6 @@ async def init(options: argparse.Namespace) -> int:
     await store.close()
     print(f"Your wallet is in {options.wallet}.")
     print(f"Recovery code (write it down, it is not shown again): {code}")
-    return DONE
-
-
-async def import_(options: argparse.Namespace) -> int:
-    """Validate a file against a requirement, show what changes, then store it."""
-    async with opened(options) as agent:
-        requirement = await _requirement(agent, options)
-        new = credentials.read_file(options.file, requirement, row=options.row)
-        problems = presentation.missing(new, requirement)
-        unknown = sorted(set(new) - set(requirement["properties"]))
-        if unknown:
-            problems = (f"fields nobody asked for: {', '.join(unknown[:8])}", *problems)
-        if problems:
-            raise BadData(
-                _listed(f"{options.file.name} does not meet the requirement; nothing was changed:", problems)
-            )
-        before = await credentials.load(agent.store)
-        added, replaced = credentials.changes(before, new)
-        if replaced and not options.yes:
-            raise BadData(
-                f"This would replace values already in the wallet: {', '.join(replaced)}. "
-                "Nothing was changed; repeat with --yes to replace them."
-            )
-        async with agent.store.transaction() as records:
-            await credentials.save(records, new)
-            sentence = f"{len(added)} fields added, {len(replaced)} replaced."
-            await journal.append(records, _now(), Kind.DATA, sentence=sentence)
-        print(f"Imported {options.file.name}: {sentence}")
     return DONE
 
 
@@ -318,28 +285,6 @@ async def opened(
         await store.close()
 
 
-async def _requirement(agent: WalletAgent, options: argparse.Namespace) -> dict[str, Any]:
-    if options.collective:
-        envelope = await agent.transport.call(
-            "GET", agent.server.api_url(f"collectives/{options.collective}/terms")
-        )
-        requirement: dict[str, Any] = envelope["document"]["requirement"]
-    else:
-        requirement = credentials.from_json(_text(options.requirement))
-    try:
-        check_profile(requirement)
-    except TermsError as error:
-        raise BadData(f"The requirement is not valid: {error}") from None
-    return requirement
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise BadData(f"The requirement file {path} cannot be read as UTF-8 text.") from None
-
-
 async def _know_server(agent: WalletAgent, url: str | None) -> None:
     if url:
         await agent.pin_server(await server.fetch(agent.transport, check_url(url), ""))
@@ -367,13 +312,6 @@ async def _agree(question: consent.Question) -> str:
 def _print_event(wallet: str, name: str, what: dict[str, Any]) -> None:
     if name not in {"step"}:
         print(json.dumps({"at": _now(), "event": name, **what}), flush=True)
-
-
-def _listed(title: str, problems: tuple[str, ...]) -> str:
-    shown = [f"  - {problem}" for problem in problems[:12]]
-    if len(problems) > 12:
-        shown.append(f"  - and {len(problems) - 12} more")
-    return "\n".join([title, *shown])
 
 
 def probes_at_start() -> tuple[str, ...]:

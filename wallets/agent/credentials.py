@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from collectives.datatool import saved
+from collectives.terms.errors import TermsError
 from wallets.agent import plain_json
 from wallets.agent.errors import BadData
 from wallets.agent.vault import Records
@@ -40,7 +42,15 @@ def read_file(path: Path, requirement: Mapping[str, Any], *, row: int = 1) -> Re
         ) from None
     if not text.strip():
         raise BadData(f"{path.name} is empty. Export your data again and check that the file has content.")
-    return from_csv(text, requirement, row=row) if path.suffix.lower() == ".csv" else from_json(text)
+    if path.suffix.lower() == ".csv":
+        return from_csv(text, requirement, row=row)
+    value = from_json(text)
+    if not saved.is_saved(value):
+        return value
+    try:
+        return saved.unpack(value, requirement)
+    except TermsError as error:
+        raise BadData(str(error), code=error.code) from None
 
 
 def from_json(text: str) -> Record:
@@ -82,6 +92,15 @@ def from_csv(text: str, requirement: Mapping[str, Any], *, row: int = 1) -> Reco
         for name, cell in zip(header, cells, strict=True)
         if cell.strip() != ""
     }
+
+
+def from_words(words: Mapping[str, str], requirement: Mapping[str, Any]) -> Record:
+    """A record from texts, typed as the requirement says; lists and objects are JSON text."""
+    fields = requirement["properties"]
+    unknown = sorted(set(words) - set(fields))
+    if unknown:
+        raise BadData(f"Fields nobody asked for: {', '.join(unknown[:8])}. Asked for: {', '.join(fields)}.")
+    return {name: _typed(name, text.strip(), fields[name]) for name, text in words.items()}
 
 
 def project(record: Mapping[str, Any], requirement: Mapping[str, Any]) -> Record:

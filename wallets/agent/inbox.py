@@ -32,6 +32,7 @@ from wallets.agent.messages import (
     NoticeArrived,
     NoticeKept,
     Placed,
+    Refusal,
     Refused,
     TaskArrived,
     Visit,
@@ -54,8 +55,17 @@ class Inbox:
         self._agent = agent
         self._invited: dict[bytes, Visit] = {}
 
+    async def _admitted(self, kind: str, to: bytes) -> bool:
+        """Whether one more frame of this kind for this key may be looked at now."""
+        if self._agent.gate.admits(kind, to.hex(), self._agent.now()):
+            return True
+        await self._agent.note_refusal(Refusal.TOO_MANY, collective_id=self._agent.routes.get(to, ""))
+        return False
+
     async def on_mail(self, *, to: bytes, kind: str, body: bytes) -> str | None:
         """Handle one mail; the outcome to acknowledge with, or None to have it delivered again later."""
+        if not await self._admitted("mail", to):
+            return None
         document = plain_json.loads(body)
         if to == self._agent.mailbox:
             if kind == "offer":
@@ -141,6 +151,8 @@ class Inbox:
 
     async def on_job(self, *, to: bytes, body: bytes) -> bytes | None:
         """The signed enrolment in a job, or None to decline."""
+        if not await self._admitted("job", to):
+            return None
         collective_id = self._agent.routes.get(to, "")
         envelope = plain_json.loads(body)
         while True:
@@ -196,6 +208,8 @@ class Inbox:
         signature: bytes,
     ) -> None:
         """Check and keep our place in a job's frozen log."""
+        if not await self._admitted("enrolled", to):
+            return
         collective_id, job_id = self._agent.routes.get(to, ""), uuid_text(job)
         async with self._agent.store.transaction() as records:
             _, memory = await _standing(records, collective_id)
@@ -222,6 +236,8 @@ class Inbox:
         known = self._invited.get(ident)
         if known is not None:
             return await self._accept_again(known)
+        if not await self._admitted("invite", to):
+            return Refusal.TOO_MANY.wire
         collective_id = self._agent.routes.get(to, "")
         async with self._agent.store.transaction() as records:
             stored = await records.get("permit", collective_id)
@@ -288,16 +304,9 @@ class Inbox:
     async def _refuse(
         self, records: Records, refused: Refused, collective_id: str, **what: str | int
     ) -> None:
-        await journal.append(
-            records,
-            self._agent.now(),
-            Kind.REFUSED,
-            collective_id=collective_id,
-            code=refused.refusal.value,
-            sentence=refused.sentence[:300],
-            **what,
+        await self._agent.note_refusal(
+            refused.refusal, refused.sentence, records=records, collective_id=collective_id, **what
         )
-        self._agent.event("refused", code=refused.refusal.value)
 
     def forget_invitations(self, collective_id: str) -> None:
         """Drop accepted invitations of a collective: a delivery for them starts nothing."""

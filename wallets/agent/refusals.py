@@ -46,6 +46,10 @@ class Refusal(StrEnum):
     DEVELOPMENT_TERMS = "development_terms"
     ALREADY_SUBSCRIBED = "already_subscribed"
     TOO_MANY = "too_many"
+    MALFORMED_FRAME = "malformed_frame"
+    HUGE_FRAME = "huge_frame"
+    CLOCK_SKEW = "clock_skew"
+    WRONG_SERVER = "wrong_server"
 
     @property
     def sentence(self) -> str:
@@ -98,4 +102,8 @@ SENTENCES: Mapping[Refusal, str] = {
     Refusal.DEVELOPMENT_TERMS: "These are development terms with lowered minima, which you do not allow.",
     Refusal.ALREADY_SUBSCRIBED: "You already have a permit for this collective.",
     Refusal.TOO_MANY: "Too many messages of this kind in a short time.",
+    Refusal.MALFORMED_FRAME: "The server sent something that is not in the protocol.",
+    Refusal.HUGE_FRAME: "The server sent a message larger than the protocol allows, so the line was cut.",
+    Refusal.CLOCK_SKEW: "The server's clock and this machine's differ by more than five minutes, so nothing was said to it.",
+    Refusal.WRONG_SERVER: "The server could not prove the key pinned at pairing, so nothing was said to it.",
 }

@@ -30,6 +30,7 @@ from wallets.agent.messages import AboutToLeave, PayloadArrived, Refusal, Refuse
 from wallets.agent.patience import patiently
 from wallets.agent.payload import Payload, encode_job, open_payload
 from wallets.agent.round_line import RoundLine, Step, VisitOver
+from wallets.agent.session import MALFORMED
 
 if TYPE_CHECKING:
     from wallets.agent.agent import WalletAgent
@@ -169,7 +170,7 @@ class RoundSession(RoundLine):
         if handler is not None:
             try:
                 await handler(self, message)
-            except (KeyError, TypeError, ValueError):
+            except MALFORMED:
                 raise ProtocolFault("The aggregator sent a malformed message.", code="bad_frame") from None
 
     async def _on_cut(self, message: dict[str, Any]) -> None:

@@ -11,9 +11,11 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from aggregation.secagg.errors import ProtocolError
 from aggregation.wire import signing
 from aggregation.wire.errors import WireError
 from wallets.agent.errors import PeerNotTrusted, ProtocolFault, Unreachable, WalletError
+from wallets.agent.refusals import Refusal
 from wallets.agent.transport import Socket
 
 if TYPE_CHECKING:
@@ -25,7 +27,14 @@ SHORTEST_WAIT, LONGEST_WAIT = 0.5, 30.0
 DISTRUSTED = 10
 KEYLESS_SECONDS = 1.0
 MISSED_HEARTBEATS = 3
-DEFAULT_HEARTBEAT = 30
+DEFAULT_HEARTBEAT, LONGEST_HEARTBEAT = 30, 300
+# What handling a frame raises when the frame is not what its type says.
+MALFORMED = (AttributeError, LookupError, OverflowError, RecursionError, TypeError, ValueError, WireError)
+_NAMED = {
+    "clock": Refusal.CLOCK_SKEW,
+    "huge_frame": Refusal.HUGE_FRAME,
+    "peer_not_trusted": Refusal.WRONG_SERVER,
+}
 
 
 class DistributorSession:
@@ -55,10 +64,12 @@ class DistributorSession:
                 except (Unreachable, ProtocolFault) as error:
                     failures += 1
                     self._agent.event("disconnected", code=error.code)
+                    await self._note(error)
                 except PeerNotTrusted as error:
                     # Someone stands between, or the server changed its key. Ask again rarely; nothing was said to it.
                     failures = DISTRUSTED
                     self._agent.event("disconnected", code=error.code)
+                    await self._note(error)
                 finally:
                     await self._drop()
                 await asyncio.sleep(self._pause(failures))
@@ -98,7 +109,10 @@ class DistributorSession:
             raise ProtocolFault(
                 str(welcome.get("text", "The server did not welcome this wallet.")), code="not_welcome"
             )
-        self._heartbeat = max(1, int(welcome["heartbeat"]))
+        heartbeat = welcome.get("heartbeat")
+        if not isinstance(heartbeat, int):
+            raise ProtocolFault("The server's welcome is malformed.", code="bad_frame")
+        self._heartbeat = min(max(1, heartbeat), LONGEST_HEARTBEAT)
         self.connected.set()
         self._agent.event("connected")
         self._spawn(self._agent.flush_outgoing())
@@ -116,8 +130,16 @@ class DistributorSession:
                 continue  # a newer server may say more than this agent knows
             try:
                 await handler(self, message)
-            except (KeyError, TypeError, ValueError):
-                self._agent.event("malformed_frame", code=str(message["t"])[:20])
+            except (*MALFORMED, ProtocolError):
+                await self._agent.note_refusal(Refusal.MALFORMED_FRAME)
+
+    async def _note(self, error: WalletError) -> None:
+        """A cut line is not worth a line in the journal; a server that misbehaves is."""
+        refusal = _NAMED.get(error.code)
+        if refusal is None and not isinstance(error, Unreachable):
+            refusal = Refusal.MALFORMED_FRAME
+        if refusal is not None:
+            await self._agent.note_refusal(refusal)
 
     async def _on_ping(self, message: dict[str, Any]) -> None:
         await self._send({"t": "pong", "n": message["n"]})
@@ -215,8 +237,8 @@ class DistributorSession:
                 pass  # what mattered is in the store; the server asks again after the reconnect
             except WalletError as error:
                 self._agent.event("failed", code=error.code)
-            except (KeyError, TypeError, ValueError, WireError):
-                self._agent.event("malformed_frame")
+            except (*MALFORMED, ProtocolError):
+                await self._agent.note_refusal(Refusal.MALFORMED_FRAME)
 
         task = asyncio.get_running_loop().create_task(guarded())
         self._tasks.add(task)
@@ -254,7 +276,7 @@ async def check_challenge(socket: Socket, pinned: bytes, now: int) -> dict[str, 
                 "The server's clock and this machine's differ by more than five minutes. Set the clock.",
                 code="clock",
             )
-    except (KeyError, TypeError):
+    except (AttributeError, LookupError, OverflowError, TypeError, ValueError):
         raise ProtocolFault("The server's challenge is malformed.", code="bad_frame") from None
     except WireError:
         raise PeerNotTrusted(

@@ -31,6 +31,7 @@ ROUND_FRAME_BYTES = 1024 * 1024
 JSON_BYTES = 1024 * 1024
 TIMEOUT_SECONDS = 20.0
 TOO_MANY_REQUESTS = 429
+CLOSE_TOO_BIG = 1009
 
 
 def check_url(url: str) -> str:
@@ -89,7 +90,11 @@ class Socket:
         """The next map; Unreachable when the socket is gone, ProtocolFault on anything else than a CBOR map."""
         try:
             frame = await self._connection.recv()
-        except ConnectionClosed:
+        except ConnectionClosed as closed:
+            if closed.sent is not None and closed.sent.code == CLOSE_TOO_BIG:
+                raise ProtocolFault(
+                    "The server sent a larger frame than the protocol has.", code="huge_frame"
+                ) from None
             raise Unreachable("The connection was cut.", code="cut") from None
         if isinstance(frame, str):
             raise ProtocolFault("The server sent text where the protocol has bytes.", code="bad_frame")

@@ -34,6 +34,7 @@ from wallets.agent.keyfile import DATABASE, Argon2Cost, KeyFile, SlotKind
 Value = dict[str, Any]
 KEYS = "keys.json"
 BUSY_SECONDS = 5.0
+CLOSE_ATTEMPTS = 8
 
 
 class Records(Protocol):
@@ -321,7 +322,15 @@ async def _open_askar(path: Path, raw: Secret) -> Store:
 
 
 async def _close(reader: Any, handle: Store) -> None:
-    await reader.close()
+    """A read that was cancelled may still run in Askar's own thread for a moment, and its handle cannot be closed then."""
+    for attempt in range(CLOSE_ATTEMPTS):
+        try:
+            await reader.close()
+            break
+        except AskarError:
+            if attempt == CLOSE_ATTEMPTS - 1:
+                raise
+            await asyncio.sleep(0.02 * 2**attempt)
     await handle.close()
 
 
