@@ -107,7 +107,14 @@ _SENTENCES = {
     "const": "is not the expected value",
     "uniqueItems": "holds the same item twice",
     "additionalProperties": "{unexpected} is not asked for",
-    "type": "has the wrong type",
+}
+_KINDS = {
+    "object": "must be an object",
+    "array": "must be a list",
+    "string": "must be text",
+    "integer": "must be a whole number",
+    "number": "must be a number",
+    "boolean": "must be true or false",
 }
 
 
@@ -115,6 +122,8 @@ def _sentence(name: str, value: Mapping[str, Any], error: Any) -> str:
     size = len(error.instance) if isinstance(error.instance, list | str) else 0
     known = {"property": value.get("property"), "limit": value.get("limit"), "size": size}
     known["unexpected"] = ", ".join(value.get("unexpected", ()))
+    if name == "type":
+        return next((_KINDS[kind] for kind in value.get("types", ()) if kind in _KINDS), "has the wrong type")
     return _SENTENCES.get(name, "does not fit").format(**known)
 
 
@@ -127,7 +136,7 @@ def _repeated(node: Mapping[str, Any], value: Any, place: tuple[str | int, ...])
     if node["type"] == "array" and isinstance(value, list):
         key = node.get("x-unique-by")
         if key is not None:
-            names = [canonical(item.get(key)) for item in value if isinstance(item, Mapping)]
+            names = [canonical(item[key]) for item in value if isinstance(item, Mapping) and key in item]
             if len(set(names)) != len(names):
                 yield Problem(field=_place(place), sentence=f"two entries have the same {key}")
         for number, item in enumerate(value):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path, register_converter
 
 from marketplace.catalogue import views
+from marketplace.catalogue.data_tool import data_tool
 
 
 class HashConverter:
@@ -24,5 +25,6 @@ urlpatterns = [
     path("how/", views.how, name="how"),
     path("collectives/", views.catalogue, name="catalogue"),
     path("collectives/<uuid:collective_id>/", views.collective, name="collective"),
+    path("collectives/<uuid:collective_id>/data-tool/", data_tool, name="data-tool"),
     path("algorithms/<hash:manifest_hash>/", views.algorithm, name="algorithm"),
 ]

@@ -18,7 +18,7 @@ from tests.e2e.conftest import Open
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True, databases=["default", "distributor"])]
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-NOT_PAGES = ("checkpoint",)
+NOT_PAGES = ("checkpoint", "data-tool")
 
 
 def violations(page: Any) -> list[str]:

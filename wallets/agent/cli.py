@@ -188,6 +188,9 @@ def _limits(steps: Any) -> None:
     either.add_argument("--pause", action="store_true", help="decline everything for now; the permit stays")
     either.add_argument("--resume", action="store_true", help="take part again")
 
+    step = _command(steps, "receipts", limits.consent_receipts, "your signed consent receipts")
+    step.add_argument("--format", choices=["table", "json"], default="table")
+
 
 def _by_recovery(step: argparse.ArgumentParser) -> None:
     step.add_argument("--recovery", action="store_true", help="open with the recovery code")

@@ -32,6 +32,7 @@ def pages(world: World) -> list[Page]:
         page("how"),
         page("catalogue"),
         page("collective", collective),
+        page("data-tool", collective),
         page("algorithm", world.algorithm.manifest_hash),
         page("account_login"),
         page("account_signup"),

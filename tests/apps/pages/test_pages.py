@@ -12,6 +12,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from collectives.datatool import page as tool
 from collectives.services import collectives as services
 from tests.apps import cast
 from tests.apps.cast import World
@@ -42,7 +43,7 @@ class Outline(HTMLParser):
 
 def test_every_page_is_whole_html_without_inline_code(world: World) -> None:
     for page in pages(world):
-        if page.name == "checkpoint":
+        if page.name in ("checkpoint", "data-tool"):
             continue
         text = world.client(page.who).get(page.url).content.decode()
         outline = Outline(text)
@@ -342,3 +343,12 @@ def test_our_own_fault_still_answers_with_a_page(world: World, monkeypatch: pyte
     assert answer.status_code == 500
     assert "This is our fault" in answer.content.decode()
     assert "a bug" not in answer.content.decode()
+
+
+def test_the_data_creation_tool_is_a_download_of_the_published_template(world: World) -> None:
+    answer = world.client("").get(reverse("data-tool", args=[world.collective.pk]))
+
+    assert answer["Content-Disposition"].startswith("attachment;")
+    assert (
+        tool.requirement_of(answer.content.decode()) == world.collective.terms.first().document["requirement"]
+    )

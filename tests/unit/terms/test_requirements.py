@@ -41,7 +41,7 @@ def test_the_seeds_example_is_expressible_and_its_people_meet_it() -> None:
         ),
         (lambda r: r.update(preferences=r["preferences"][:4]), "preferences: 4 of at least 5"),
         (lambda r: r.update(manager_evaluation=11), "manager_evaluation: must be at most 10"),
-        (lambda r: r.update(peer_review=7.5), "peer_review: has the wrong type"),
+        (lambda r: r.update(peer_review=7.5), "peer_review: must be a whole number"),
         (lambda r: r.update(job_title="astronaut"), "job_title: is not one of the listed values"),
         (lambda r: r.update(shoe_size=43), "shoe_size is not asked for"),
         (
