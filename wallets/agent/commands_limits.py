@@ -1,18 +1,18 @@
-"""Commands by which the holder draws limits: settings of the wallet, limits and pauses of one collective."""
+"""Commands by which the holder draws limits and keeps proof: settings, limits and pauses, consent receipts."""
 
 from __future__ import annotations
 
 import argparse
 from decimal import Decimal, InvalidOperation
 
-from wallets.agent import settings, terminal
+from wallets.agent import receipts, settings, terminal
 from wallets.agent.commands import named_permit, opened
 from wallets.agent.errors import BadData
 from wallets.agent.limits import MICRO, epsilon_of
 from wallets.agent.messages import Memory
 from wallets.agent.permits import permit_of
 
-DONE = 0
+DONE, FAILED = 0, 1
 
 
 async def change_settings(options: argparse.Namespace) -> int:
@@ -54,6 +54,24 @@ async def limit(options: argparse.Namespace) -> int:
         for sentence in sentences(memory):
             print(f"  • {sentence}")
     return DONE
+
+
+async def consent_receipts(options: argparse.Namespace) -> int:
+    """List the consent receipts, check their signatures, or print them as JSON."""
+    async with opened(options) as agent:
+        found = await receipts.kept(agent.store)
+        if options.format == "json":
+            print(receipts.export(found))
+        else:
+            rows = []
+            for receipt in found:
+                party, last = receipt.document["party_identification"][0], receipt.document["events"][-1]
+                genuine = "yes" if receipt.genuine else "NO"
+                rows.append(
+                    [party["party_name"], last["event_state"], last["event_time"], last["method"], genuine]
+                )
+            terminal.show(rows, ["collective", "state", "since", "how", "signature holds"])
+        return DONE if all(receipt.genuine for receipt in found) else FAILED
 
 
 def sentences(memory: Memory) -> list[str]:

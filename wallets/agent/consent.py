@@ -3,16 +3,13 @@
 Always decided on the signed terms themselves, never on a page of the marketplace. A rule is the holder's own standing
 answer, shown and revocable: `ask` every time, accept what the holder `confirmed on the web` (the offer came through the
 holder's own pairing), or the `host` rule of someone who runs wallets that are theirs.
-
-The receipt follows the field names of ISO/IEC TS 27560 where it has one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from collectives.terms.description import Terms, words_for_agreement
 from wallets.agent.messages import Choice, SeenNotice
@@ -79,36 +76,3 @@ class Consent:
 def sentences(terms: Terms) -> tuple[str, ...]:
     """The consent screen in words, from the signed document."""
     return tuple(words_for_agreement(terms))
-
-
-def receipt(
-    *,
-    terms: Terms,
-    terms_hash: str,
-    subscription_key: str,
-    fields: list[str],
-    how: str,
-    now: int,
-    expires: int,
-) -> Mapping[str, Any]:
-    """The document the holder keeps (and signs with the subscription key)."""
-    return {
-        "schema_version": "27560-like-1",
-        "record_id": terms_hash[:16] + subscription_key[:16],
-        "pii_principal_id": subscription_key,
-        "pii_controllers": [{"name": terms.name, "id": terms.collective_id, "key": terms.collective_key}],
-        "purposes": [{"purpose": terms.purpose, "not_for": terms.not_for, "lawful_basis": "consent"}],
-        "pii_categories": sorted(fields),
-        "processing": {
-            "location": "in the holder's wallet",
-            "leaves": "one masked, clipped and noised update per visit, readable only as a sum",
-            "bucket_min": terms.bucket_min,
-            "release_min": terms.release_min,
-            "privacy_level": terms.privacy_level,
-        },
-        "rate": str(terms.rate),
-        "notice_seconds": terms.notice_seconds,
-        "terms_hash": terms_hash,
-        "events": [{"state": "given", "time": now, "how": how, "valid_until": expires}],
-        "withdrawal": "revoke in the wallet; effective at once, with or without any server",
-    }

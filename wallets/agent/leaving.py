@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from collectives.terms.envelope import SignedDocument
 from collectives.terms.permit import Permit
-from wallets.agent import journal, letters
+from wallets.agent import journal, letters, receipts
 from wallets.agent.errors import NotFound
 from wallets.agent.identity import SubscriptionKeys
 from wallets.agent.journal import Kind
@@ -84,6 +84,8 @@ async def _delete(agent: WalletAgent, records: Records, collective_id: str, *, t
     await letters.queue_link(
         agent, records, collective_id, permit.subscription_key, stored["offer_ref"], "revoked"
     )
+    by = "revoked in the wallet" if tell else "revoked on the web"
+    await receipts.withdraw(records, permit.subscription_key, keys.subscription, now=agent.now(), by=by)
     for category in ("permit", "keys", "memory", "draft"):
         await records.remove(category, collective_id)
     for category in ("jobkey", "revealed"):

@@ -16,7 +16,7 @@ from collectives.terms.description import Terms, terms_hash
 from collectives.terms.envelope import SignedDocument
 from collectives.terms.errors import TermsError
 from collectives.terms.permit import Permit
-from wallets.agent import consent, credentials, journal, letters, permits, presentation, server
+from wallets.agent import credentials, journal, letters, permits, presentation, receipts, server
 from wallets.agent.errors import BadData, Declined, PeerNotTrusted, ProtocolFault, ServerRefused
 from wallets.agent.identity import SubscriptionKeys, eip191_digest, new_subscription_keys, sign_digest
 from wallets.agent.journal import Kind
@@ -155,8 +155,15 @@ async def _conclude(
         await records.put("keys", collective_id, draft["keys"])
         await records.put("payout", permit.subscription_key, _payout_record(keys, terms))
         await records.remove("draft", collective_id)
-        receipt = _consent_receipt(agent, terms, permit, keys, how)
-        await records.put("consent", permit.subscription_key, receipt)
+        receipt = receipts.given(
+            terms=terms,
+            permit=permit,
+            fields=list(terms.requirement["properties"]),
+            how=how,
+            now=agent.now(),
+        )
+        signed = SignedDocument.sign(receipts.KIND, receipt, keys.subscription).to_json()
+        await records.put(receipts.CATEGORY, permit.subscription_key, signed)
         await letters.queue_opening(agent, records, keys, permit)
         await letters.queue_link(
             agent, records, collective_id, permit.subscription_key, kept["offer_ref"], "subscribed"
@@ -168,22 +175,6 @@ async def _conclude(
     await agent.subscribed(collective_id, keys.public)
     agent.spawn(agent.flush_outgoing())
     return permit
-
-
-def _consent_receipt(
-    agent: WalletAgent, terms: Terms, permit: Permit, keys: SubscriptionKeys, how: str
-) -> dict[str, Any]:
-    """What the holder keeps about this consent, signed by the subscription key."""
-    receipt = consent.receipt(
-        terms=terms,
-        terms_hash=permit.terms_hash,
-        subscription_key=permit.subscription_key,
-        fields=list(terms.requirement["properties"]),
-        how=how,
-        now=agent.now(),
-        expires=permit.expires,
-    )
-    return SignedDocument.sign("consent", receipt, keys.subscription).to_json()
 
 
 async def earnings(agent: WalletAgent) -> list[dict[str, Any]]:
