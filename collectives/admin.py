@@ -12,7 +12,7 @@ from django.http import HttpRequest
 
 from collectives import models
 from collectives.errors import CollectiveError
-from collectives.services import algorithms, collectives, rounds
+from collectives.services import algorithms, collectives, jobs, rounds
 
 
 class ReasonForm(ActionForm):
@@ -128,8 +128,24 @@ class NoticeAnswerAdmin(ReadOnly):
 class JobAdmin(ReadOnly):
     list_display = ["id", "collective", "status", "reason", "visits_earned", "visits_budget", "created_at"]
     list_filter = ["status"]
-    actions = ["abort_round"]
+    actions = ["abort_round", "approve_order", "return_order"]
     action_form = ReasonForm
+
+    @admin.action(description="Approve the order in the owner's place")
+    def approve_order(self, request: HttpRequest, queryset: QuerySet[models.Job]) -> None:
+        for job in queryset:
+            try:
+                jobs.approve(actor=request.user, job_id=job.pk)
+            except CollectiveError as error:
+                self.message_user(request, f"{job}: {error}", messages.ERROR)
+
+    @admin.action(description="Return the order in the owner's place (the reason is shown to who ordered)")
+    def return_order(self, request: HttpRequest, queryset: QuerySet[models.Job]) -> None:
+        for job in queryset:
+            try:
+                jobs.return_(actor=request.user, job_id=job.pk, reason=request.POST.get("reason", ""))
+            except CollectiveError as error:
+                self.message_user(request, f"{job}: {error}", messages.ERROR)
 
     @admin.action(description="End the running round (the reason is shown to who ordered the job)")
     def abort_round(self, request: HttpRequest, queryset: QuerySet[models.Job]) -> None:

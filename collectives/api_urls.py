@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from collectives import api
+from collectives import api, api_owner
 
 urlpatterns = [
     path("collectives", api.CollectiveList.as_view(), name="api-collectives"),
@@ -14,5 +14,16 @@ urlpatterns = [
         "collectives/<uuid:collective_id>/notice-answers",
         api.NoticeAnswers.as_view(),
         name="api-notice-answer",
+    ),
+    path("collectives/<uuid:collective_id>/orders", api_owner.Orders.as_view(), name="api-owner-orders"),
+    path(
+        "collectives/<uuid:collective_id>/orders/<uuid:job_id>/approve",
+        api_owner.Approve.as_view(),
+        name="api-owner-approve",
+    ),
+    path(
+        "collectives/<uuid:collective_id>/orders/<uuid:job_id>/return",
+        api_owner.Return.as_view(),
+        name="api-owner-return",
     ),
 ]

@@ -244,6 +244,16 @@ class AlgorithmForm(forms.Form):
         return values
 
 
+class ReturnForm(forms.Form):
+    reason = forms.CharField(
+        label=lazy("Why"),
+        max_length=500,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        error_messages={"required": lazy("Say why: the reason is shown to who ordered the job.")},
+        help_text=lazy("Who ordered reads this."),
+    )
+
+
 class AnnounceForm(forms.Form):
     algorithm = forms.ModelChoiceField(
         label=lazy("Algorithm"), queryset=Algorithm.objects.none(), widget=forms.RadioSelect, empty_label=None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from collectives.views import algorithms, console, register
+from collectives.views import algorithms, console, orders, register
 
 urlpatterns = [
     path("", console.console, name="console"),
@@ -16,5 +16,8 @@ urlpatterns = [
     path("<uuid:collective_id>/terms/", console.terms, name="collective-terms"),
     path("<uuid:collective_id>/terms/new/", register.propose, name="collective-propose"),
     path("<uuid:collective_id>/announce/", console.announce, name="collective-announce"),
+    path("<uuid:collective_id>/orders/", orders.orders, name="collective-orders"),
+    path("<uuid:collective_id>/orders/<uuid:job_id>/approve/", orders.approve, name="order-approve"),
+    path("<uuid:collective_id>/orders/<uuid:job_id>/return/", orders.return_, name="order-return"),
     path("<uuid:collective_id>/rounds/", console.rounds, name="collective-rounds"),
 ]

@@ -15,6 +15,8 @@ from collectives.models.fields import amount, hex32
 class Job(models.Model):
     class Status(models.TextChoices):
         DRAFT = "draft", "draft"
+        APPROVAL = "approval", "waiting for the owner's approval"
+        RETURNED = "returned", "returned, never begun"
         VALIDATED = "validated", "waiting for funds"
         FUNDED = "funded", "funded"
         WAITING = "waiting_for_subscribers", "waiting for subscribers"
@@ -38,6 +40,9 @@ class Job(models.Model):
     visits_budget = models.PositiveBigIntegerField(help_text="budget // rate: never more visits than this.")
     max_rounds = models.PositiveIntegerField()
     plan = models.JSONField()
+    request = models.CharField(
+        max_length=1000, blank=True, help_text="Who orders and what for, where the owner approves orders."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     # mutable
     status = models.CharField(max_length=24, choices=Status.choices, default=Status.DRAFT)
@@ -75,7 +80,9 @@ S = Job.Status
 ENDED = frozenset({S.COMPLETED, S.BUDGET_EXHAUSTED, S.PRIVACY_EXHAUSTED, S.STOPPED, S.FAILED})
 _ENDINGS = ENDED | {S.SUSPENDED}
 TRANSITIONS: dict[str, frozenset[str]] = {
-    S.DRAFT: frozenset({S.VALIDATED, S.FAILED}),
+    S.DRAFT: frozenset({S.VALIDATED, S.APPROVAL, S.FAILED}),
+    S.APPROVAL: frozenset({S.VALIDATED, S.RETURNED}),
+    S.RETURNED: frozenset(),
     S.VALIDATED: frozenset({S.FUNDED, S.STOPPED, S.FAILED}),
     S.FUNDED: frozenset({S.WAITING, S.NOTICE, S.SCHEDULED}) | _ENDINGS,
     S.WAITING: frozenset({S.NOTICE, S.SCHEDULED}) | _ENDINGS,

@@ -21,7 +21,17 @@ from collectives.selectors.console import (
     version_by_hash,
     versions,
 )
-from collectives.selectors.jobs import CLOSED, checkpoints, closed_rounds, job, job_live, jobs_by_id, jobs_of
+from collectives.selectors.jobs import (
+    CLOSED,
+    checkpoints,
+    closed_rounds,
+    job,
+    job_live,
+    jobs_by_id,
+    jobs_of,
+    orders_decided,
+    orders_waiting,
+)
 from collectives.selectors.notices import NoticeNumbers, admissions, notice, notice_numbers, notices_for
 from collectives.selectors.steps import STEPS, bucketed
 from collectives.selectors.subscriptions import (
@@ -56,6 +66,8 @@ __all__ = [
     "notice",
     "notice_numbers",
     "notices_for",
+    "orders_decided",
+    "orders_waiting",
     "owned",
     "owned_by",
     "public_collectives",

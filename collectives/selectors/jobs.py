@@ -23,6 +23,18 @@ def jobs_of(collective_id: uuid.UUID) -> QuerySet[Job]:
     return Job.objects.filter(collective_id=collective_id).select_related("algorithm").annotate(done=done)
 
 
+def orders_waiting(collective_id: uuid.UUID) -> QuerySet[Job]:
+    """Orders that wait for the owner's decision, the oldest first."""
+    waiting = Job.objects.filter(collective_id=collective_id, status=Job.Status.APPROVAL)
+    return waiting.select_related("algorithm").order_by("created_at")
+
+
+def orders_decided(collective_id: uuid.UUID, limit: int = 30) -> QuerySet[Job]:
+    """Orders the owner was asked about and that wait no more, the newest first."""
+    asked = Job.objects.filter(collective_id=collective_id, transitions__before=Job.Status.APPROVAL)
+    return asked.select_related("algorithm").order_by("-created_at")[:limit]
+
+
 def jobs_by_id(ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Job]:
     """Jobs with their algorithm and the number of rounds in the model."""
     done = Count("rounds", filter=Q(rounds__status=Round.Status.POSTED))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -32,12 +33,15 @@ def create(
     max_rounds: int,
     visits_budget: int,
     plan: JobPlan,
+    request: str = "",
 ) -> Job:
-    """A validated job with its initial checkpoint, waiting for funds.
+    """A validated job with its initial checkpoint, waiting for funds, or for the owner where the terms say so.
+
+    `request` says who orders and what for; the owner who approves orders decides by it.
 
     Raises:
         CollectiveError: suspended, not the owner where only the owner may order, algorithm not admitted, budget below one
-            minimum cohort, cohort below the minimum.
+            minimum cohort, cohort below the minimum, no request where the owner approves orders.
     """
     terms = collective.terms.first()
     assert terms is not None
@@ -48,6 +52,12 @@ def create(
         )
     if text["order_policy"] == "owner" and actor.pk != collective.owner_id:
         raise CollectiveError("owner_only", "This collective takes orders from its owner only.", status=403)
+    asks = needs_approval(collective, text, actor)
+    if asks and not request.strip():
+        raise CollectiveError(
+            "request_missing",
+            "The owner approves orders here: say in a sentence or two who you are and what the model is for.",
+        )
     if (
         not collective.admissions.filter(algorithm=algorithm)
         .exclude(status=Admission.Status.WITHDRAWN)
@@ -82,9 +92,61 @@ def create(
             visits_budget=visits_budget,
             max_rounds=max_rounds,
             plan=plan.to_json(),
+            request=request.strip()[:1000],
         )
         _store_initial(job)
-        move(job, S.VALIDATED, "checked")
+        if asks:
+            move(job, S.APPROVAL, "the owner decides on this order")
+        else:
+            move(job, S.VALIDATED, "checked")
+    return job
+
+
+def needs_approval(collective: Collective, terms: Mapping[str, Any], actor: Any) -> bool:
+    """Whether an order of this account waits for the owner; an owner need not ask themselves."""
+    return bool(terms["order_policy"] == "approval" and actor.pk != collective.owner_id)
+
+
+def approve(*, actor: Any, job_id: uuid.UUID) -> None:
+    """The owner takes the order; it waits for funds now. Repeating it changes nothing.
+
+    Raises:
+        CollectiveError: not the owner nor an administrator, or the order was returned.
+    """
+    with transaction.atomic():
+        job = _decidable(actor, job_id)
+        if job.status == S.APPROVAL:
+            move(job, S.VALIDATED, "approved by the owner")
+        elif job.status == S.RETURNED:
+            raise CollectiveError(
+                "returned", "This order was returned; it can only be ordered anew.", status=409
+            )
+
+
+def return_(*, actor: Any, job_id: uuid.UUID, reason: str) -> None:
+    """The owner does not take the order. The reason is shown to who ordered; nothing was charged.
+
+    Raises:
+        CollectiveError: not the owner nor an administrator, no reason, or the order is approved already.
+    """
+    if not reason.strip():
+        raise CollectiveError("reason_missing", "Say why: the reason is shown to who ordered the job.")
+    with transaction.atomic():
+        job = _decidable(actor, job_id)
+        if job.status == S.APPROVAL:
+            move(job, S.RETURNED, reason.strip())
+        elif job.status != S.RETURNED:
+            raise CollectiveError(
+                "approved", "This order is approved already and cannot be returned.", status=409
+            )
+
+
+def _decidable(actor: Any, job_id: uuid.UUID) -> Job:
+    job = Job.objects.select_for_update(of=("self",)).select_related("collective").filter(pk=job_id).first()
+    if job is None or (job.collective.owner_id != actor.pk and not actor.is_staff):
+        raise CollectiveError(
+            "unknown_order", "There is no such order for a collective of yours.", status=404
+        )
     return job
 
 
@@ -115,9 +177,11 @@ def stop(*, job_id: uuid.UUID, actor: Any, reason: str = "stopped by the consume
     """After the running round, whose visits are owed already; at once where none runs."""
     with transaction.atomic():
         job = Job.objects.select_for_update().get(pk=job_id)
-        if job.status in ENDED or job.status == S.SETTLED:
+        if job.status in ENDED or job.status in (S.SETTLED, S.RETURNED):
             return
-        if job.status == S.RUNNING and _has_open_ends(job):
+        if job.status == S.APPROVAL:
+            move(job, S.RETURNED, reason)
+        elif job.status == S.RUNNING and _has_open_ends(job):
             Job.objects.filter(pk=job_id).update(stop_requested=True, stop_reason=reason[:300])
         else:
             end(job, S.STOPPED, reason)

@@ -39,7 +39,7 @@ def console(request: HttpRequest) -> HttpResponse:
 @require_safe
 def overview(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
     collective = own_collective(request, collective_id)
-    context = _context(collective)
+    context = console_context(collective)
     least = context["terms"]["release_min"]
     context |= {
         "notices": selectors.notice_numbers(collective, least),
@@ -60,7 +60,7 @@ def terms(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
     newest = versions[0].version
     after = by_number.get(request.GET.get("to", ""), newest)
     before = by_number.get(request.GET.get("from", ""), by_number.get(str(after.version - 1)))
-    context = _context(collective) | {"versions": versions, "before": before, "after": after}
+    context = console_context(collective) | {"versions": versions, "before": before, "after": after}
     return render(request, "collectives/terms.html", context)
 
 
@@ -85,7 +85,7 @@ def announce(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
             return redirect("collective-console", collective.pk)
         except CollectiveError as error:
             form.add_error(None, str(error))
-    context = _context(collective)
+    context = console_context(collective)
     context |= {
         "form": form,
         "earliest": timezone.now() + timedelta(seconds=context["terms"]["notice_seconds"]),
@@ -100,10 +100,12 @@ def rounds(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
     page = Paginator(selectors.closed_rounds(collective_id, limit=None), PER_PAGE).get_page(
         request.GET.get("page")
     )
-    return render(request, "collectives/rounds.html", _context(collective) | {"page": page})
+    return render(request, "collectives/rounds.html", console_context(collective) | {"page": page})
 
 
-def _context(collective: Collective) -> dict[str, Any]:
+def console_context(collective: Collective) -> dict[str, Any]:
     card = selectors.card(collective.pk)
     assert card is not None  # a collective is never without terms
-    return {"collective": collective, "card": card, "terms": card.terms.document}
+    terms = card.terms.document
+    waiting = selectors.orders_waiting(collective.pk).count() if terms["order_policy"] == "approval" else 0
+    return {"collective": collective, "card": card, "terms": terms, "orders_waiting": waiting}

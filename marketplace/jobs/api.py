@@ -2,23 +2,53 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Any
 
 from django.http import HttpResponse
-from drf_spectacular.utils import OpenApiTypes, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from collectives import selectors
-from collectives.models import Checkpoint
+from collectives.models import Checkpoint, Job
 from collectives.terms.algorithm import parse_manifest
 from collectives.training.checkpoint import write_file
+from collectives.training.update import OPTIMISERS
 from marketplace.jobs import live, services
 from marketplace.jobs.errors import OrderError
 from marketplace.jobs.models import Order
+
+IDEMPOTENCY = "Idempotency-Key"
+KEY = re.compile(r"[!-~]{1,80}")
+
+
+class PlanIn(serializers.Serializer[Any]):
+    """How a job trains. Micro values are millionths; see `collectives.services.plan`."""
+
+    cohort = serializers.IntegerField(required=False, min_value=2, max_value=100_000)
+    learning_rate_micro = serializers.IntegerField(required=False, min_value=1, max_value=10_000_000)
+    optimiser = serializers.ChoiceField(required=False, choices=sorted(OPTIMISERS))
+    decay = serializers.BooleanField(required=False)
+    value_bits = serializers.IntegerField(required=False, min_value=2, max_value=24)
+    fraction_bits = serializers.IntegerField(required=False, min_value=0, max_value=23)
+    bucket_size = serializers.IntegerField(required=False, min_value=2, max_value=255)
+    over_selection_ppm = serializers.IntegerField(required=False, min_value=1_000_000, max_value=3_000_000)
+    accept_seconds = serializers.IntegerField(required=False, min_value=1, max_value=3600)
+    enrol_seconds = serializers.IntegerField(required=False, min_value=1, max_value=7 * 86400)
+    phase_seconds = serializers.DictField(
+        child=serializers.IntegerField(min_value=1, max_value=86400), required=False, help_text="by phase"
+    )
+
+    def to_internal_value(self, data: Any) -> Any:
+        """What a plan does not have is refused, not left out: a typing error must not train another way."""
+        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, dict) else []
+        if unknown:
+            raise serializers.ValidationError({name: ["A plan has no such part."] for name in unknown})
+        return super().to_internal_value(data)
 
 
 class OrderIn(serializers.Serializer[Any]):
@@ -26,6 +56,55 @@ class OrderIn(serializers.Serializer[Any]):
     manifest_hash = serializers.RegexField(r"^[0-9a-f]{64}$")
     budget = serializers.RegexField(r"^[1-9][0-9]{0,37}$", help_text="base units, as a decimal string")
     max_rounds = serializers.IntegerField(min_value=1, max_value=100_000)
+    plan = PlanIn(
+        required=False, help_text="what differs from the default; see the answer for the whole plan"
+    )
+    request = serializers.CharField(
+        max_length=1000,
+        required=False,
+        allow_blank=True,
+        help_text="who you are and what the model is for; needed where the owner approves orders",
+    )
+
+
+class BudgetOut(serializers.Serializer[Any]):
+    """In visits; spent and rest in tokens."""
+
+    total = serializers.IntegerField()
+    earned = serializers.IntegerField()
+    reserved = serializers.IntegerField()
+    left = serializers.IntegerField()
+    spent = serializers.CharField()
+    rest = serializers.CharField()
+    percent = serializers.IntegerField()
+
+
+class JobOut(serializers.Serializer[Any]):
+    job_id = serializers.UUIDField()
+    collective_id = serializers.UUIDField()
+    status = serializers.ChoiceField(choices=[(status.value, status.value) for status in Job.Status])
+    sentence = serializers.CharField(help_text="where the job stands, for people")
+    budget = serializers.CharField(help_text="base units")
+    rate = serializers.CharField(help_text="base units per visit")
+    visits = BudgetOut()
+    rounds_done = serializers.IntegerField()
+    max_rounds = serializers.IntegerField()
+    plan = PlanIn()
+
+
+class JobList(serializers.Serializer[Any]):
+    results = JobOut(many=True)
+
+
+class CheckpointOut(serializers.Serializer[Any]):
+    number = serializers.IntegerField()
+    hash = serializers.CharField()
+    wallets = serializers.IntegerField(help_text="in the sum of this step")
+    created = serializers.DateTimeField()
+
+
+class CheckpointList(serializers.Serializer[Any]):
+    results = CheckpointOut(many=True)
 
 
 class MetricIn(serializers.Serializer[Any]):
@@ -41,6 +120,13 @@ def _order(request: Request, job_id: uuid.UUID) -> Order:
     return found
 
 
+def _key(request: Request) -> str:
+    key = request.headers.get(IDEMPOTENCY, "")
+    if key and not KEY.fullmatch(key):
+        raise OrderError("bad_idempotency_key", f"{IDEMPOTENCY} has 1 to 80 visible ASCII characters.")
+    return str(key)
+
+
 def _state(order: Order) -> dict[str, Any]:
     shown = live.context(order)
     return {
@@ -53,33 +139,46 @@ def _state(order: Order) -> dict[str, Any]:
         "visits": shown["budget"],
         "rounds_done": shown["rounds_done"],
         "max_rounds": shown["job"].max_rounds,
+        "plan": shown["job"].plan,
     }
 
 
 @extend_schema(tags=["jobs"])
 class Jobs(APIView):
-    @extend_schema(responses=OpenApiTypes.OBJECT)
+    @extend_schema(responses=JobList)
     def get(self, request: Request) -> Response:
         """Your jobs, newest first."""
         return Response({"results": [_state(order) for order in Order.objects.filter(consumer=request.user)]})
 
-    @extend_schema(request=OrderIn, responses=OpenApiTypes.OBJECT)
+    @extend_schema(
+        request=OrderIn,
+        responses={201: JobOut},
+        parameters=[
+            OpenApiParameter(
+                IDEMPOTENCY,
+                str,
+                OpenApiParameter.HEADER,
+                description="Chosen by you, 1 to 80 visible characters: the same key with the same order orders once.",
+            )
+        ],
+    )
     def post(self, request: Request) -> Response:
-        """Order a job; fund it next."""
+        """Order a job; fund it next, or once the owner has approved it where the terms say so."""
         body = OrderIn(data=request.data)
         body.is_valid(raise_exception=True)
         wanted = dict(body.validated_data)
         wanted["budget"] = int(wanted["budget"])
-        return Response(_state(services.order(consumer=request.user, **wanted)), status=201)
+        placed = services.order(consumer=request.user, idempotency_key=_key(request), **wanted)
+        return Response(_state(placed), status=201)
 
 
-@extend_schema(tags=["jobs"], responses=OpenApiTypes.OBJECT)
+@extend_schema(tags=["jobs"], responses=JobOut)
 class JobDetail(APIView):
     def get(self, request: Request, job_id: uuid.UUID) -> Response:
         return Response(_state(_order(request, job_id)))
 
 
-@extend_schema(tags=["jobs"], request=None, responses=OpenApiTypes.OBJECT)
+@extend_schema(tags=["jobs"], request=None, responses=JobOut)
 class Fund(APIView):
     def post(self, request: Request, job_id: uuid.UUID) -> Response:
         """Put the budget into escrow; the job begins when the chain has confirmed it."""
@@ -88,7 +187,25 @@ class Fund(APIView):
         return Response(_state(order))
 
 
-@extend_schema(tags=["jobs"], request=None, responses=OpenApiTypes.OBJECT)
+@extend_schema(tags=["jobs"], request=None, responses=JobOut)
+class Pause(APIView):
+    def post(self, request: Request, job_id: uuid.UUID) -> Response:
+        """Pause after the running round."""
+        order = _order(request, job_id)
+        services.pause(order=order, actor=request.user)
+        return Response(_state(order))
+
+
+@extend_schema(tags=["jobs"], request=None, responses=JobOut)
+class Resume(APIView):
+    def post(self, request: Request, job_id: uuid.UUID) -> Response:
+        """Go on after a pause."""
+        order = _order(request, job_id)
+        services.pause(order=order, actor=request.user, resume=True)
+        return Response(_state(order))
+
+
+@extend_schema(tags=["jobs"], request=None, responses=JobOut)
 class Stop(APIView):
     def post(self, request: Request, job_id: uuid.UUID) -> Response:
         """Stop after the running round."""
@@ -97,7 +214,7 @@ class Stop(APIView):
         return Response(_state(order))
 
 
-@extend_schema(tags=["jobs"], responses=OpenApiTypes.OBJECT)
+@extend_schema(tags=["jobs"], responses=CheckpointList)
 class Checkpoints(APIView):
     def get(self, request: Request, job_id: uuid.UUID) -> Response:
         """The checkpoints so far; download any of them at any time."""
@@ -109,7 +226,7 @@ class Checkpoints(APIView):
         return Response({"results": rows})
 
 
-@extend_schema(tags=["jobs"], responses=OpenApiTypes.BINARY)
+@extend_schema(tags=["jobs"], responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
 class CheckpointFile(APIView):
     def get(self, request: Request, job_id: uuid.UUID, number: int) -> HttpResponse:
         """The model file: see collectives/training/checkpoint.py for its format."""
@@ -130,11 +247,11 @@ def checkpoint_file(order: Order, number: int) -> HttpResponse:
     return answer
 
 
-@extend_schema(tags=["jobs"], request=MetricIn, responses=OpenApiTypes.OBJECT)
+@extend_schema(tags=["jobs"], request=MetricIn, responses={201: MetricIn})
 class Metrics(APIView):
     def post(self, request: Request, job_id: uuid.UUID) -> Response:
         """Report what you measured for a checkpoint on data of your own; it is drawn on the live page."""
         body = MetricIn(data=request.data)
         body.is_valid(raise_exception=True)
         services.report_metric(order=_order(request, job_id), actor=request.user, **body.validated_data)
-        return Response({}, status=201)
+        return Response(body.validated_data, status=201)

@@ -109,11 +109,29 @@ class LimitsStep(AlgorithmStep):
         initial=20,
         help_text=_("The job also stops when the rest of the budget cannot pay one more group."),
     )
+    cohort = forms.IntegerField(
+        label=_("Wallets in each round"),
+        required=False,
+        max_value=100_000,
+        help_text=_("Empty: a third above the smallest group, so that dropouts do not stop a round."),
+    )
 
     def __init__(self, *args: Any, card: Card, **kwargs: Any) -> None:
         super().__init__(*args, card=card, **kwargs)
         self.card = card
         self.fields["algorithm"].widget = forms.HiddenInput()
+
+    def clean_cohort(self) -> int | None:
+        cohort: int | None = self.cleaned_data["cohort"]
+        least = self.card.terms.document["release_min"]
+        if cohort is not None and cohort < least:
+            raise forms.ValidationError(
+                _(
+                    "The buyer reads sums of at least %(least)s wallets here; enter %(least)s or more, or nothing."
+                )
+                % {"least": least}
+            )
+        return cohort
 
     def clean_budget(self) -> int:
         budget: int = self.cleaned_data["budget"]
@@ -126,6 +144,18 @@ class LimitsStep(AlgorithmStep):
                 % {"visits": found["visits"], "needed": found["needed"], "least": tokens(found["least"])}
             )
         return budget
+
+
+class RequestForm(forms.Form):
+    """Where the owner approves orders: what the owner decides by."""
+
+    request = forms.CharField(
+        label=_("Who you are and what the model is for"),
+        max_length=1000,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        error_messages={"required": _("Say in a sentence or two who you are and what the model is for.")},
+        help_text=_("The owner of this collective reads it and decides whether the job may begin."),
+    )
 
 
 class MetricForm(forms.Form):

@@ -55,7 +55,7 @@ def context(order: Order) -> dict[str, Any]:
         "events": live["transitions"],
         "can_fund": job.status == S.VALIDATED,
         "can_stop": job.status
-        in (S.FUNDED, S.WAITING, S.NOTICE, S.SCHEDULED, S.RUNNING, S.PAUSED, S.SUSPENDED),
+        in (S.APPROVAL, S.FUNDED, S.WAITING, S.NOTICE, S.SCHEDULED, S.RUNNING, S.PAUSED, S.SUSPENDED),
         "can_pause": job.status == S.RUNNING and not job.pause_requested,
         "can_resume": job.status == S.PAUSED,
     }

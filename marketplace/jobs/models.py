@@ -19,6 +19,10 @@ class Order(models.Model):
     job_id = models.UUIDField(unique=True)
     budget = amount(help_text="Base units.")
     rate = amount(help_text="Base units per visit.")
+    idempotency_key = models.CharField(
+        max_length=80, blank=True, help_text="Chosen by the consumer's program; the same key orders once."
+    )
+    request_digest = models.CharField(max_length=64, blank=True, help_text="What was ordered under that key.")
     closed = models.BooleanField(default=False, help_text="Settled, the rest refunded.")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -27,7 +31,12 @@ class Order(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(budget__gte=models.F("rate")), name="an_order_pays_at_least_one_visit"
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["consumer", "idempotency_key"],
+                condition=~models.Q(idempotency_key=""),
+                name="an_idempotency_key_orders_once",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import time
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from collectives import selectors as collectives
 from collectives.errors import CollectiveError
 from collectives.models import Algorithm, Collective, Job
 from collectives.models.jobs import ENDED
+from collectives.selectors import Card
 from collectives.services import jobs
 from collectives.services.plan import JobPlan
 from collectives.terms.description import tokens
@@ -35,21 +39,80 @@ def order(
     manifest_hash: str,
     budget: int,
     max_rounds: int,
-    plan: JobPlan | None = None,
+    plan: Mapping[str, Any] | JobPlan | None = None,
+    request: str = "",
+    idempotency_key: str = "",
 ) -> Order:
     """An order with its validated job, not yet funded. `budget` in base units.
 
+    `plan` is a whole plan, or only what differs from `default_plan`. `request` says who orders and what for, where the owner
+    approves orders. The same `idempotency_key` with the same order again gets the order that was placed the first time.
+
     Raises:
-        OrderError: with the numbers that are wrong.
+        OrderError: with the numbers that are wrong; `idempotency_key_reused` where the key stands for another order.
     """
     if not consumer.has_role(Role.CONSUMER):
         raise OrderError(
             "not_a_consumer", "Ordering needs the data consumer role; add it in your account.", status=403
         )
+    chosen = plan.to_json() if isinstance(plan, JobPlan) else dict(plan or {})
+    digest = _digest(collective_id, manifest_hash, budget, max_rounds, chosen, request)
+    placed = _placed_before(consumer, idempotency_key, digest)
+    if placed is not None:
+        return placed
     card = collectives.card(collective_id)
     algorithm = Algorithm.objects.filter(manifest_hash=manifest_hash).first()
     if card is None or algorithm is None:
         raise OrderError("unknown", "There is no such collective or algorithm.", status=404)
+    _check_budget(card, budget)
+    try:
+        with transaction.atomic():
+            job = jobs.create(
+                actor=consumer,
+                collective=card.collective,
+                algorithm=algorithm,
+                max_rounds=max_rounds,
+                visits_budget=budget // card.rate,
+                plan=_plan(card, chosen),
+                request=request,
+            )
+            return Order.objects.create(
+                consumer=consumer,
+                collective_id=collective_id,
+                job_id=job.pk,
+                budget=budget,
+                rate=card.rate,
+                idempotency_key=idempotency_key,
+                request_digest=digest if idempotency_key else "",
+            )
+    except CollectiveError as error:
+        raise OrderError(error.code, str(error), status=error.status) from error
+    except IntegrityError:
+        # Another request with this key was faster; its order is the one.
+        placed = _placed_before(consumer, idempotency_key, digest)
+        if placed is None:
+            raise
+        return placed
+
+
+def _digest(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _placed_before(consumer: Any, key: str, digest: str) -> Order | None:
+    if not key:
+        return None
+    found = Order.objects.filter(consumer=consumer, idempotency_key=key).first()
+    if found is not None and found.request_digest != digest:
+        raise OrderError(
+            "idempotency_key_reused",
+            "This idempotency key stands for another order. Use a fresh key for a new order.",
+            status=409,
+        )
+    return found
+
+
+def _check_budget(card: Card, budget: int) -> None:
     blocked = money.new_jobs_blocked()
     if blocked:
         raise OrderError("blocked", f"No new jobs at the moment: {blocked}", status=409)
@@ -61,22 +124,16 @@ def order(
             f"The budget of {tokens(budget)} {terms['token']} is below {tokens(smallest)}: one round visits at least "
             f"{terms['release_min']} wallets at {tokens(card.rate)} each.",
         )
-    chosen = plan or default_plan(card.collective, terms)
-    try:
-        with transaction.atomic():
-            job = jobs.create(
-                actor=consumer,
-                collective=card.collective,
-                algorithm=algorithm,
-                max_rounds=max_rounds,
-                visits_budget=budget // card.rate,
-                plan=chosen,
-            )
-            return Order.objects.create(
-                consumer=consumer, collective_id=collective_id, job_id=job.pk, budget=budget, rate=card.rate
-            )
-    except CollectiveError as error:
-        raise OrderError(error.code, str(error), status=error.status) from error
+
+
+def _plan(card: Card, changes: Mapping[str, Any]) -> JobPlan:
+    """The default plan with what the consumer chose otherwise."""
+    values = default_plan(card.collective, card.terms.document).to_json()
+    unknown = sorted(set(changes) - set(values))
+    if unknown:
+        raise CollectiveError("bad_plan", f"A plan has no {', '.join(unknown)}; it has {', '.join(values)}.")
+    phases = values["phase_seconds"] | dict(changes.get("phase_seconds") or {})
+    return JobPlan.from_json(values | dict(changes) | {"phase_seconds": phases})
 
 
 def default_plan(collective: Collective, terms: dict[str, Any]) -> JobPlan:
@@ -92,11 +149,21 @@ def fund(*, order: Order, actor: Any) -> None:
     """Open the escrow from the consumer's wallet. Repeating it changes nothing.
 
     Raises:
-        OrderError: not the consumer's order.
+        OrderError: not the consumer's order, or not approved by the owner where the terms ask for it.
         SettlementError: insufficient funds, with numbers.
     """
     if order.consumer_id != actor.pk:
         raise OrderError("not_yours", "Only who ordered the job can fund it.", status=403)
+    job = collectives.job(order.job_id)
+    if job is not None and job.status in (S.APPROVAL, S.RETURNED):
+        waits = job.status == S.APPROVAL
+        raise OrderError(
+            "not_approved",
+            "The collective's owner has not approved this order yet."
+            if waits
+            else f"The collective's owner returned this order: {job.reason}",
+            status=409,
+        )
     settlement.open_escrow(
         job_id=order.job_id,
         consumer_account=order.consumer,
@@ -146,6 +213,9 @@ def advance_orders() -> None:
 
 def _advance(found: Order) -> None:
     job = collectives.job(found.job_id)
+    if job is not None and job.status == S.RETURNED:
+        Order.objects.filter(pk=found.pk).update(closed=True)
+        return
     escrow = money.escrow_state(found.job_id)
     if job is None or escrow is None:
         return

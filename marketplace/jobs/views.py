@@ -14,12 +14,13 @@ from django.utils.translation import gettext_lazy as lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from collectives import selectors as collectives
+from collectives.services.jobs import needs_approval
 from marketplace.accounts.access import needs_role
 from marketplace.accounts.models import Role
 from marketplace.jobs import live, services
 from marketplace.jobs.api import checkpoint_file
 from marketplace.jobs.errors import OrderError
-from marketplace.jobs.forms import AlgorithmStep, LimitsStep, MetricForm, spread
+from marketplace.jobs.forms import AlgorithmStep, LimitsStep, MetricForm, RequestForm, spread
 from marketplace.jobs.models import Order
 from marketplace.settlement import selectors as money
 from marketplace.settlement.errors import SettlementError
@@ -55,13 +56,19 @@ def order(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
     if not chosen.is_valid():
         return _step(request, card, 0, chosen)
     if "budget" not in request.GET or "change" in request.GET:
-        kept = {name: request.GET[name] for name in ("algorithm", "budget", "rounds") if name in request.GET}
+        kept = {
+            name: request.GET[name]
+            for name in ("algorithm", "budget", "rounds", "cohort")
+            if name in request.GET
+        }
         return _step(request, card, 1, LimitsStep(initial={"rounds": 20} | kept, card=card))
     limits = LimitsStep(request.GET, card=card)
     return _step(request, card, 2 if limits.is_valid() else 1, limits)
 
 
-def _step(request: HttpRequest, card: Any, at: int, form: Any, problem: str = "") -> HttpResponse:
+def _step(
+    request: HttpRequest, card: Any, at: int, form: Any, problem: str = "", asking: RequestForm | None = None
+) -> HttpResponse:
     steps = [
         {"label": label, "state": "done" if i < at else "now" if i == at else "later"}
         for i, (_name, label) in enumerate(STEPS)
@@ -79,8 +86,15 @@ def _step(request: HttpRequest, card: Any, at: int, form: Any, problem: str = ""
     if at == 2:
         context["spread"] = spread(card, form.cleaned_data["budget"])
         context["funds"] = money.funds(request.user)
+        if _asks(request, card):
+            context["asking"] = asking or RequestForm()
     template = ("jobs/order_algorithm.html", "jobs/order_limits.html", "jobs/order_review.html")[at]
-    return render(request, template, context, status=422 if form.errors or problem else 200)
+    return render(
+        request,
+        template,
+        context,
+        status=422 if form.errors or problem or (asking and asking.errors) else 200,
+    )
 
 
 def _place(request: HttpRequest, card: Any) -> HttpResponse:
@@ -89,6 +103,10 @@ def _place(request: HttpRequest, card: Any) -> HttpResponse:
         return (
             _step(request, card, 1, form) if "algorithm" not in form.errors else _step(request, card, 0, form)
         )
+    asking = RequestForm(request.POST) if _asks(request, card) else None
+    if asking is not None and not asking.is_valid():
+        return _step(request, card, 2, form, asking=asking)
+    cohort = form.cleaned_data["cohort"]
     try:
         placed = services.order(
             consumer=request.user,
@@ -96,9 +114,19 @@ def _place(request: HttpRequest, card: Any) -> HttpResponse:
             manifest_hash=form.cleaned_data["algorithm"],
             budget=form.cleaned_data["budget"],
             max_rounds=form.cleaned_data["rounds"],
+            plan={"cohort": cohort} if cohort else None,
+            request=asking.cleaned_data["request"] if asking else "",
         )
     except OrderError as error:
-        return _step(request, card, 2, form, str(error))
+        return _step(request, card, 2, form, str(error), asking)
+    if asking is not None:
+        messages.success(
+            request,
+            _(
+                "Ordered. The owner decides on it; you fund it once it is approved. Nothing is charged before."
+            ),
+        )
+        return redirect("job", placed.job_id)
     try:
         services.fund(order=placed, actor=request.user)
         messages.success(request, _("Ordered. The job begins when the chain has confirmed the escrow."))
@@ -190,6 +218,11 @@ def metric(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     except OrderError as error:
         messages.error(request, str(error))
     return redirect("result", job_id)
+
+
+def _asks(request: HttpRequest, card: Any) -> bool:
+    """Whether this person's order waits for the owner of the collective."""
+    return needs_approval(card.collective, card.terms.document, request.user)
 
 
 def _order(request: HttpRequest, job_id: uuid.UUID) -> Order:

@@ -61,6 +61,7 @@ def pages(world: World) -> list[Page]:
         page("collective-propose", collective, who="alice", owned=True),
         page("collective-announce", collective, who="alice", owned=True),
         page("collective-rounds", collective, who="alice", owned=True),
+        page("collective-orders", collective, who="alice", owned=True),
         page("collective-settlement", collective, who="alice", owned=True),
         page("algorithms", who="aron"),
         page("algorithm-submit", who="aron"),
