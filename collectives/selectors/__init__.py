@@ -32,7 +32,15 @@ from collectives.selectors.jobs import (
     orders_decided,
     orders_waiting,
 )
-from collectives.selectors.notices import NoticeNumbers, admissions, notice, notice_numbers, notices_for
+from collectives.selectors.notices import (
+    NoticeNumbers,
+    admissions,
+    answered,
+    notice,
+    notice_numbers,
+    notices_for,
+    running_notices,
+)
 from collectives.selectors.steps import STEPS, bucketed
 from collectives.selectors.subscriptions import (
     agreements_for_epoch,
@@ -53,6 +61,7 @@ __all__ = [
     "algorithm",
     "algorithms_by",
     "announceable",
+    "answered",
     "bucketed",
     "card",
     "checkpoints",
@@ -72,6 +81,7 @@ __all__ = [
     "owned_by",
     "public_collectives",
     "revoked_agreements",
+    "running_notices",
     "stop_is_pending",
     "subscription_state",
     "terms_envelope",

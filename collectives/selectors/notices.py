@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Q
 
-from collectives.models import Admission, Collective, Subscription
+from collectives.models import Admission, Collective, NoticeAnswer, Subscription
 from collectives.selectors.steps import bucketed
 
 
@@ -27,6 +27,19 @@ def notices_for(collective_ids: Iterable[uuid.UUID]) -> list[Admission]:
     """Announced algorithms of these collectives whose notice still runs, the soonest first."""
     found = Admission.objects.filter(collective_id__in=set(collective_ids), status=Admission.Status.ANNOUNCED)
     return list(found.select_related("algorithm", "collective").order_by("effective_at"))
+
+
+def running_notices() -> list[Admission]:
+    """Every announced algorithm whose notice still runs."""
+    return list(Admission.objects.filter(status=Admission.Status.ANNOUNCED))
+
+
+def answered(admission_id: uuid.UUID, subscription_keys: Iterable[str]) -> set[str]:
+    """Which of these pseudonyms gave a signed answer to a notice. For the person's own link only, never for an owner."""
+    found = NoticeAnswer.objects.filter(
+        admission_id=admission_id, subscription__subscription_key__in=list(subscription_keys)
+    )
+    return set(found.values_list("subscription__subscription_key", flat=True))
 
 
 def admissions(collective_id: uuid.UUID) -> list[Admission]:

@@ -44,6 +44,13 @@ class SubscriptionLinkAdmin(ReadOnly):
     fields = ("id", "status", "created_at", "subscribed_at", "ended_at", "ended_by")
 
 
+@admin.register(models.NoticeMail)
+class NoticeMailAdmin(ReadOnly):
+    list_display = ("id", "kind", "status", "created_at")
+    list_filter = ("kind", "status")
+    fields = ("id", "kind", "status", "created_at")
+
+
 @admin.register(models.NoticeChoice)
 class NoticeChoiceAdmin(ReadOnly):
     list_display = ("id", "status", "created_at")

@@ -161,3 +161,34 @@ class NoticeChoice(models.Model):
 
     def __str__(self) -> str:
         return f"choice {str(self.id)[:8]} ({self.status})"
+
+
+class NoticeMail(models.Model):
+    """A letter that says there is something to decide, without saying what. Two at most for each notice: the news, one reminder."""
+
+    class Kind(models.TextChoices):
+        NEWS = "news", _("the notice was announced")
+        REMINDER = "reminder", _("half of its time is over")
+
+    class Status(models.TextChoices):
+        WAITING = "waiting", _("to be sent")
+        SENT = "sent", _("sent")
+
+    link = models.ForeignKey(SubscriptionLink, on_delete=models.CASCADE, related_name="notice_mails")
+    notice_ref = models.CharField(max_length=64)
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    status = models.CharField(max_length=7, choices=Status.choices, default=Status.WAITING)
+    created_at = models.DateTimeField()
+    not_before = models.DateTimeField(help_text=_("When it may be tried; moved ahead by whoever tries."))
+
+    class Meta:
+        ordering = ["created_at", "pk"]
+        indexes = [models.Index(fields=["status", "not_before"])]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["link", "notice_ref", "kind"], name="one_letter_of_a_kind_per_notice"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"letter {self.pk} ({self.kind}, {self.status})"

@@ -176,6 +176,7 @@ CELERY_BEAT_SCHEDULE = {
     "collectives": {"task": "collectives.sweep", "schedule": 2.0, "options": {"expires": 2}},
     "outgoing": {"task": "collectives.flush_outgoing", "schedule": 2.0, "options": {"expires": 2}},
     "individuals": {"task": "individuals.sweep", "schedule": 5.0, "options": {"expires": 5}},
+    "letters": {"task": "individuals.letters", "schedule": 5.0, "options": {"expires": 5}},
     "jobs": {"task": "jobs.sweep", "schedule": 2.0, "options": {"expires": 2}},
     "chain": {"task": "settlement.sweep", "schedule": 1.0, "options": {"expires": 1}},
     "reconcile": {"task": "settlement.reconcile", "schedule": 600.0, "options": {"expires": 300}},

@@ -59,7 +59,12 @@ CHANNEL_LAYERS = {
 }
 CACHES = {"default": {"BACKEND": "marketplace.cache.SharedRedisCache", "LOCATION": _redis}}
 
-EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+# Letters go to files: what a supervised worker prints lands in its log, and no address may stand there.
+# `CSSI_MAIL=console` prints them instead, for a command started by hand.
+EMAIL_BACKEND = {
+    "files": "django.core.mail.backends.filebased.EmailBackend",
+    "console": "django.core.mail.backends.console.EmailBackend",
+}[env.str("CSSI_MAIL", default="files")]
 EMAIL_FILE_PATH = VAR_DIR / "mail"
 DEFAULT_FROM_EMAIL = "Compute-to-SSI <no-reply@localhost>"
 ACCOUNT_EMAIL_VERIFICATION = "optional"
