@@ -131,10 +131,12 @@ def get(mapping: Any, key: Any) -> Any:
 
 
 @register.simple_tag(takes_context=True)
-def current(context: Context, prefix: str) -> str:
-    """`aria-current` for a link whose part of the site is open."""
+def current(context: Context, prefix: str, but: str = "") -> str:
+    """`aria-current` for a link whose part of the site is open; `but` is a part of it that another link stands for."""
     request = context.get("request")
     path = getattr(request, "path", "")
+    if but and path.startswith(but):
+        return ""
     if path == prefix:
         return mark_safe('aria-current="page"')
     return mark_safe('aria-current="true"') if path.startswith(prefix) and prefix != "/" else ""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.db import IntegrityError
 from django.test import Client
 from django.urls import reverse
 
 from marketplace.accounts.models import Account, Role, RoleGrant
+from marketplace.demo.seed import seed_demo_accounts
 from tests.apps.cast import PASSWORD, World
 
 
@@ -85,3 +88,28 @@ def test_the_admin_lists_accounts_and_hides_pseudonyms(world: World) -> None:
 def test_the_admin_is_for_administrators(world: World) -> None:
     for name in ("alice", "charlie", ""):
         assert world.client(name).get(reverse("admin:index")).status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("who", "shown", "start"),
+    [
+        ("individual", {"/wallet/"}, "/wallet/"),
+        ("consumer", {"/jobs/", "/funds/"}, "/jobs/"),
+        ("author", {"/console/algorithms/"}, "/console/algorithms/"),
+        ("owner", {"/console/", "/wallet/"}, "/"),
+    ],
+)
+def test_the_menu_shows_what_a_role_can_open_and_signing_in_leads_there(
+    client: Client, db: None, settings: Any, who: str, shown: set[str], start: str
+) -> None:
+    settings.DEVELOPMENT = True
+    login = next(found for found in seed_demo_accounts() if found.role == who)
+
+    answer = client.post("/accounts/login/", {"login": login.email, "password": login.password})
+    menu = client.get("/").content.decode().split("</nav>")[0]
+
+    assert answer["Location"] == start
+    everything = ("/wallet/", "/jobs/", "/funds/", "/console/", "/console/algorithms/")
+    assert {path for path in everything if f'href="{path}"' in menu} == shown
+    for path in shown:
+        assert client.get(path).status_code == 200
