@@ -36,7 +36,11 @@ class Graph:
 
     def x_of(self, owner: int, holder: int) -> int:
         """Shamir's x of the share that `holder` keeps for `owner`: its 1-based rank among the owner's neighbours."""
-        return _ranks(self.members, self.degree, owner)[holder]
+        return self.ranks(owner)[holder]
+
+    def ranks(self, owner: int) -> dict[int, int]:
+        """`x_of` for every holder of the owner's shares. Shared: not to be changed."""
+        return _ranks(self.members, self.degree, owner)
 
     def core(self, positions: Collection[int]) -> tuple[int, ...]:
         """The largest subset in which everyone has at least t neighbours; the others could never be unmasked."""

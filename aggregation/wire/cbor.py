@@ -15,7 +15,7 @@ check of that type, so one walk does both. On a message of 49 shares it takes a 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
@@ -97,6 +97,11 @@ def join(parts: Mapping[str, bytes]) -> bytes:
     """The encoding of a map, from the encodings of its values."""
     entries = sorted((_text(key), encoded) for key, encoded in parts.items())
     return b"".join((_head(_MAP, len(entries)), *chain.from_iterable(entries)))
+
+
+def join_array(parts: Sequence[bytes]) -> bytes:
+    """The encoding of an array, from the encodings of its items."""
+    return b"".join((_head(_ARRAY, len(parts)), *parts))
 
 
 def _read(data: bytes, max_depth: int) -> Value:

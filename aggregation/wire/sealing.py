@@ -69,7 +69,7 @@ def unseal(private: Secret, label: bytes, sealed: bytes) -> bytes:
     """
     if len(sealed) < OVERHEAD:
         raise SealError("the sealed body is too short")
-    ephemeral, body = sealed[:32], sealed[32:]
+    ephemeral, body = sealed[:32], memoryview(sealed)[32:]  # a masked input is large: not copied
     try:
         key, nonce = _key_and_nonce(shared_secret(private, ephemeral), ephemeral, public_key(private), label)
         return AESGCM(key).decrypt(nonce, body, None)

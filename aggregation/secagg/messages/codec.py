@@ -62,15 +62,18 @@ def check_ascending(values: Sequence[int], high: int, name: str) -> None:
 
 def check_each(values: Iterable[object], length: int, name: str) -> None:
     """Byte strings of one length; the columns of tables are checked at once."""
-    found = list(values)
-    if any(type(value) is not bytes or len(value) != length for value in found):
+    found: list[Any] = list(values)
+    if not set(map(type, found)) <= {bytes} or not set(map(len, found)) <= {length}:
         raise Invalid(f"every {name} must be {length} bytes")
 
 
 def rows(value: object, *columns: str) -> list[list[Any]]:
     """A decoded array of arrays of so many columns."""
-    width = len(columns)
-    if not isinstance(value, list) or any(type(row) is not list or len(row) != width for row in value):
+    if (
+        not isinstance(value, list)
+        or not set(map(type, value)) <= {list}
+        or not set(map(len, value)) <= {len(columns)}
+    ):
         raise Invalid(f"an array of [{', '.join(columns)}] is expected")
     return value
 

@@ -104,8 +104,11 @@ def _check_members(members: object) -> None:
     for name in ("job_key", "public_key"):
         check_each((getattr(member, name) for member in members), 32, name)
     for name in ("index", "expires"):
-        for member in members:
-            check_int(getattr(member, name), 0, LATEST, name)
+        values = [getattr(member, name) for member in members]
+        if set(map(type, values)) != {int}:
+            raise Invalid(f"{name} must be an integer")
+        if min(values) < 0 or max(values) > LATEST:
+            raise Invalid(f"{name} must lie within 0 and {LATEST}", Fault.OUT_OF_RANGE)
 
 
 def _members_of(value: object) -> tuple[Member, ...]:
@@ -356,7 +359,16 @@ class Survivors(Message):
 
     def digest(self) -> bytes:
         """What a wallet signs when it agrees: SHA-256 of the bytes the distributor signed."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> bytes:
         return hashlib.sha256(signing.signed_bytes(LABEL_SURVIVORS, self.signed_body())).digest()
+
+    @cached_property
+    def alive(self) -> frozenset[int]:
+        """The positions as a set."""
+        return frozenset(self.positions)
 
     def verify_by(self, distributor: bytes) -> None:
         """Raises:

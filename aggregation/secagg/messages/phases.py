@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple, Self
 
 from aggregation.secagg.messages.codec import (
     Invalid,
@@ -28,27 +30,32 @@ SEALED_SHARE_BYTES = 2 * SECRET_BYTES + TAG_BYTES
 LONGEST_BOX = SECRET_BYTES * LARGEST_COMPLETE + TAG_BYTES
 
 
-@dataclass(frozen=True, kw_only=True)
-class SealedShare:
-    """Shares of (b, κ), encrypted between `peer` and the wallet this belongs to."""
+class SealedShare(NamedTuple):
+    """Shares of (b, κ), encrypted between `peer` and the wallet this belongs to.
+
+    A tuple, as `Agreement` is: there are as many per message as neighbours, and the aggregator reads every message.
+    """
 
     peer: int
     """Position of the other wallet: the recipient in ShareKeys, the owner in ShareBundle."""
     ciphertext: bytes
 
-    def row(self) -> list[Any]:
-        return [self.peer, self.ciphertext]
-
 
 def _check_shares(shares: object) -> None:
     if not isinstance(shares, tuple):
         raise Invalid("shares must be a tuple")
-    check_ascending(tuple(share.peer for share in shares), MAX_MEMBERS, "shares")
-    check_each((share.ciphertext for share in shares), SEALED_SHARE_BYTES, "ciphertext")
+    if shares:
+        peers, ciphertexts = zip(*shares, strict=True)
+        check_ascending(peers, MAX_MEMBERS, "shares")
+        check_each(ciphertexts, SEALED_SHARE_BYTES, "ciphertext")
 
 
 def _shares_of(value: object) -> tuple[SealedShare, ...]:
-    return tuple(SealedShare(peer=peer, ciphertext=data) for peer, data in rows(value, "peer", "ciphertext"))
+    return tuple(map(SealedShare._make, rows(value, "peer", "ciphertext")))
+
+
+def _rows_of(items: Iterable[Iterable[Any]]) -> list[list[Any]]:
+    return list(map(list, items))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +88,7 @@ class ShareKeys(SignedMessage):
         _check_shares(self.shares)
 
     def _pack(self) -> dict[str, Any]:
-        return {**super()._pack(), "shares": [share.row() for share in self.shares]}
+        return {**super()._pack(), "shares": _rows_of(self.shares)}
 
     @classmethod
     def _unpack(cls, values: dict[str, Any]) -> dict[str, Any]:
@@ -106,7 +113,7 @@ class ShareBundle(Message):
         _check_shares(self.shares)
 
     def _pack(self) -> dict[str, Any]:
-        return {**super()._pack(), "shares": [share.row() for share in self.shares]}
+        return {**super()._pack(), "shares": _rows_of(self.shares)}
 
     @classmethod
     def _unpack(cls, values: dict[str, Any]) -> dict[str, Any]:
@@ -131,7 +138,11 @@ class MaskedInput(SignedMessage):
         return cls._signed(private, header=header, sender=sender, y=y)
 
     def signed_body(self) -> dict[str, Any]:
-        return {**super().signed_body(), "y": hashlib.sha256(self.y).digest()}
+        return {**super().signed_body(), "y": self.y_hash}
+
+    @cached_property
+    def y_hash(self) -> bytes:
+        return hashlib.sha256(self.y).digest()
 
     def _validate(self) -> None:
         check_bytes(self.header, 32, "header")
@@ -162,15 +173,11 @@ class Consistency(SignedMessage):
         check_bytes(self.signature, 64, "signature")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Agreement:
+class Agreement(NamedTuple):
     """The `Consistency` signature of the wallet at a position."""
 
     position: int
     signature: bytes
-
-    def row(self) -> list[Any]:
-        return [self.position, self.signature]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,38 +195,44 @@ class ConsistencySet(Message):
         check_bytes(self.header, 32, "header")
         check_int(self.bucket, 0, MAX_MEMBERS, "bucket")
         check_bytes(self.survivors, 32, "survivors")
-        check_ascending(tuple(item.position for item in self.agreements), MAX_MEMBERS, "agreements")
-        check_each((item.signature for item in self.agreements), 64, "signature")
+        if self.agreements:
+            positions, signatures = zip(*self.agreements, strict=True)
+            check_ascending(positions, MAX_MEMBERS, "agreements")
+            check_each(signatures, 64, "signature")
 
     def _pack(self) -> dict[str, Any]:
-        return {**super()._pack(), "agreements": [item.row() for item in self.agreements]}
+        return {**super()._pack(), "agreements": _rows_of(self.agreements)}
 
     @classmethod
     def _unpack(cls, values: dict[str, Any]) -> dict[str, Any]:
         agreements = rows(values["agreements"], "position", "signature")
-        return {**values, "agreements": tuple(Agreement(position=p, signature=s) for p, s in agreements)}
+        return {**values, "agreements": tuple(map(Agreement._make, agreements))}
 
 
-@dataclass(frozen=True, kw_only=True)
-class SelfShare:
+class SelfShare(NamedTuple):
     """A share of a survivor's self seed b."""
 
     owner: int
-    share: bytes = field(repr=False)
-    WORD: ClassVar[str] = "self"
+    share: bytes
+    word: str = "self"
+
+    def __repr__(self) -> str:
+        return f"SelfShare(owner={self.owner})"
 
 
-@dataclass(frozen=True, kw_only=True)
-class EscrowShare:
+class EscrowShare(NamedTuple):
     """A share of a lost wallet's escrow key κ."""
 
     owner: int
-    share: bytes = field(repr=False)
-    WORD: ClassVar[str] = "escrow"
+    share: bytes
+    word: str = "escrow"
+
+    def __repr__(self) -> str:
+        return f"EscrowShare(owner={self.owner})"
 
 
 RevealedShare = SelfShare | EscrowShare
-_BY_WORD: dict[object, type[SelfShare] | type[EscrowShare]] = {c.WORD: c for c in (SelfShare, EscrowShare)}
+_BY_WORD: dict[str, type[SelfShare] | type[EscrowShare]] = {"self": SelfShare, "escrow": EscrowShare}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,19 +266,20 @@ class Unmask(SignedMessage):
         for name in ("header", "sender", "survivors"):
             check_bytes(getattr(self, name), 32, name)
         check_bytes(self.signature, 64, "signature")
-        check_ascending(tuple(share.owner for share in self.shares), MAX_MEMBERS, "shares")
-        check_each((share.share for share in self.shares), SECRET_BYTES, "share")
+        if self.shares:
+            owners, shares, _ = zip(*self.shares, strict=True)
+            check_ascending(owners, MAX_MEMBERS, "shares")
+            check_each(shares, SECRET_BYTES, "share")
 
     def _pack(self) -> dict[str, Any]:
-        return {**super()._pack(), "shares": [[s.owner, s.WORD, s.share] for s in self.shares]}
+        return {**super()._pack(), "shares": [[owner, word, share] for owner, share, word in self.shares]}
 
     @classmethod
     def _unpack(cls, values: dict[str, Any]) -> dict[str, Any]:
-        return {**values, "shares": tuple(_revealed(*row) for row in rows(values["shares"], *"osx"))}
-
-
-def _revealed(owner: int, word: object, share: bytes) -> RevealedShare:
-    kind = _BY_WORD.get(word) if isinstance(word, str) else None
-    if kind is None:
-        raise Invalid("a revealed share is of the kind self or escrow")
-    return kind(owner=owner, share=share)
+        try:
+            shares = tuple(
+                [_BY_WORD[word](owner, share) for owner, word, share in rows(values["shares"], *"osx")]
+            )
+        except (KeyError, TypeError):  # an unknown word, or something that cannot be one
+            raise Invalid("a revealed share is of the kind self or escrow") from None
+        return {**values, "shares": shares}

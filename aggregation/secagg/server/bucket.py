@@ -139,7 +139,8 @@ class BucketServer:
         self._machine.expect(BucketEvent.INPUT)
         message = steps.accept_masked(self.bucket, data, joined=self.joined, sender=sender, trusted=trusted)
         position = self.bucket.position(message.sender)
-        if not self._once.is_repeat(message.KIND, message.sender, data):
+        # With the header and the sender, these two are all of the message; the vector is not hashed twice.
+        if not self._once.is_repeat(message.KIND, message.sender, message.signature + message.y_hash):
             if position in self._included:
                 # Restored from a stored sum: its bytes are not known any more, so nothing is added twice.
                 raise RemoteProtocolError(Fault.DUPLICATE, "this wallet's input is in the sum")
@@ -182,9 +183,7 @@ class BucketServer:
         """
         self._machine.advance(BucketEvent.CLOSE_AGREEMENTS)
         survivors, agreed = self._signed_survivors(), self._consistencies
-        return self._or_abort(
-            lambda: {p: steps.consistency_for(self.bucket, survivors, agreed, p) for p in sorted(agreed)}
-        )
+        return self._or_abort(lambda: steps.consistency_sets(self.bucket, survivors, agreed))
 
     def receive_unmask(self, data: bytes, *, sender: bytes | None = None, trusted: bool = False) -> None:
         self._machine.expect(BucketEvent.REVEAL)

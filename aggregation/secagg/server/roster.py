@@ -21,6 +21,7 @@ from aggregation.secagg.messages import (
 from aggregation.secagg.messages.codec import verify
 from aggregation.secagg.messages.lists import LABEL_LISTS
 from aggregation.secagg.server.members import MemberLog
+from aggregation.wire import cbor
 
 
 def check_sender(named: bytes, proved: bytes | None) -> None:
@@ -100,24 +101,29 @@ class Bucket:
         """The AdvertiseList of a member, with evidence for its neighbours (in a complete graph the same bytes for all)."""
         if self.graph.complete:
             return self._list_for_all
-        return self._list([self.evidence[peer] for peer in self.graph.neighbours(position)])
+        rows, parts = self._list_parts
+        evidence = cbor.join_array([rows[peer] for peer in self.graph.neighbours(position)])
+        return cbor.join({**parts, "evidence": evidence})
 
     @cached_property
     def _list_for_all(self) -> bytes:
-        return self._list(self.evidence)
-
-    def _list(self, evidence: Iterable[Evidence]) -> bytes:
         return AdvertiseList(
             header=self.header.hash(),
             bucket=self.index,
             buckets=self.buckets,
             randomness=self.randomness,
             members=self.members,
-            evidence=tuple(evidence),
+            evidence=self.evidence,
             path=self.path,
             root=self.root,
             signature=self.signature,
         ).to_bytes()
+
+    @cached_property
+    def _list_parts(self) -> tuple[list[bytes], dict[str, bytes]]:
+        """Encoded once: the evidence of every member, and all that the lists of a bucket have in common."""
+        _, parts = cbor.decode_map(self._list_for_all)
+        return [cbor.encode(item.row()) for item in self.evidence], parts
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

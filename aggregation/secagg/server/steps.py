@@ -14,10 +14,10 @@ from aggregation.secagg.messages import (
     Agreement,
     Consistency,
     ConsistencySet,
-    EscrowShare,
     Header,
     MaskedInput,
     SealedShare,
+    SelfShare,
     ShareBundle,
     ShareKeys,
     Survivors,
@@ -28,6 +28,7 @@ from aggregation.secagg.messages.codec import verify
 from aggregation.secagg.messages.lists import LABEL_SURVIVORS
 from aggregation.secagg.messages.phases import SECRET_BYTES, TAG_BYTES
 from aggregation.secagg.server.roster import Bucket, Roster, check_sender
+from aggregation.wire import cbor
 
 Positions = tuple[int, ...]
 
@@ -42,7 +43,7 @@ def accept_share_keys(
     position = bucket.position(message.sender)
     if message.lists_root != bucket.root:
         raise RemoteProtocolError(Fault.WRONG_LIST)
-    if tuple(share.peer for share in message.shares) != bucket.graph.neighbours(position):
+    if tuple([share.peer for share in message.shares]) != bucket.graph.neighbours(position):
         raise RemoteProtocolError(Fault.WRONG_SHARES)
     if len(message.escrow) != bucket.graph.degree * SECRET_BYTES + TAG_BYTES:
         raise RemoteProtocolError(Fault.WRONG_SHARES, "the escrow box has the wrong size")
@@ -74,13 +75,16 @@ def bundle_for(
     members = set(joined)
     if position not in members:
         raise RemoteProtocolError(Fault.STRANGER, "this wallet did not join in time")
-    shares = []
-    for owner in bucket.graph.neighbours(position):
-        if owner in members:
-            column = bucket.graph.x_of(owner, position) - 1
-            shares.append(SealedShare(peer=owner, ciphertext=share_keys[owner].shares[column].ciphertext))
+    graph = bucket.graph
+    shares = tuple(
+        [
+            SealedShare(owner, share_keys[owner].shares[graph.x_of(owner, position) - 1][1])
+            for owner in graph.neighbours(position)
+            if owner in members
+        ]
+    )
     return ShareBundle(
-        header=bucket.header.hash(), bucket=bucket.index, joined=joined, shares=tuple(shares)
+        header=bucket.header.hash(), bucket=bucket.index, joined=joined, shares=shares
     ).to_bytes()
 
 
@@ -197,9 +201,39 @@ def consistency_for(
         Abort: fewer than t neighbours agreed, so this wallet would refuse to reveal.
     """
     peers = [peer for peer in bucket.graph.neighbours(position) if peer in consistencies]
-    if len(peers) < bucket.threshold:
-        raise Abort(AbortReason.TOO_FEW_AGREE, f"{len(peers)} of {bucket.threshold} neighbours")
-    agreements = tuple(Agreement(position=p, signature=consistencies[p].signature) for p in peers)
+    _check_agreeing(bucket, len(peers))
+    return _consistency_set(bucket, survivors, consistencies, peers)
+
+
+def consistency_sets(
+    bucket: Bucket, survivors: Survivors, consistencies: Mapping[int, Consistency]
+) -> dict[int, bytes]:
+    """`consistency_for` every survivor that agreed, by position; each agreement is encoded once.
+
+    Raises:
+        Abort: as `consistency_for`.
+    """
+    if not consistencies:
+        return {}
+    _, parts = cbor.decode_map(_consistency_set(bucket, survivors, consistencies, ()))
+    rows = {p: cbor.encode([p, message.signature]) for p, message in consistencies.items()}
+    sets = {}
+    for position in sorted(consistencies):
+        agreeing = [rows[peer] for peer in bucket.graph.neighbours(position) if peer in rows]
+        _check_agreeing(bucket, len(agreeing))
+        sets[position] = cbor.join({**parts, "agreements": cbor.join_array(agreeing)})
+    return sets
+
+
+def _check_agreeing(bucket: Bucket, count: int) -> None:
+    if count < bucket.threshold:
+        raise Abort(AbortReason.TOO_FEW_AGREE, f"{count} of {bucket.threshold} neighbours")
+
+
+def _consistency_set(
+    bucket: Bucket, survivors: Survivors, consistencies: Mapping[int, Consistency], peers: Sequence[int]
+) -> bytes:
+    agreements = tuple([Agreement(p, consistencies[p].signature) for p in peers])
     return ConsistencySet(
         header=bucket.header.hash(),
         bucket=bucket.index,
@@ -224,12 +258,11 @@ def accept_unmask(
     message = Unmask.from_bytes(data)
     check_sender(message.sender, sender)
     position = _check_survivor(bucket, survivors, message.sender, message.header, message.survivors)
-    known, alive = set(bucket.graph.neighbours(position)).intersection(joined), set(survivors.positions)
-    for share in message.shares:
-        if share.owner not in known:
-            raise RemoteProtocolError(Fault.STRANGER, "a share of a wallet that is no joined neighbour")
-        if isinstance(share, EscrowShare) == (share.owner in alive):
-            raise RemoteProtocolError(Fault.WRONG_SHARES, "a share of the wrong kind")
+    owners = {share.owner for share in message.shares}
+    if not owners.issubset(bucket.graph.neighbours(position)) or not owners.issubset(joined):
+        raise RemoteProtocolError(Fault.STRANGER, "a share of a wallet that is no joined neighbour")
+    if {share.owner for share in message.shares if type(share) is SelfShare} != owners & survivors.alive:
+        raise RemoteProtocolError(Fault.WRONG_SHARES, "a share of the wrong kind")
     if not trusted:
         message.verify_by(message.sender)
     return message
@@ -243,7 +276,7 @@ def _check_header(bucket: Bucket, header: bytes) -> None:
 def _check_survivor(bucket: Bucket, survivors: Survivors, sender: bytes, header: bytes, digest: bytes) -> int:
     _check_header(bucket, header)
     position = bucket.position(sender)
-    if position not in survivors.positions:
+    if position not in survivors.alive:
         raise RemoteProtocolError(Fault.STRANGER, "this wallet is not among the survivors")
     if digest != survivors.digest():
         raise RemoteProtocolError(Fault.WRONG_LIST, "another survivor list")

@@ -155,19 +155,21 @@ class _Rebuild:
         """Raises:
         Abort: no tried subset of the shares fits; the owner is named, since its commitment or box may be the wrong one.
         """
-        points = [
-            (self.bucket.graph.x_of(owner, holder), share) for holder, share in self._trusted_first(pieces)
-        ]
-        for chosen in _subsets(points, self.bucket.threshold):
+        threshold, ranks = self.bucket.threshold, self.bucket.graph.ranks(owner)
+        ordered = self._trusted_first(pieces)
+        secret = shamir.combine([(ranks[holder], share) for holder, share in ordered[:threshold]])
+        if fits(secret):
+            return secret
+        points = [(ranks[holder], share) for holder, share in ordered]
+        for chosen in _subsets(points, threshold):
             secret = shamir.combine(chosen)
             if fits(secret):
-                if chosen != points[: self.bucket.threshold]:
-                    self._name_bad(owner, pieces, chosen)
+                self._name_bad(owner, pieces, chosen)
                 return secret
         raise Abort(reason, culprits=(owner,))
 
     def _trusted_first(self, pieces: list[Piece]) -> list[Piece]:
-        return sorted(pieces, key=lambda piece: piece[0] in self.bad)
+        return sorted(pieces, key=lambda piece: piece[0] in self.bad) if self.bad else pieces
 
     def _name_bad(self, owner: int, pieces: list[Piece], right: Sequence[tuple[int, bytes]]) -> None:
         for holder, share in pieces:
@@ -176,11 +178,11 @@ class _Rebuild:
 
 
 def _subsets(points: Sequence[tuple[int, bytes]], size: int) -> Iterator[list[tuple[int, bytes]]]:
-    """Subsets to try: the first, later runs, then the first ones with one or two left out; at most MOST_TRIES.
+    """Subsets to try after the first: later runs, then the first ones with one or two left out; at most MOST_TRIES.
 
     So two wrong shares are always worked around where two more than the threshold arrived, for thresholds up to 40.
     """
-    runs = (list(points[start : start + size]) for start in range(len(points) - size + 1))
+    runs = (list(points[start : start + size]) for start in range(1, len(points) - size + 1))
     holes = (
         [point for i, point in enumerate(points[: size + count]) if i not in left_out]
         for count in (1, 2)
