@@ -35,6 +35,8 @@ from wallets.agent.session import MALFORMED
 if TYPE_CHECKING:
     from wallets.agent.agent import WalletAgent
 
+TRY_AGAIN = {408, 429, 503}
+"""Too slow, one upload runs already, no room: the same upload may succeed later."""
 SEAL_SLOT = b"cssi/v1/slot"
 PAYLOAD_BYTES = 64 * 1024 * 1024
 SHORTEST_WAIT, LONGEST_WAIT = 0.2, 5.0
@@ -265,7 +267,10 @@ class RoundSession(RoundLine):
 
         async def put() -> int:
             url = self.agent.server.aggregator_http + path
-            return (await self.agent.transport.request("PUT", url, content=sealed)).status
+            status = (await self.agent.transport.request("PUT", url, content=sealed)).status
+            if status in TRY_AGAIN:
+                raise Unreachable("The aggregator had no time for the masked input; it is sent again.")
+            return status
 
         status = await patiently(put, rng=self.agent.rng)
         if status not in {200, 201}:

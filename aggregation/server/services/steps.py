@@ -24,6 +24,7 @@ from aggregation.secagg.server import (
     consistency_for,
     unmask,
 )
+from aggregation.secagg.vectors import Integers
 from aggregation.server import config, context
 from aggregation.server.errors import LeaseLost
 from aggregation.server.models import Bucket, MaskedInput, Participant, Round, SigningRequest
@@ -275,35 +276,46 @@ def _running(round_id: int) -> list[int]:
 
 
 def _unmask(here: context.RoundContext, lease: Lease) -> None:
-    total = np.zeros(here.header.padded_d, dtype=np.int64)
     counts: dict[int, int] = {}
     failed: dict[int, Abort] = {}
-    with ThreadPoolExecutor(max_workers=2) as executor:
-        for index in _running(here.pk):
-            try:
-                accumulator = Accumulator.from_bytes(here.header, _stored(here.pk, index).read_bytes())
-                result = unmask(
-                    here.bucket(index),
-                    here.share_keys(index),
-                    here.joined[index],
-                    here.survivors(index),
-                    here.unmasks(index),
-                    accumulator,
-                    executor=executor,
-                )
-            except Abort as reason:
-                failed[index] = reason
-                continue
-            total += result.sum
-            counts[index] = result.count
+    total = _unmasked(here, counts, failed)
     kept = {index: list(here.survivors(index).positions) for index in counts}
     _check_total(here, kept, failed)
     with lease.commit() as row:
         _fail(row, failed)
         Bucket.objects.filter(round=row, index__in=counts).update(state=Bucket.State.DONE)
-        row.sum, row.count = total.astype("<i8").tobytes(), sum(counts.values())
+        row.sum, row.count = total, sum(counts.values())
         row.survivors = row.count
         transitions.move(row, Step.RELEASED)
+
+
+def _unmasked(here: context.RoundContext, counts: dict[int, int], failed: dict[int, Abort]) -> bytes:
+    """The sum of the buckets that come out, int64 little-endian. One bucket's vectors are let go before the next one's are made."""
+    total = np.zeros(here.header.padded_d, dtype="<i8")
+    with ThreadPoolExecutor(max_workers=2) as executor:
+        for index in _running(here.pk):
+            try:
+                total += _bucket_sum(here, index, counts, executor)
+            except Abort as reason:
+                failed[index] = reason
+    return total.tobytes()
+
+
+def _bucket_sum(
+    here: context.RoundContext, index: int, counts: dict[int, int], executor: ThreadPoolExecutor
+) -> Integers:
+    accumulator = Accumulator.from_bytes(here.header, _stored(here.pk, index).read_bytes())
+    result = unmask(
+        here.bucket(index),
+        here.share_keys(index),
+        here.joined[index],
+        here.survivors(index),
+        here.unmasks(index),
+        accumulator,
+        executor=executor,
+    )
+    counts[index] = result.count
+    return result.sum
 
 
 def _stored(round_id: int, index: int) -> Path:

@@ -47,6 +47,8 @@ class Wallet:
         self.invited: dict[bytes, bytes] = {}
         self.visits: list[asyncio.Task[None]] = []
         self.slot = ""
+        self.input: bytes | None = None
+        self.stored = False
         self.uploaded: list[int] = []
         self.connected = asyncio.Event()
         self.held, self.released = asyncio.Event(), asyncio.Event()
@@ -260,7 +262,7 @@ class Visit:
             self.client.receive_shares(data)
             update = self.world.update(self.wallet, self.task["round"])
             self.wallet.updates[self.task["round"]] = update
-            self.input = self.client.mask(update)
+            self.input = self.wallet.input = self.client.mask(update)
             self.answers[sha256(data).digest()] = "bundle"
             return
         elif step == "consistency":
@@ -282,7 +284,11 @@ class Visit:
             sealed = sealing.seal(self.world.seal_key, b"cssi/v1/slot", self.input, os.urandom)
             try:
                 answer = await self.world.client.put(self.world.http + path, content=sealed)
+                if answer.status_code in {408, 429}:
+                    await asyncio.sleep(0.1)
+                    continue
                 assert answer.status_code in {200, 201}, answer.text
+                self.wallet.stored = True
                 break
             except httpx.HTTPError:
                 await asyncio.sleep(0.1)

@@ -1,0 +1,124 @@
+"""Turns of uploads: how many are read at once, who loses a turn, and what half-sent bodies cost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from aggregation.server import config
+from aggregation.server.raw_http import Answer
+from aggregation.server.uploads import Turns, body
+
+
+def drip(pieces: list[bytes], *, pause: float = 0.0, more: bool = True) -> Callable[[], Any]:
+    """An ASGI `receive` that gives these pieces, then nothing any more."""
+    left = list(pieces)
+
+    async def receive() -> dict[str, Any]:
+        if pause:
+            await asyncio.sleep(pause)
+        if not left:
+            await asyncio.Event().wait()
+        piece = left.pop(0)
+        return {"type": "http.request", "body": piece, "more_body": bool(left) or more}
+
+    return receive
+
+
+async def upload(turns: Turns, wallet: int, receive: Callable[[], Any], length: int) -> bytes:
+    async with turns.turn(wallet) as mine:
+        return b"".join([piece async for piece in body(receive, length, mine)])
+
+
+async def test_a_whole_body_comes_through() -> None:
+    turns = Turns(1)
+    assert await upload(turns, 1, drip([b"ab", b"c"], more=False), 3) == b"abc"
+    assert turns.running == turns.waiting == 0
+
+
+@pytest.mark.parametrize(
+    ("pieces", "length", "status"), [([b"abcd"], 3, 400), ([b"ab"], 3, 400)], ids=["too long", "cut"]
+)
+async def test_another_length_than_announced_is_refused(
+    pieces: list[bytes], length: int, status: int
+) -> None:
+    turns = Turns(1)
+    with pytest.raises(Answer) as caught:
+        await upload(turns, 1, drip(pieces, more=False), length)
+    assert caught.value.status == status
+    assert turns.running == 0
+
+
+async def test_half_a_body_times_out_and_frees_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "UPLOAD_IDLE_SECONDS", 0.05)
+    turns = Turns(1)
+    with pytest.raises(Answer) as caught:
+        await upload(turns, 1, drip([b"half"]), 8)
+    assert (caught.value.status, caught.value.code) == (408, "too_slow")
+    assert turns.running == 0
+
+
+async def test_a_wallet_has_one_upload_at_a_time() -> None:
+    turns = Turns(2)
+    first = asyncio.create_task(upload(turns, 1, drip([b"half"]), 8))
+    await asyncio.sleep(0.01)
+    with pytest.raises(Answer) as caught:
+        await upload(turns, 1, drip([b"x"], more=False), 1)
+    assert caught.value.status == 429
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert await upload(turns, 1, drip([b"x"], more=False), 1) == b"x"
+
+
+async def test_an_upload_that_waits_is_not_read() -> None:
+    turns = Turns(1)
+    asked = 0
+
+    async def receive() -> dict[str, Any]:
+        nonlocal asked
+        asked += 1
+        return {"type": "http.request", "body": b"x", "more_body": False}
+
+    holder = asyncio.create_task(upload(turns, 1, drip([b"half"]), 8))
+    await asyncio.sleep(0.01)
+    waiter = asyncio.create_task(upload(turns, 2, receive, 1))
+    await asyncio.sleep(0.3)
+    assert (asked, turns.waiting) == (0, 1)
+    holder.cancel()
+    assert await waiter == b"x"
+    assert asked == 1
+
+
+async def test_drippers_lose_their_turns_to_those_who_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every turn is held by a body that comes byte by byte; the honest upload gets through, one dripper pays for it."""
+    monkeypatch.setattr(config, "UPLOAD_PATIENCE_SECONDS", 0.1)
+    turns = Turns(4)
+    drippers = [
+        asyncio.create_task(upload(turns, i, drip([b"x"] * 999, pause=0.02), 10_000)) for i in range(4)
+    ]
+    await asyncio.sleep(0.15)
+    async with asyncio.timeout(2):
+        assert await upload(turns, 9, drip([b"y" * 1000], more=False), 1000) == b"y" * 1000
+    done = [task for task in drippers if task.done()]
+    assert len(done) == 1
+    assert isinstance(done[0].exception(), Answer)
+    for task in drippers:
+        task.cancel()
+    await asyncio.gather(*drippers, return_exceptions=True)
+
+
+async def test_a_slow_upload_alone_may_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "UPLOAD_PATIENCE_SECONDS", 0.0)
+    turns = Turns(1)
+    assert await upload(turns, 1, drip([b"x"] * 30, pause=0.02, more=False), 30) == b"x" * 30
+
+
+async def test_an_upload_cannot_go_on_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "UPLOAD_LONGEST_SECONDS", 0.05)
+    with pytest.raises(Answer) as caught:
+        await upload(Turns(1), 1, drip([b"x"] * 99, pause=0.02), 999)
+    assert caught.value.status == 408
