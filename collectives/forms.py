@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as lazy
 
 from collectives import requirement_table
 from collectives.models import Algorithm
+from collectives.terms.canonical import check_depth
 from collectives.terms.description import ASSURANCE, RATE_TIERS, duration, tokens
 from collectives.terms.errors import TermsError
 from collectives.terms.requirements import check_profile
@@ -26,7 +27,10 @@ MANIFEST_BYTES = 256 * 1024
 def parse_object(text: str, what: str) -> dict[str, Any]:
     """A JSON object from text a person pasted."""
     try:
+        check_depth(text)
         value = json.loads(text)
+    except TermsError as error:
+        raise forms.ValidationError(str(error)) from error
     except ValueError as error:
         line = getattr(error, "lineno", 1)
         raise forms.ValidationError(

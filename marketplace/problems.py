@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
+
+from marketplace.parsers import TooDeep, TooLarge
 
 NOT_JSON = "The body cannot be read. Send one JSON object in UTF-8; NaN and Infinity are no JSON."
 """The parser's own words name lines of our libraries, not what to do."""
@@ -20,12 +22,15 @@ NOT_JSON = "The body cannot be read. Send one JSON object in UTF-8; NaN and Infi
 
 def problem_json(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's `EXCEPTION_HANDLER`: our named errors and DRF's own, as `application/problem+json`."""
+    if isinstance(error, RequestDataTooBig):
+        error = TooLarge()
     if isinstance(error, Http404 | PermissionDenied | exceptions.APIException):
         response = exception_handler(error, context)
         if response is None:  # pragma: no cover - DRF answers for all three
             return None
         code = getattr(error, "default_code", None) or "not_found"
-        sentence = NOT_JSON if isinstance(error, exceptions.ParseError) else _sentence(response.data)
+        unread = isinstance(error, exceptions.ParseError) and not isinstance(error, TooDeep)
+        sentence = NOT_JSON if unread else _sentence(response.data)
         body = {"code": code, "status": response.status_code, "detail": sentence}
         if isinstance(error, exceptions.ValidationError):
             body["fields"] = response.data

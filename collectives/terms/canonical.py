@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any
 
 import rfc8785
@@ -11,6 +12,9 @@ import rfc8785
 from collectives.terms.errors import TermsError
 
 MAX_BYTES = 256 * 1024
+MAX_DEPTH = 32
+"""Lists and objects inside each other. Our deepest document needs a dozen; a parser that recurses needs a bound."""
+_MARKS = re.compile(r'["\\\[\]{}]')
 
 
 def canonical(document: Any) -> bytes:
@@ -32,17 +36,45 @@ def digest(document: Any) -> bytes:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """JSON with unique names, at most 256 KiB.
+    """JSON with unique names, at most 256 KiB and `MAX_DEPTH` deep.
 
     Raises:
-        TermsError: `not_json`.
+        TermsError: `not_json`, `too_large`, `too_deep`.
     """
     if len(text) > MAX_BYTES:
         raise TermsError("too_large", f"The document is larger than {MAX_BYTES // 1024} KiB.")
+    check_depth(text)
     try:
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise TermsError("not_json", "The text is not valid JSON.") from error
+
+
+def check_depth(text: str | bytes) -> None:
+    """Look at the brackets outside strings before any parser does. Linear in the length of the text, whatever stands in it.
+
+    Raises:
+        TermsError: `too_deep`.
+    """
+    # Latin-1 keeps every byte apart; brackets and quotes are the same in UTF-8.
+    plain = text if isinstance(text, str) else bytes(text).decode("latin-1")
+    if plain.count("[") + plain.count("{") <= MAX_DEPTH:
+        return
+    depth, quoted, skip = 0, False, -1
+    for mark in _MARKS.finditer(plain):
+        at, sign = mark.start(), mark.group()
+        if at == skip:
+            continue
+        if sign == '"':
+            quoted = not quoted
+        elif sign == "\\":
+            skip = at + 1
+        elif not quoted:
+            depth += 1 if sign in "[{" else -1
+            if depth > MAX_DEPTH:
+                raise TermsError(
+                    "too_deep", f"The document is nested more than {MAX_DEPTH} deep. Send a flatter one."
+                )
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
