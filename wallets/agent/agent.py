@@ -66,6 +66,7 @@ class WalletAgent:
         self.transport = transport
         self.launcher = launcher
         self.lowest_sandbox = lowest_sandbox
+        self.sandbox_trusted = True
         self.consent = consent
         self.now = now
         self.rng = rng
@@ -189,6 +190,8 @@ class WalletAgent:
 
         Before the sandbox has started nothing is known of it, and then it fits nothing.
         """
+        if not self.sandbox_trusted:
+            return False  # a probe got out, or none has been tried yet
         lowered = self.lowest_sandbox is Level.REDUCED and wanted != "full"
         return self.launcher.level is Level.FULL or lowered
 

@@ -132,6 +132,9 @@ def _memberships(steps: Any) -> None:
     )
     step.add_argument("--allow-development", action="store_true", help="allow terms with lowered minima")
 
+    step = _command(steps, "pages", commands.pages, "look after the wallet in a browser on this machine")
+    step.add_argument("--allow-development", action="store_true", help="allow terms with lowered minima")
+
     step = _command(steps, "revoke", commands.revoke, "delete a permit now, servers up or down")
     step.add_argument("collective", metavar="ID or name")
 

@@ -139,6 +139,21 @@ async def _watch(agent: WalletAgent, guard: locking.AutoLock) -> str:
         await agent.refresh()
 
 
+async def pages(options: argparse.Namespace) -> int:
+    """The wallet's own pages in a browser on this machine, with its agent running while it is unlocked."""
+    from wallets.agent.holder import Holder
+    from wallets.agent.local_api import LocalPages
+
+    local = LocalPages(Holder(options.wallet, development=options.allow_development))
+    print(f"Your wallet's pages: {local.link}")
+    print(
+        "Only this machine can reach them, and only with this link. Ctrl-C locks the wallet and ends them.",
+        flush=True,
+    )
+    await local.serve()
+    return DONE
+
+
 async def permits(options: argparse.Namespace) -> int:
     """List permits with their last use."""
     async with opened(options) as agent:

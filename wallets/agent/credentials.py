@@ -40,9 +40,14 @@ def read_file(path: Path, requirement: Mapping[str, Any], *, row: int = 1) -> Re
         raise BadData(
             f"{path.name} is not UTF-8 text (byte {error.start} does not fit). Save it as UTF-8 and import it again."
         ) from None
+    return from_text(path.name, text, requirement, row=row)
+
+
+def from_text(name: str, text: str, requirement: Mapping[str, Any], *, row: int = 1) -> Record:
+    """The record in a file's text; `name` decides between CSV and JSON. Raises BadData."""
     if not text.strip():
-        raise BadData(f"{path.name} is empty. Export your data again and check that the file has content.")
-    if path.suffix.lower() == ".csv":
+        raise BadData(f"{name} is empty. Export your data again and check that the file has content.")
+    if name.lower().endswith(".csv"):
         return from_csv(text, requirement, row=row)
     value = from_json(text)
     if not saved.is_saved(value):

@@ -1,0 +1,295 @@
+"""What the holder's own pages do, as plain functions over a wallet. JSON in, JSON out; what they show is in `local_reads`.
+
+These are the verbs a browser wallet would offer to the very same pages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+from aggregation.wire.secret import Secret
+from collectives.terms.description import Terms, words_for_agreement
+from collectives.terms.envelope import SignedDocument
+from collectives.terms.errors import TermsError
+from wallets.agent import (
+    backup,
+    consent,
+    credentials,
+    journal,
+    leaving,
+    membership,
+    permits,
+    presentation,
+    server,
+    settings,
+)
+from wallets.agent.consent import Rule
+from wallets.agent.errors import BadData, NotFound, ProtocolFault, WalletError
+from wallets.agent.holder import Holder
+from wallets.agent.journal import Kind
+from wallets.agent.keyfile import SlotKind
+from wallets.agent.local_reads import (
+    Body,
+    View,
+    earnings,
+    export_journal,
+    health,
+    list_permits,
+    list_receipts,
+    open_notices,
+    overview,
+    privacy,
+    read_journal,
+)
+from wallets.agent.messages import Choice
+
+
+def _secret(body: Body) -> tuple[SlotKind, Secret]:
+    """The passphrase or the recovery code of a request."""
+    if body.get("recovery_code"):
+        return SlotKind.RECOVERY, Secret(_text(body, "recovery_code").encode())
+    return SlotKind.PASSPHRASE, Secret(_text(body, "passphrase").encode())
+
+
+def _text(body: Body, name: str) -> str:
+    value = body.get(name)
+    if not isinstance(value, str) or not value:
+        raise BadData(f"Something is missing: {name.replace('_', ' ')}.")
+    return value
+
+
+async def state(holder: Holder, body: Body) -> Any:
+    return {
+        "state": holder.state,
+        "name": holder.directory.absolute().name,
+        "locked_until": holder.locked_until(),
+    }
+
+
+async def create(holder: Holder, body: Body) -> Any:
+    return {"recovery_code": await holder.create(_text(body, "passphrase"))}
+
+
+async def unlock(holder: Holder, body: Body) -> Any:
+    await holder.unlock(*_secret(body))
+    return await state(holder, body)
+
+
+async def lock(holder: Holder, body: Body) -> Any:
+    await holder.lock()
+    return await state(holder, body)
+
+
+async def make_backup(holder: Holder, body: Body) -> Any:
+    """The encrypted backup as base64; the passphrase is asked again, so that an open page alone cannot copy the wallet."""
+    made = await backup.make(holder.directory, *_secret(body), now=holder.now(), rng=secrets.token_bytes)
+    name = f"{holder.directory.absolute().name}{backup.SUFFIX}"
+    return {"name": name, "file": base64.b64encode(made).decode()}
+
+
+async def restore(holder: Holder, body: Body) -> Any:
+    try:
+        raw = base64.b64decode(_text(body, "file"), validate=True)
+    except binascii.Error:
+        raise BadData("The backup could not be read. Choose the file again.") from None
+    await holder.restore(raw, *_secret(body))
+    return await state(holder, body)
+
+
+async def answer(holder: Holder, body: Body) -> Any:
+    holder.answer(_text(body, "id"), _text(body, "answer"))
+    return {}
+
+
+async def data(holder: Holder, body: Body) -> Any:
+    """The person's own record, and for every collective in question what it still lacks."""
+    store = holder.agent.store
+    record = await credentials.load(store)
+    asked = []
+    for collective_id, stored in sorted((await store.list("permit")).items()):
+        requirement = permits.requirement_of(stored)
+        asked.append(_asked(collective_id, stored["terms"]["document"]["name"], requirement, record))
+    wanted = body.get("collective")
+    if isinstance(wanted, str) and wanted and wanted not in {one["collective"] for one in asked}:
+        terms = await _terms(holder, wanted)
+        asked.append(_asked(wanted, terms.name, dict(terms.requirement), record))
+    return {"record": record, "collectives": asked}
+
+
+def _asked(collective: str, name: str, requirement: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
+    lacking = list(presentation.missing(record, requirement))
+    return {"collective": collective, "name": name, "requirement": requirement, "missing": lacking}
+
+
+async def save_data(holder: Holder, body: Body) -> Any:
+    """Check texts (or a whole imported file) against a requirement; store only with `confirm`, and say what changes."""
+    store = holder.agent.store
+    wanted = _text(body, "collective")
+    known = await data(holder, {"collective": wanted})
+    found = next((one for one in known["collectives"] if one["collective"] == wanted), None)
+    if found is None:
+        raise NotFound("This collective is not known here.")
+    requirement = found["requirement"]
+    if isinstance(body.get("file"), str):
+        new = credentials.from_text(_text(body, "name"), body["file"], requirement)
+    else:
+        words = body.get("words")
+        if not isinstance(words, dict) or not all(isinstance(value, str) for value in words.values()):
+            raise BadData("Enter your values first.")
+        new = credentials.from_words({k: v for k, v in words.items() if v.strip()}, requirement)
+    before = await credentials.load(store)
+    added, replaced = credentials.changes(before, new)
+    if body.get("confirm") is True:
+        async with store.transaction() as records:
+            await credentials.save(records, new)
+            text = f"{len(added)} fields added, {len(replaced)} replaced."
+            await journal.append(records, holder.now(), Kind.DATA, sentence=text)
+    lacking = list(presentation.missing({**before, **new}, requirement))
+    return {"added": added, "replaced": replaced, "missing": lacking, "saved": body.get("confirm") is True}
+
+
+async def pair(holder: Holder, body: Body) -> Any:
+    """Pair by link. The rule says whether what was confirmed on the web counts as the holder's yes."""
+    agent = holder.agent
+    label = await membership.pair(agent, server.parse_link(_text(body, "link")))
+    rule = Rule.WEB if body.get("trust_web") is True else Rule.ASK
+    await agent.store.put(*consent.RULE, {"rule": rule.value})
+    agent.consent.rule = rule
+    return {"label": label, "pin": agent.server.pin}
+
+
+async def review(holder: Holder, body: Body) -> Any:
+    """The signed terms of a collective, in words. What is shown comes from the document and from nowhere else."""
+    if isinstance(body.get("server"), str) and body["server"]:
+        await holder.agent.pin_server(await server.fetch(holder.agent.transport, body["server"], ""))
+    terms = await _terms(holder, _text(body, "collective"))
+    record = await credentials.load(holder.agent.store)
+    return {
+        "collective": terms.collective_id,
+        "name": terms.name,
+        "sentences": list(words_for_agreement(terms)),
+        "fields": list(terms.requirement["properties"]),
+        "missing": list(presentation.missing(record, terms.requirement)),
+    }
+
+
+async def subscribe(holder: Holder, body: Body) -> Any:
+    """Subscribe; the question appears among the open ones and is answered there, from the document that will be signed."""
+    agent, collective = holder.agent, _text(body, "collective")
+    envelope = await agent.transport.call("GET", agent.server.api_url(f"collectives/{collective}/terms"))
+    offer = {"collective_id": collective, "terms": envelope, "offer_ref": ""}
+
+    async def work() -> None:
+        with suppress(WalletError):  # each is in the journal already, by name
+            await membership.subscribe(agent, offer, through_pairing=False)
+
+    task = asyncio.get_running_loop().create_task(work())
+    holder.background.add(task)
+    task.add_done_callback(holder.background.discard)
+    return {}
+
+
+async def _terms(holder: Holder, collective: str) -> Terms:
+    agent = holder.agent
+    envelope = await agent.transport.call("GET", agent.server.api_url(f"collectives/{collective}/terms"))
+    try:
+        signed = SignedDocument.from_json(envelope)
+        terms = Terms.parse(signed.open("terms", None))
+    except TermsError as error:
+        raise ProtocolFault(f"The terms are not valid: {error}") from None
+    if signed.key != terms.collective_key or terms.collective_id != collective:
+        raise ProtocolFault("The terms are not signed by the collective they name.")
+    return terms
+
+
+async def pause(holder: Holder, body: Body) -> Any:
+    await settings.pause(holder.agent.store, _text(body, "collective"), paused=body.get("paused") is True)
+    return {}
+
+
+async def limit(holder: Holder, body: Body) -> Any:
+    """Set limits; each is a whole number, 0 for none."""
+    allowed = ("visits_per_day", "visits_total", "privacy_micro", "bucket_min", "release_min")
+    changed = {name: body[name] for name in allowed if name in body}
+    if not all(type(value) is int for value in changed.values()):
+        raise BadData("A limit is a whole number.")
+    return asdict(await settings.limit(holder.agent.store, _text(body, "collective"), changed))
+
+
+async def delete_permit(holder: Holder, body: Body) -> Any:
+    """Delete a permit now; says exactly what happened."""
+    return asdict(await leaving.revoke(holder.agent, _text(body, "collective")))
+
+
+async def choose(holder: Holder, body: Body) -> Any:
+    """With the new algorithm, without it, or leave."""
+    try:
+        choice = Choice(_text(body, "choice"))
+    except ValueError:
+        raise BadData("Choose with, without or leave.") from None
+    await holder.agent.inbox.answer_notice(_text(body, "collective"), _text(body, "notice"), choice)
+    return {}
+
+
+async def delete_entry(holder: Holder, body: Body) -> Any:
+    sequence = body.get("seq")
+    if type(sequence) is not int or not await holder.agent.journal.delete(sequence):
+        raise NotFound("There is no such entry.")
+    await holder.agent.store.erase()
+    return {}
+
+
+async def change_settings(holder: Holder, body: Body) -> Any:
+    allowed = {"visits_per_day": int, "lock_after_minutes": int, "sandbox": str}
+    changed = {name: body[name] for name in allowed if name in body}
+    if not all(type(value) is allowed[name] for name, value in changed.items()):
+        raise BadData("A setting has the wrong form.")
+    kept = await settings.save(holder.agent.store, changed)
+    await holder.rebuild_policy()
+    return asdict(kept)
+
+
+async def selftest(holder: Holder, body: Body) -> Any:
+    """Every probe, also the slow ones."""
+    return [asdict(result) for result in await holder.agent.launcher.self_test()]
+
+
+READS: Mapping[str, View] = {
+    "state": state,
+    "overview": overview,
+    "data": data,
+    "permits": list_permits,
+    "notices": open_notices,
+    "journal": read_journal,
+    "privacy": privacy,
+    "earnings": earnings,
+    "receipts": list_receipts,
+    "health": health,
+}
+ACTS: Mapping[str, View] = {
+    "create": create,
+    "unlock": unlock,
+    "lock": lock,
+    "backup": make_backup,
+    "restore": restore,
+    "answer": answer,
+    "save-data": save_data,
+    "pair": pair,
+    "review": review,
+    "subscribe": subscribe,
+    "pause": pause,
+    "limit": limit,
+    "delete-permit": delete_permit,
+    "choose": choose,
+    "delete-entry": delete_entry,
+    "export-journal": export_journal,
+    "settings": change_settings,
+    "selftest": selftest,
+}

@@ -1,0 +1,114 @@
+// @ts-check
+/** Which page is shown, the way around it, and what is said about what was done. */
+
+import { LocalWallet } from "./client.js";
+import { h } from "./dom.js";
+import { start } from "./start.js";
+import { data } from "./data.js";
+import { notices, permits, today } from "./permits.js";
+import { earnings, health, journal, privacy } from "./records.js";
+
+const PAGES = /** @type {Record<string, [string, (app: App) => Promise<any>]>} */ ({
+  today: ["Today", today],
+  data: ["My data", data],
+  permits: ["Permits", permits],
+  notices: ["Notices", notices],
+  journal: ["Journal", journal],
+  earnings: ["Earnings", earnings],
+  privacy: ["Privacy", privacy],
+  health: ["Health", health],
+});
+const REFRESH = 4000;
+const KEY = "wallet-token";
+
+/** What a page may use. */
+export class App {
+  /** @param {LocalWallet} wallet */
+  constructor(wallet) {
+    this.wallet = wallet;
+    this.page = "today";
+    /** @type {Record<string, string>} what a page wants to remember while the window is open */
+    this.kept = {};
+  }
+
+  /** @param {string} sentence */
+  say(sentence) {
+    const place = /** @type {HTMLElement} */ (document.getElementById("said"));
+    place.textContent = "";
+    setTimeout(() => { place.textContent = sentence; }, 50);
+  }
+
+  /** Do something, say how it went, and show the page again. @param {() => Promise<any>} work @param {string} [done] */
+  async attempt(work, done = "") {
+    try {
+      const result = await work();
+      if (done) this.say(done);
+      await this.show();
+      return result;
+    } catch (problem) {
+      this.say(problem instanceof Error ? problem.message : String(problem));
+      if (/** @type {any} */ (problem).code === "locked") await this.show();
+      return null;
+    }
+  }
+
+  /** @param {string} page */
+  go(page) {
+    if (location.hash === `#/${page}`) return this.show();
+    location.hash = `#/${page}`;
+    return Promise.resolve();
+  }
+
+  /** Draw the page anew. @param {boolean} [arrived] whether the person has just come to it */
+  async show(arrived = false) {
+    const main = /** @type {HTMLElement} */ (document.getElementById("main"));
+    const { state, name, locked_until } = await this.wallet.read("state");
+    const open = state === "open" && !this.kept.onboarding;
+    navigate(this, name, open);
+    const [title, draw] = PAGES[this.page] ?? PAGES.today;
+    const content = open ? await draw(this) : start(this, state, locked_until);
+    main.replaceChildren(...[content].flat());
+    const heading = main.querySelector("h1");
+    document.title = `${heading?.textContent ?? title} · ${name}`;
+    if (arrived && heading) {
+      heading.setAttribute("tabindex", "-1");
+      heading.focus();
+    }
+  }
+}
+
+/** @param {App} app @param {string} name @param {boolean} open */
+function navigate(app, name, open) {
+  const nav = /** @type {HTMLElement} */ (document.getElementById("nav"));
+  const lock = /** @type {HTMLButtonElement} */ (document.getElementById("lock"));
+  nav.hidden = lock.hidden = !open;
+  /** @type {HTMLElement} */ (document.getElementById("brand")).textContent = name;
+  nav.replaceChildren(...Object.entries(PAGES).map(([page, [title]]) =>
+    h("a", { href: `#/${page}`, "aria-current": page === app.page ? "page" : null }, title)));
+  lock.onclick = () => app.attempt(() => app.wallet.act("lock"), "Locked. Nobody answers for this wallet until you unlock it.");
+}
+
+/** The token of the link, moved out of the address at once so that it is not copied with it. */
+function token() {
+  const given = location.hash.slice(1);
+  if (given && !given.startsWith("/")) {
+    sessionStorage.setItem(KEY, given);
+    history.replaceState(null, "", "#/today");
+  }
+  return sessionStorage.getItem(KEY) ?? "";
+}
+
+function page() {
+  return location.hash.replace(/^#\//, "") || "today";
+}
+
+const app = new App(new LocalWallet(token()));
+app.page = page();
+addEventListener("hashchange", () => {
+  app.page = page();
+  if (location.hash.startsWith("#/")) app.show(true).catch((problem) => app.say(problem.message));
+});
+app.show(true).catch((problem) => app.say(problem.message));
+setInterval(() => {
+  if (app.page === "today" && !document.hidden && !document.activeElement?.closest("main form, .row")) app.show().catch(() => {});
+}, REFRESH);

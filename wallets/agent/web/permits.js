@@ -1,0 +1,140 @@
+// @ts-check
+/** Who may learn from the data: questions that wait, permits, notices. Every text of consent comes from the signed document. */
+
+import { button, careful, facts, field, check, h, list, when } from "./dom.js";
+
+/** @param {import("./app.js").App} app */
+export async function today(app) {
+  const seen = await app.wallet.read("overview");
+  const { health } = seen;
+  return [
+    h("div", { class: "stack" }, h("h1", {}, "Today")),
+    seen.questions.map((/** @type {any} */ one) => question(app, one)),
+    seen.questions.length ? null : h("p", { class: "lead" }, "Nothing waits for your answer."),
+    seen.open_notices ? h("p", { class: "note wait" }, h("a", { href: "#/notices" }, `${seen.open_notices} announced changes are open.`)) : null,
+    h("section", { class: "card" }, h("h2", {}, "How it is"), facts([
+      ["Connection", health.connected ? h("span", { class: "good" }, "connected") : health.paired ? "not connected; tried again" : "not paired yet"],
+      ["Sandbox", sandbox(health)],
+      ["Permits", h("a", { href: "#/permits" }, String(seen.permits))],
+      ["Journal", health.journal_intact ? "unbroken" : h("span", { class: "bad" }, "was changed")],
+    ])),
+    health.paired ? null : pairing(app),
+    health.paired ? joining(app) : null,
+  ].flat().filter(Boolean);
+}
+
+/** @param {any} health */
+export function sandbox(health) {
+  if (health.sandbox === "full") return h("span", { class: "good" }, "full: every wall stands");
+  if (health.sandbox === "starting") return "being tested…";
+  if (health.sandbox === "reduced") return h("span", { class: "wait" }, `reduced, missing: ${health.missing.join(", ")}`);
+  return h("span", { class: "bad" }, "does not hold; no task is run");
+}
+
+/** @param {import("./app.js").App} app @param {any} one */
+function question(app, one) {
+  const [safe, ...others] = one.answers;
+  /** @param {string} answer */
+  const give = (answer) => app.attempt(() => app.wallet.act("answer", { id: one.id, answer }), `Answered: ${answer}.`);
+  return h("section", { class: "card calls" }, h("h2", {}, one.title),
+    h("p", { class: "muted small" }, "These words are made from the signed document, not from a page."), list(one.sentences),
+    h("div", { class: "equal" }, button(safe, () => give(safe)), others.map((/** @type {string} */ answer) => button(answer, () => give(answer)))));
+}
+
+/** @param {import("./app.js").App} app */
+function pairing(app) {
+  const link = h("input", { type: "text", autocomplete: "off", spellcheck: "false", required: true });
+  const trust = h("input", { type: "checkbox" });
+  const form = h("form", {}, field("Pairing link", link, "The whole link that starts with cssi://pair, from the page “Pair a wallet”, or what its QR code holds."),
+    check("What I confirm on the web counts as my yes", trust), h("div", {}, h("button", { class: "button primary" }, "Pair")));
+  form.addEventListener("submit", (/** @type {Event} */ event) => {
+    event.preventDefault();
+    return app.attempt(() => app.wallet.act("pair", { link: link.value, trust_web: trust.checked }), "Paired. The server's keys are pinned.");
+  });
+  return h("section", { class: "card" }, h("h2", {}, "Pair with your account"), form);
+}
+
+/** @param {import("./app.js").App} app */
+function joining(app) {
+  const wanted = h("input", { type: "text", autocomplete: "off", required: true });
+  const form = h("form", {}, field("Id of the collective", wanted), h("div", {}, h("button", { class: "button" }, "Review its terms")));
+  const place = h("div", { class: "stack" });
+  form.addEventListener("submit", async (/** @type {Event} */ event) => {
+    event.preventDefault();
+    try {
+      const terms = await app.wallet.act("review", { collective: wanted.value.trim() });
+      place.replaceChildren(h("h3", {}, terms.name), list(terms.sentences), terms.missing.length
+        ? h("div", { class: "note wait" }, h("p", {}, "Your data still lacks:"), list(terms.missing))
+        : h("div", {}, button("Go on to the question", () => app.attempt(() => app.wallet.act("subscribe", { collective: terms.collective })), "primary")));
+    } catch (problem) {
+      app.say(/** @type {Error} */ (problem).message);
+    }
+  });
+  return h("section", { class: "card" }, h("h2", {}, "Join a collective"), form, place);
+}
+
+/** @param {import("./app.js").App} app */
+export async function permits(app) {
+  const held = await app.wallet.read("permits");
+  return [
+    h("div", { class: "stack" }, h("h1", {}, "Permits"),
+      h("p", { class: "lead" }, held.length ? "Only these may learn from your data, and only as agreed." : "Nobody may learn from your data.")),
+    held.map((/** @type {any} */ permit) => h("section", { class: "card" },
+      h("div", { class: "row" }, h("h2", {}, permit.name), permit.paused ? h("span", { class: "wait" }, "paused") : null),
+      facts([["Per visit", `${permit.rate} tokens`], ["Visits", String(permit.visits)], ["Last use", when(permit.last_use)], ["Until", when(permit.expires)]]),
+      h("details", {}, h("summary", {}, "What you agreed to"), list(permit.terms)),
+      h("details", {}, h("summary", {}, "Your own limits"), list(permit.sentences), limiting(app, permit)),
+      h("div", { class: "row" },
+        button(permit.paused ? "Take part again" : "Pause", () => app.attempt(() => app.wallet.act("pause", { collective: permit.collective, paused: !permit.paused }),
+          permit.paused ? `${permit.name} may ask again.` : `${permit.name} gets “later” to everything.`)),
+        careful("Delete now", `Delete the permit for ${permit.name}? It gets nothing from then on.`, () => remove(app, permit))))),
+  ].flat();
+}
+
+/** @param {import("./app.js").App} app @param {any} permit */
+function remove(app, permit) {
+  return app.attempt(async () => {
+    const done = await app.wallet.act("delete-permit", { collective: permit.collective });
+    const told = done.servers_told ? "The servers were told." : "The servers could not be reached and will be told; the permit is gone already.";
+    setTimeout(() => app.say(`The permit for ${done.name} was deleted in ${Math.round(done.milliseconds)} ms and its keys were erased. ${told}`), 100);
+  });
+}
+
+/** @param {import("./app.js").App} app @param {any} permit */
+function limiting(app, permit) {
+  /** @type {[string, string, string][]} */
+  const known = [["visits_per_day", "Visits per day", ""], ["visits_total", "Visits in all", ""], ["privacy_micro", "Privacy budget, in millionths of ρ", ""],
+    ["bucket_min", "Fewest wallets in a sum", ""], ["release_min", "Fewest wallets in what a buyer gets", ""]];
+  const controls = known.map(([name, label, help]) => {
+    const made = h("input", { type: "number", min: "0", step: "1", value: permit.limits[name] });
+    return { name, made, shown: field(label, made, help) };
+  });
+  const form = h("form", {}, h("p", { class: "muted small" }, "0 means no limit of your own."), controls.map((one) => one.shown), h("div", {}, h("button", { class: "button" }, "Save limits")));
+  form.addEventListener("submit", (/** @type {Event} */ event) => {
+    event.preventDefault();
+    const values = Object.fromEntries(controls.map((one) => [one.name, Number(one.made.value || 0)]));
+    return app.attempt(() => app.wallet.act("limit", { collective: permit.collective, ...values }), "Your limits are in force from the next task on.");
+  });
+  return form;
+}
+
+/** @param {import("./app.js").App} app */
+export async function notices(app) {
+  const seen = await app.wallet.read("notices");
+  return [
+    h("div", { class: "stack" }, h("h1", {}, "Notices"),
+      h("p", { class: "lead" }, seen.length ? "Every new algorithm is announced before it may run. You can refuse each one." : "No collective has announced a change.")),
+    seen.map((/** @type {any} */ notice) => h("section", { class: `card ${notice.choice ? "" : "calls"}` },
+      h("h2", {}, `${notice.name}: a new ${notice.subject}`), h("p", {}, notice.reason),
+      facts([["From", when(notice.effective)], ["First seen here", when(notice.first_seen)], ["If you stay silent", `you continue ${notice.silence} it`],
+        ["Your answer", notice.choice ? h("strong", {}, notice.choice) : "open"], ["Its fingerprint", h("span", { class: "code" }, notice.manifest_hash.slice(0, 16))]]),
+      h("div", { class: "equal" }, ["with", "without", "leave"].map((choice) => choosing(app, notice, choice))))),
+  ].flat();
+}
+
+/** @param {import("./app.js").App} app @param {any} notice @param {string} choice */
+function choosing(app, notice, choice) {
+  const label = { with: "Continue with it", without: "Continue without it", leave: "Leave the collective" }[choice] ?? choice;
+  const give = () => app.attempt(() => app.wallet.act("choose", { collective: notice.collective, notice: notice.notice_ref, choice }), `Your answer: ${choice}.`);
+  return choice === "leave" ? careful(label, "This deletes the permit.", give) : button(label, give);
+}

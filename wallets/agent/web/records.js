@@ -1,0 +1,114 @@
+// @ts-check
+/** What happened, what it earned, what it cost in privacy, and how the wallet itself is doing. */
+
+import { button, facts, field, h, list, save, table, when } from "./dom.js";
+import { sandbox } from "./permits.js";
+import { download } from "./start.js";
+
+/** @param {import("./app.js").App} app */
+export async function journal(app) {
+  const book = await app.wallet.read("journal", app.kept.kind ? { kind: app.kept.kind } : {});
+  const kind = h("select", {}, h("option", { value: "" }, "everything"), book.kinds.map((/** @type {string} */ name) => h("option", { value: name }, name)));
+  kind.value = app.kept.kind ?? "";
+  kind.addEventListener("change", () => {
+    app.kept.kind = kind.value;
+    return app.show();
+  });
+  /** @param {string} format */
+  const exported = (format) => app.attempt(async () => {
+    const file = await app.wallet.act("export-journal", { format });
+    save(file.name, file.text, "text/plain");
+  }, "Exported.");
+  return [
+    h("div", { class: "stack" }, h("h1", {}, "Journal"),
+      h("p", { class: "lead" }, "What was asked, answered and owed. Without any value of your data."),
+      book.broken_at === null ? h("p", { class: "good" }, "The chain of entries is unbroken.")
+        : h("p", { class: "bad" }, `The chain does not hold at entry ${book.broken_at}: something was changed.`)),
+    h("div", { class: "row" }, field("Show", kind), button("Export as JSON", () => exported("json")), button("Export as CSV", () => exported("csv"))),
+    table(`${book.entries.length} entries, newest first`, ["When", "What", "Collective", "Round", "Code", "Owed", "In words", "Entry"],
+      book.entries.slice(0, 300).map((/** @type {any} */ entry) => [
+        entry.deleted ? "" : when(entry.at), entry.kind, entry.name, entry.round || "", entry.code, entry.amount === "0" ? "" : entry.tokens, entry.sentence,
+        entry.deleted ? "" : button("Delete", () => app.attempt(() => app.wallet.act("delete-entry", { seq: entry.seq }), "The entry is blank now; its place in the chain remains."), "small"),
+      ])),
+  ];
+}
+
+/** @param {import("./app.js").App} app */
+export async function earnings(app) {
+  const seen = await app.wallet.read("earnings");
+  return [
+    h("div", { class: "stack" }, h("h1", {}, "Earnings"),
+      h("p", { class: "lead" }, `By your own journal: ${seen.own.visits} visits, ${seen.own.tokens} tokens.`)),
+    seen.problem ? h("p", { class: "note wait" }, `What the market says is not known now. ${seen.problem}`) : null,
+    seen.addresses.length ? table("By payout address, as the market says", ["Collective", "Address", "Pending", "Paid"],
+      seen.addresses.map((/** @type {any} */ one) => [one.name, h("span", { class: "code" }, one.address), one.pending, one.paid])) : null,
+  ].filter(Boolean);
+}
+
+/** @param {import("./app.js").App} app */
+export async function privacy(app) {
+  const spent = await app.wallet.read("privacy");
+  return [
+    h("div", { class: "stack" }, h("h1", {}, "Privacy"),
+      h("p", { class: "lead" }, "What each collective's visits cost you at most. Noise and summing protect you; every visit adds a little."),
+      h("p", { class: "muted" }, "Counted as ρ, which adds up, for the smallest sum you may be part of. The ε belongs to δ = 10⁻⁶; above about 10 it promises nothing formal.")),
+    spent.map((/** @type {any} */ one) => h("section", { class: "card" }, h("h2", {}, one.name),
+      facts([["Visits", String(one.visits)], ["Spent", `ρ = ${one.rho}, ε = ${one.epsilon}`], ["Your limit", one.limit_rho ? `ρ = ${one.limit_rho}` : "none set"]]),
+      one.share === null ? null : h("meter", { min: "0", max: "1", high: "0.8", value: one.share, "aria-label": `Share of your privacy limit for ${one.name}` }))),
+  ].flat();
+}
+
+/** @param {import("./app.js").App} app */
+export async function health(app) {
+  const [seen, consents] = await Promise.all([app.wallet.read("health"), app.wallet.read("receipts")]);
+  const results = h("div", { class: "stack" });
+  const probe = button("Try every way out of the sandbox", async () => {
+    app.say("This takes a few seconds.");
+    const probes = await app.wallet.act("selftest");
+    results.replaceChildren(table("Attempts to break out", ["Attempt", "Result", "By"],
+      probes.map((/** @type {any} */ one) => [one.name, one.blocked ? h("span", { class: "good" }, "blocked") : h("span", { class: "bad" }, "got out"), one.how])));
+    app.say(probes.every((/** @type {any} */ one) => one.blocked) ? "Every attempt was blocked." : "An attempt got out.");
+  });
+  return [
+    h("div", { class: "stack" }, h("h1", {}, "Health")),
+    h("section", { class: "card" }, h("h2", {}, "The wallet"), facts([
+      ["Sandbox", sandbox(seen)], ["Its walls", seen.layers.join(", ") || "not started"], ["Connection", seen.connected ? "connected" : "not connected"],
+      ["Letters waiting", String(seen.waiting_letters)], ["Journal", seen.journal_intact ? "unbroken" : h("span", { class: "bad" }, "was changed")],
+    ]), h("div", {}, probe), results),
+    h("section", { class: "card" }, h("h2", {}, "Settings"), changing(app, seen.settings)),
+    h("section", { class: "card" }, h("h2", {}, "Backup"), backing(app)),
+    h("section", { class: "card" }, h("h2", {}, "Consent receipts"),
+      h("p", {}, "Signed proof of what you agreed to and when you withdrew it. They are yours."),
+      list(consents.receipts.map((/** @type {any} */ one) => {
+        const last = one.document.events.at(-1);
+        return `${one.document.party_identification[0].party_name}: ${last.event_state.replaceAll("_", " ")}, ${last.event_time}${one.genuine ? "" : " – SIGNATURE DOES NOT HOLD"}`;
+      })),
+      h("div", {}, button("Export them", () => save("consent-receipts.json", consents.export, "application/json")))),
+  ];
+}
+
+/** @param {import("./app.js").App} app @param {any} kept */
+function changing(app, kept) {
+  const perDay = h("input", { type: "number", min: "0", value: kept.visits_per_day });
+  const after = h("input", { type: "number", min: "0", value: kept.lock_after_minutes });
+  const level = h("select", {}, h("option", { value: "full" }, "full: refuse when a wall is missing"), h("option", { value: "reduced" }, "reduced: run with fewer walls"));
+  level.value = kept.sandbox;
+  const form = h("form", {}, field("Visits per collective and day", perDay), field("Lock after so many minutes without me", after, "0 is never."),
+    field("Sandbox", level, "Lower it only if you must; collectives that ask for full are then declined."), h("div", {}, h("button", { class: "button" }, "Save settings")));
+  form.addEventListener("submit", (/** @type {Event} */ event) => {
+    event.preventDefault();
+    return app.attempt(() => app.wallet.act("settings", { visits_per_day: Number(perDay.value), lock_after_minutes: Number(after.value), sandbox: level.value }), "Saved.");
+  });
+  return form;
+}
+
+/** @param {import("./app.js").App} app */
+function backing(app) {
+  const secret = h("input", { type: "password", autocomplete: "current-password", required: true });
+  const form = h("form", {}, field("Passphrase", secret, "Asked again, so that an open page alone cannot copy your wallet."), h("div", {}, h("button", { class: "button" }, "Save a backup")));
+  form.addEventListener("submit", (/** @type {Event} */ event) => {
+    event.preventDefault();
+    return download(app, secret.value);
+  });
+  return form;
+}
