@@ -12,10 +12,12 @@ from aggregation.secagg.server.steps import (
     accept_share_keys,
     accept_unmask,
     bundle_for,
+    bundles_for,
     check_survivors,
     close_masked,
     close_share_keys,
     consistency_for,
+    consistency_sets,
 )
 from aggregation.secagg.server.unmasking import BucketSum, enough_to_unmask, unmask
 from aggregation.secagg.vectors import Accumulator
@@ -40,11 +42,13 @@ __all__ = [
     "accept_unmask",
     "assign_buckets",
     "bundle_for",
+    "bundles_for",
     "check_survivors",
     "close_masked",
     "close_share_keys",
     "cohort_randomness",
     "consistency_for",
+    "consistency_sets",
     "enough_to_unmask",
     "unmask",
 ]

@@ -132,7 +132,7 @@ class BucketServer:
         """
         self._machine.advance(BucketEvent.CLOSE_SHARES)
         self.joined = self._or_abort(lambda: steps.close_share_keys(self.bucket, self._share_keys))
-        return {p: steps.bundle_for(self.bucket, self._share_keys, self.joined, p) for p in self.joined}
+        return steps.bundles_for(self.bucket, self._share_keys, self.joined, self.joined)
 
     def receive_masked(self, data: bytes, *, sender: bytes | None = None, trusted: bool = False) -> None:
         """Add a masked input to the sum; the vector itself is not kept."""

@@ -16,7 +16,6 @@ from aggregation.secagg.messages import (
     ConsistencySet,
     Header,
     MaskedInput,
-    SealedShare,
     SelfShare,
     ShareBundle,
     ShareKeys,
@@ -26,7 +25,7 @@ from aggregation.secagg.messages import (
 )
 from aggregation.secagg.messages.codec import verify
 from aggregation.secagg.messages.lists import LABEL_SURVIVORS
-from aggregation.secagg.messages.phases import SECRET_BYTES, TAG_BYTES
+from aggregation.secagg.messages.phases import SEALED_SHARE_BYTES, SECRET_BYTES, TAG_BYTES
 from aggregation.secagg.server.roster import Bucket, Roster, check_sender
 from aggregation.wire import cbor
 
@@ -72,20 +71,31 @@ def bundle_for(
     Raises:
         RemoteProtocolError: the wallet did not join.
     """
-    members = set(joined)
-    if position not in members:
+    if position not in joined:
         raise RemoteProtocolError(Fault.STRANGER, "this wallet did not join in time")
-    graph = bucket.graph
-    shares = tuple(
-        [
-            SealedShare(owner, share_keys[owner].shares[graph.x_of(owner, position) - 1][1])
+    return bundles_for(bucket, share_keys, joined, (position,))[position]
+
+
+def bundles_for(
+    bucket: Bucket, share_keys: Mapping[int, ShareKeys], joined: Positions, positions: Sequence[int]
+) -> dict[int, bytes]:
+    """`bundle_for` several joined wallets, by position. The ciphertexts were checked when they came, so the messages are put
+    together from them and from pieces encoded once."""
+    graph, members = bucket.graph, set(joined)
+    empty = ShareBundle(header=bucket.header.hash(), bucket=bucket.index, joined=joined, shares=())
+    _, parts = cbor.decode_map(empty.to_bytes())
+    blank = bytes(SEALED_SHARE_BYTES)
+    starts = {owner: cbor.encode([owner, blank])[:-SEALED_SHARE_BYTES] for owner in joined}
+    columns = {owner: graph.ranks(owner) for owner in joined}
+    bundles = {}
+    for position in positions:
+        rows = [
+            starts[owner] + share_keys[owner].shares[columns[owner][position] - 1].ciphertext
             for owner in graph.neighbours(position)
             if owner in members
         ]
-    )
-    return ShareBundle(
-        header=bucket.header.hash(), bucket=bucket.index, joined=joined, shares=shares
-    ).to_bytes()
+        bundles[position] = cbor.join({**parts, "shares": cbor.join_array(rows)})
+    return bundles
 
 
 def accept_masked(

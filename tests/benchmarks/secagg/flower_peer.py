@@ -10,6 +10,7 @@ The lost clients fall silent after sharing keys, as ours do.
 from __future__ import annotations
 
 import copy
+import gc
 import json
 import logging
 import sys
@@ -58,6 +59,7 @@ class Client:
         return Message(copy.deepcopy(self._result), reply_to=message)
 
     def answer(self, message: Message) -> Message:
+        gc.freeze()
         began = time.process_time()
         reply = secaggplus_mod(message, self.context, self._train)
         self.cpu += time.process_time() - began
@@ -91,6 +93,7 @@ class MemoryGrid:
             if node in self._lost and stage in (Stage.COLLECT_MASKED_VECTORS, Stage.UNMASK):
                 continue
             replies.append(self._clients[node].answer(message))
+        gc.freeze()
         self.away += time.process_time() - began
         return replies
 
