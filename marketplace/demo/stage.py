@@ -32,6 +32,7 @@ class Stage:
     def start(self) -> None:
         """Empty the folder, start broker, chain, web and worker, deploy the contracts."""
         self.supervisor.take_lock()
+        prepare.check_ports()
         _empty(self.folder)
         self.supervisor.parts = parts.embedded()
         prepare.migrate_all()

@@ -51,12 +51,17 @@ class Supervisor:
             ) from error
 
     def start(self, *names: str) -> None:
-        """Start the named parts (all when none is named) and wait until each answers."""
-        for part in self.parts:
-            if (not names or part.name in names) and not part.alive():
-                part.start()
-                part.wait_ready()
-                self._say(f"{part.name} is up (pid {part.pid})")
+        """Start the named parts (all when none is named) side by side, and wait until each answers.
+
+        Raises:
+            RuntimeError: one of them ended or did not answer in time.
+        """
+        wanted = [part for part in self.parts if (not names or part.name in names) and not part.alive()]
+        for part in wanted:
+            part.start()
+        for part in wanted:
+            part.wait_ready()
+            self._say(f"{part.name} is up (pid {part.pid})")
 
     def watch(self) -> None:
         """Restart what dies, until `stop`. Blocks."""
