@@ -23,5 +23,5 @@ class Payouts(APIView):
     def get(self, request: Request, address: str) -> Response:
         """`paid` and `pending` in base units as decimal strings."""
         if not re.fullmatch(r"0x[0-9a-fA-F]{40}", address):
-            raise SettlementError("bad_address", "An address is 0x and 40 hex digits.")
+            raise SettlementError("bad_address", "An address is 0x and 40 hex digits.", status=400)
         return Response(selectors.payouts_for(address))

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 
 class SettlementError(Exception):
-    status = 409
-
-    def __init__(self, code: str, sentence: str) -> None:
+    def __init__(self, code: str, sentence: str, *, status: int = 409) -> None:
         super().__init__(sentence)
-        self.code = code
+        self.code, self.status = code, status
 
 
 class ChainUnavailable(Exception):
