@@ -6,6 +6,7 @@ each role gets its own files (mounted secrets) and the public halves of the othe
     market.key collectives.key distributor.key aggregator.key   Ed25519 seeds, hex: signed service HTTP
     aggregator-seal.key       X25519 private key, hex: opens what agents seal to the aggregator
     collective-seal.key       32 bytes, hex: seals the collectives' identifying keys at rest
+    issuer-seal.key           32 bytes, hex: seals issuers' keys, and values until a wallet has them
     django.key                Django's SECRET_KEY
     public.json               role -> public key, and the aggregator's sealing key
 """
@@ -66,7 +67,13 @@ def public_halves(folder: Path) -> dict[str, str]:
 def ensure_keys(folder: Path) -> None:
     """Make every key file that is missing, then `public.json` (development and first installation)."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    names = [*(f"{role}.key" for role in SERVICE_ROLES), f"{SEAL}.key", "collective-seal.key", "django.key"]
+    names = [
+        *(f"{role}.key" for role in SERVICE_ROLES),
+        f"{SEAL}.key",
+        "collective-seal.key",
+        "issuer-seal.key",
+        "django.key",
+    ]
     for name in names:
         try:
             _write_private(folder / name, secrets.token_hex(32))

@@ -17,15 +17,18 @@ class TrustDomain(StrEnum):
     """How to reach a wallet, and which wallets were drawn."""
     AGGREGATOR = "aggregator"
     """Masked inputs during a round, sums until collected, the visit ledger."""
+    ISSUER = "issuer"
+    """What an employer, a school or a reviewer attests: values until the wallet has them, and places in a status list."""
 
 
 DATABASE_ALIAS: dict[TrustDomain, str] = {
     TrustDomain.MARKET: "default",
     TrustDomain.DISTRIBUTOR: "distributor",
     TrustDomain.AGGREGATOR: "aggregator",
+    TrustDomain.ISSUER: "issuer",
 }
 
-OWN_PACKAGES = ("marketplace", "collectives", "wallets", "aggregation")
+OWN_PACKAGES = ("marketplace", "collectives", "wallets", "aggregation", "attestation")
 """Top-level packages of this project: apps inside them must name their domain."""
 
 

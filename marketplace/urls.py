@@ -23,6 +23,8 @@ if "distributor" in settings.ROLES:
     urlpatterns.append(path("internal/distributor/", include("wallets.distributor.urls")))
 if "aggregator" in settings.ROLES:
     urlpatterns.append(path("internal/aggregator/", include("aggregation.server.urls")))
+if "issuer" in settings.ROLES:
+    urlpatterns.append(path("issuer/", include("attestation.desk.urls")))
 if "web" in settings.ROLES:
     urlpatterns += [
         path("", include("marketplace.catalogue.urls")),

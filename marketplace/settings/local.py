@@ -41,7 +41,12 @@ DATABASES = {
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA secure_delete=ON;",
         },
     }
-    for alias, name in (("default", "market"), ("distributor", "distributor"), ("aggregator", "aggregator"))
+    for alias, name in (
+        ("default", "market"),
+        ("distributor", "distributor"),
+        ("aggregator", "aggregator"),
+        ("issuer", "issuer"),
+    )
 }
 
 # A unix socket path holds at most 107 bytes, so it lies in the temporary folder under a name made from VAR_DIR.
@@ -78,7 +83,7 @@ WHITENOISE_AUTOREFRESH = DEBUG
 REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"] = {"agents": "60000/min", "people": "6000/min"}
 
 # --- roles, their keys and where they listen --------------------------------------------------------------
-ROLES = ("web", "distributor", "aggregator")
+ROLES = ("web", "distributor", "aggregator", "issuer")
 PUBLIC_KEYS = load_public(KEYS_DIR / "public.json")
 SERVICE_KEYS = {role: key for role, key in PUBLIC_KEYS.items() if role != SEAL}
 DISTRIBUTOR_KEY = SERVICE_KEYS["distributor"]
@@ -92,6 +97,8 @@ AGGREGATOR_KEY_FILE = KEYS_DIR / "aggregator.key"
 AGGREGATOR_SEAL_KEY_FILE = KEYS_DIR / "aggregator-seal.key"
 DISTRIBUTOR_URL = env.str("DISTRIBUTOR_URL", default=SITE_URL)
 AGGREGATOR_URL = env.str("AGGREGATOR_URL", default=SITE_URL)
+ISSUER_SEAL_KEY_FILE = KEYS_DIR / "issuer-seal.key"
+ISSUER_URL = SITE_URL + "/issuer"
 AGGREGATOR_SPOOL_DIR = VAR_DIR / "spool"
 
 # --- chain ------------------------------------------------------------------------------------------------

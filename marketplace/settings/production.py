@@ -26,6 +26,7 @@ _ROLE_DOMAIN = {
     "web": TrustDomain.MARKET,
     "distributor": TrustDomain.DISTRIBUTOR,
     "aggregator": TrustDomain.AGGREGATOR,
+    "issuer": TrustDomain.ISSUER,
 }
 DATABASES = {
     DATABASE_ALIAS[_ROLE_DOMAIN[role]]: env.db_url(f"{_ROLE_DOMAIN[role].upper()}_DATABASE_URL")
@@ -69,6 +70,8 @@ AGGREGATOR_KEY_FILE = _keys / "aggregator.key"
 AGGREGATOR_SEAL_KEY_FILE = _keys / "aggregator-seal.key"
 DISTRIBUTOR_URL = env.str("DISTRIBUTOR_URL", default=SITE_URL)
 AGGREGATOR_URL = env.str("AGGREGATOR_URL", default=SITE_URL)
+ISSUER_SEAL_KEY_FILE = _keys / "issuer-seal.key"
+ISSUER_URL = env.str("ISSUER_URL", default=SITE_URL + "/issuer")
 AGGREGATOR_SPOOL_DIR = Path(env.str("AGGREGATOR_SPOOL_DIR", default="/var/lib/cssi/spool"))
 
 CHAIN_ID = env.int("CHAIN_ID")

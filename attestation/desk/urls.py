@@ -1,0 +1,18 @@
+"""Mounted at `issuer/`."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from attestation.desk import views
+
+urlpatterns = [
+    path("", views.desks, name="issuer-desks"),
+    path("collect", views.collect, name="issuer-collect"),
+    path("received", views.received, name="issuer-received"),
+    path("<uuid:issuer_id>/", views.desk, name="issuer-desk"),
+    path("<uuid:issuer_id>/status", views.status, name="issuer-status"),
+    path("<uuid:issuer_id>/attest/", views.attest, name="issuer-attest"),
+    path("<uuid:issuer_id>/<uuid:credential_id>/", views.credential, name="issuer-credential"),
+    path("<uuid:issuer_id>/<uuid:credential_id>/revoke/", views.revoke, name="issuer-revoke"),
+]
