@@ -40,6 +40,7 @@ from collectives.selectors.notices import (
     notice_numbers,
     notices_for,
     running_notices,
+    willing,
 )
 from collectives.selectors.steps import STEPS, bucketed
 from collectives.selectors.subscriptions import (
@@ -87,4 +88,5 @@ __all__ = [
     "terms_envelope",
     "version_by_hash",
     "versions",
+    "willing",
 ]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
 
-from collectives.models import Admission, Collective, NoticeAnswer, Subscription
+from collectives.models import Admission, Collective, NoticeAnswer, Subscription, TermsVersion
 from collectives.selectors.steps import bucketed
 
 
@@ -53,27 +54,44 @@ def notice(collective_id: uuid.UUID, admission_id: uuid.UUID) -> Admission | Non
     return found.select_related("algorithm", "collective").first()
 
 
+def willing(admission: Admission, versions: Sequence[TermsVersion]) -> QuerySet[Subscription]:
+    """Active subscriptions whose wallet lets this algorithm run, as far as their signed answers and terms say.
+
+    `versions` are the collective's terms. An algorithm named in the terms a wallet signed needs no answer; else the latest
+    answer counts, and where there is none, what silence means in the terms that this very wallet signed.
+    """
+    named = [v.pk for v in versions if admission.algorithm.manifest_hash in v.document["permitted_manifests"]]
+    silent = [v.pk for v in versions if v.document["silence"] == "with"]
+    answers = NoticeAnswer.objects.filter(subscription=OuterRef("pk"), admission=admission)
+    return Subscription.objects.filter(
+        Q(terms__in=named) | Exists(answers.filter(choice="with")) | (Q(terms__in=silent) & ~Exists(answers)),
+        collective_id=admission.collective_id,
+        status=Subscription.Status.ACTIVE,
+        expires_at__gt=timezone.now(),
+    )
+
+
 def notice_numbers(collective: Collective, release_min: int) -> list[NoticeNumbers]:
     """For each announced or active algorithm: how many refused it, and whether enough remain."""
-    active = collective.subscriptions.filter(status=Subscription.Status.ACTIVE).count()
+    versions = list(collective.terms.all())
+    live = Q(answers__choice="without", answers__subscription__status=Subscription.Status.ACTIVE)
     counted = (
         collective.admissions.exclude(status=Admission.Status.WITHDRAWN)
         .select_related("algorithm")
         .annotate(
-            refused=Count(
-                "answers",
-                filter=Q(answers__choice="without", answers__subscription__status=Subscription.Status.ACTIVE),
-            ),
-            left=Count("answers", filter=Q(answers__choice="leave")),
+            refused=Count("answers", filter=live), left=Count("answers", filter=Q(answers__choice="leave"))
         )
     )
-    return [
-        NoticeNumbers(
-            admission=row,
-            without=bucketed(row.refused),
-            leaving=bucketed(row.left),
-            remaining=bucketed(active - row.refused),
-            enough=active - row.refused >= release_min,
+    found = []
+    for row in counted:
+        remain = willing(row, versions).count()
+        found.append(
+            NoticeNumbers(
+                admission=row,
+                without=bucketed(row.refused),
+                leaving=bucketed(row.left),
+                remaining=bucketed(remain),
+                enough=remain >= release_min,
+            )
         )
-        for row in counted
-    ]
+    return found

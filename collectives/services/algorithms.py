@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from collectives import selectors
 from collectives.errors import CollectiveError
 from collectives.models import Admission, Algorithm, Collective, OutgoingCall
 from collectives.services.keys import signing_key
@@ -138,12 +139,23 @@ def _send_notice(admission: Admission) -> None:
 
 
 def activate_due(now: datetime) -> int:
-    """Admissions whose notice period has passed become active; returns how many."""
+    """Admissions whose notice period has passed become active where enough wallets take them; returns how many.
+
+    One with too few stays announced, and becomes active when more subscribe or change their answer.
+    """
     # Two seconds of grace, so that a wallet that saw the notice a moment late is past its own period too.
     due = Admission.objects.filter(
         status=Admission.Status.ANNOUNCED, effective_at__lte=now - timedelta(seconds=2)
     )
-    return due.update(status=Admission.Status.ACTIVE)
+    return sum(_activate(admission) for admission in due.select_related("algorithm", "collective"))
+
+
+def _activate(admission: Admission) -> bool:
+    versions = list(admission.collective.terms.all())
+    if selectors.willing(admission, versions).count() < versions[0].document["release_min"]:
+        return False
+    announced = Admission.objects.filter(pk=admission.pk, status=Admission.Status.ANNOUNCED)
+    return bool(announced.update(status=Admission.Status.ACTIVE))
 
 
 def withdraw(*, actor: Any, admission: Admission) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.conf import settings
 from django.utils import timezone
 
@@ -13,6 +15,8 @@ from collectives.services.opening import terms_of
 from collectives.services.plan import JobPlan
 
 S = Job.Status
+GRACE_SECONDS = 10
+"""The sweep needs a moment to let an algorithm run whose notice is over."""
 AGAIN, WAIT, DONE = "again", "wait", "done"
 """What a step says: there is more to do now; ask again shortly; nothing more."""
 
@@ -35,11 +39,15 @@ def prepare(job: Job, fence: int) -> str:
                 held, S.WAITING, f"{needed} subscribers are needed; the job begins when they are there."
             )
         if admission.status != Admission.Status.ACTIVE:
-            return _settle_into(
-                held, S.NOTICE, f"The algorithm may run from {admission.effective_at:%d %B %Y %H:%M} UTC on."
-            )
+            return _settle_into(held, S.NOTICE, _why_not_yet(admission))
         jobs.move(held, S.SCHEDULED, "enough subscribers, notice period over")
     return AGAIN
+
+
+def _why_not_yet(admission: Admission) -> str:
+    if admission.effective_at <= timezone.now() - timedelta(seconds=GRACE_SECONDS):
+        return "Too few wallets take this algorithm; the job begins when enough do."
+    return f"The algorithm may run from {admission.effective_at:%d %B %Y %H:%M} UTC on."
 
 
 def admission_of(job: Job) -> Admission | None:
@@ -54,6 +62,8 @@ def suspend(held: Job) -> str:
 def _settle_into(job: Job, status: str, reason: str) -> str:
     if job.status != status:
         jobs.move(job, status, reason)
+    elif job.reason != reason:
+        Job.objects.filter(pk=job.pk).update(reason=reason)
     return WAIT
 
 

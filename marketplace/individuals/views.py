@@ -9,6 +9,7 @@ import segno
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -196,14 +197,24 @@ def notice(request: HttpRequest, link_id: uuid.UUID, notice_ref: uuid.UUID) -> H
                 return redirect("notice", link.pk, notice_ref)
         except IndividualError as error:
             messages.error(request, str(error))
+    terms = collectives.version_by_hash(link.terms_hash)
     context = {
         "link": _link(request, link_id),
         "admission": admission,
+        "over": admission.effective_at <= timezone.now(),
+        "reads": _titles(terms, admission.algorithm.manifest["inputs"]),
+        "predicts": _titles(terms, admission.algorithm.manifest["target"]),
         "form": form,
         "choice": selectors.last_choice(link, str(notice_ref)),
-        "terms": collectives.version_by_hash(link.terms_hash),
+        "terms": terms,
     }
     return render(request, "individuals/notice.html", context, status=422 if form.errors else 200)
+
+
+def _titles(terms: Any, names: list[str]) -> list[str]:
+    """Fields as the signed terms call them for people."""
+    known = terms.document["requirement"]["properties"] if terms else {}
+    return [str(known.get(name, {}).get("title") or name) for name in names]
 
 
 def _wallet(request: HttpRequest, wallet_id: uuid.UUID) -> WalletLink:

@@ -66,15 +66,20 @@ def minima(settings: Any) -> None:
 def stage(db: None, minima: None) -> Stage:
     alice, ada, aron = cast.account("alice"), cast.account("ada"), cast.account("aron")
     collective = cast.register(
-        alice, development=True, notice_seconds=0, bucket_min=BUCKET_MIN, release_min=RELEASE_MIN
+        alice,
+        development=True,
+        notice_seconds=0,
+        bucket_min=BUCKET_MIN,
+        release_min=RELEASE_MIN,
+        silence="with",
     )
     algorithm = algorithms.submit(actor=aron, manifest=cast.MANIFEST)
     algorithms.approve(actor=ada, algorithm=algorithm)
     admission = algorithms.announce(actor=alice, collective=collective, algorithm=algorithm, reason="First.")
-    algorithms.activate_due(timezone.now() + timedelta(seconds=5))
     wallets = [Wallet() for _ in range(RELEASE_MIN)]
     for wallet in wallets:
         wallet.subscribe(collective)
+    algorithms.activate_due(timezone.now() + timedelta(seconds=5))
     admission.refresh_from_db()
     return Stage(
         alice=alice,
