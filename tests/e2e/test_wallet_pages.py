@@ -176,7 +176,7 @@ def test_a_life_of_a_wallet(browser: Browser, stage: Stage, scheme: str, width: 
     window.click("Go on to the question")
     expect(page.get_by_role("heading", name="Subscribe to Heights?")).to_be_visible()
     window.check("consent")
-    window.click("subscribe")
+    window.click("Subscribe")
     window.go("Permits")
     expect(page.get_by_role("heading", name="Heights")).to_be_visible()
     window.check("permits")
@@ -194,6 +194,11 @@ def test_a_life_of_a_wallet(browser: Browser, stage: Stage, scheme: str, width: 
     for name in ("Journal", "Earnings", "Privacy", "Health"):
         window.go(name)
         window.check(name.lower())
+        if name == "Journal":
+            window.click("Delete")
+            window.click("Delete")
+            window.said("its place in the chain remains")
+            expect(page.get_by_text("The chain of entries is unbroken.")).to_be_visible()
     expect(page.get_by_text("full: every wall stands").first).to_be_visible(timeout=60_000)
 
     window.go("Permits")

@@ -106,6 +106,7 @@ const app = new App(new LocalWallet(token()));
 app.page = page();
 addEventListener("hashchange", () => {
   app.page = page();
+  /** @type {HTMLElement} */ (document.getElementById("said")).textContent = "";
   if (location.hash.startsWith("#/")) app.show(true).catch((problem) => app.say(problem.message));
 });
 app.show(true).catch((problem) => app.say(problem.message));

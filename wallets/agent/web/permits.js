@@ -33,12 +33,11 @@ export function sandbox(health) {
 
 /** @param {import("./app.js").App} app @param {any} one */
 function question(app, one) {
-  const [safe, ...others] = one.answers;
   /** @param {string} answer */
   const give = (answer) => app.attempt(() => app.wallet.act("answer", { id: one.id, answer }), `Answered: ${answer}.`);
   return h("section", { class: "card calls" }, h("h2", {}, one.title),
     h("p", { class: "muted small" }, "These words are made from the signed document, not from a page."), list(one.sentences),
-    h("div", { class: "equal" }, button(safe, () => give(safe)), others.map((/** @type {string} */ answer) => button(answer, () => give(answer)))));
+    h("div", { class: "equal" }, one.answers.map((/** @type {string} */ answer) => button(answer[0].toUpperCase() + answer.slice(1), () => give(answer)))));
 }
 
 /** @param {import("./app.js").App} app */

@@ -1,7 +1,7 @@
 // @ts-check
 /** What happened, what it earned, what it cost in privacy, and how the wallet itself is doing. */
 
-import { button, facts, field, h, list, save, table, when } from "./dom.js";
+import { button, careful, facts, field, h, list, save, table, when } from "./dom.js";
 import { sandbox } from "./permits.js";
 import { download } from "./start.js";
 
@@ -24,11 +24,11 @@ export async function journal(app) {
       h("p", { class: "lead" }, "What was asked, answered and owed. Without any value of your data."),
       book.broken_at === null ? h("p", { class: "good" }, "The chain of entries is unbroken.")
         : h("p", { class: "bad" }, `The chain does not hold at entry ${book.broken_at}: something was changed.`)),
-    h("div", { class: "row" }, field("Show", kind), button("Export as JSON", () => exported("json")), button("Export as CSV", () => exported("csv"))),
+    h("div", { class: "row ends" }, field("Show", kind), button("Export as JSON", () => exported("json")), button("Export as CSV", () => exported("csv"))),
     table(`${book.entries.length} entries, newest first`, ["When", "What", "Collective", "Round", "Code", "Owed", "In words", "Entry"],
       book.entries.slice(0, 300).map((/** @type {any} */ entry) => [
         entry.deleted ? "" : when(entry.at), entry.kind, entry.name, entry.round || "", entry.code, entry.amount === "0" ? "" : entry.tokens, entry.sentence,
-        entry.deleted ? "" : button("Delete", () => app.attempt(() => app.wallet.act("delete-entry", { seq: entry.seq }), "The entry is blank now; its place in the chain remains."), "small"),
+        entry.deleted ? "" : careful("Delete", "For good?", () => app.attempt(() => app.wallet.act("delete-entry", { seq: entry.seq }), "The entry is blank now; its place in the chain remains.")),
       ])),
   ];
 }
