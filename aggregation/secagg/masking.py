@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -27,10 +27,9 @@ LABEL_EDGE = b"cssi/v1/edge\x00"
 LABEL_ESCROW = b"cssi/v1/escrow\x00"
 LABEL_COMMITMENT = b"cssi/v1/self-seed\x00"
 BLOCK = 128 * 1024
-"""Bytes of mask made at a time: fits the second-level cache, so the add that follows reads it from there."""
-_ZEROS = bytes(BLOCK)
+"""Bytes of mask made at a time: with as many zeros and words it fits the second-level cache, where the adding then happens."""
+_ZEROS = memoryview(bytes(BLOCK))
 _ZERO_NONCE = bytes(12)
-_ZERO_COUNTER = bytes(16)
 
 
 class Edge:
@@ -157,15 +156,34 @@ def self_seed_fits(seed: bytes, commitment: bytes, *, owner: bytes, salt: bytes)
     return hmac.compare_digest(commit_self_seed(seed, owner=owner, salt=salt), commitment)
 
 
+def buffer(length: int) -> memoryview:
+    """Where blocks of a mask of so many bytes are made."""
+    return memoryview(bytearray(min(BLOCK, length)))
+
+
+def open_stream(seed: bytes, offset: int = 0) -> Callable[[memoryview], None]:
+    """AES-128-CTR of zeros with a 16-byte counter from 0 (NIST SP 800-38A): a function that fills what it is given, at most BLOCK
+    bytes, with the next bytes of the stream.
+
+    Args:
+        offset: where in the stream to begin, a multiple of 16 bytes.
+    """
+    counter = (offset // 16).to_bytes(16, "big")
+    update_into = Cipher(algorithms.AES128(seed), modes.CTR(counter)).encryptor().update_into
+
+    def fill(view: memoryview) -> None:
+        update_into(_ZEROS[: len(view)], view)
+
+    return fill
+
+
 def stream(seed: bytes, length: int) -> Iterator[memoryview]:
-    """AES-128-CTR of zeros with a 16-byte counter from 0 (NIST SP 800-38A), `length` bytes in blocks of at most BLOCK.
+    """The first `length` bytes of a stream, in blocks of at most BLOCK.
 
     Every block is a view of one buffer: use it before asking for the next.
     """
-    encryptor = Cipher(algorithms.AES128(seed), modes.CTR(_ZERO_COUNTER)).encryptor()
-    buffer = bytearray(min(BLOCK, length))
-    view, zeros = memoryview(buffer), memoryview(_ZEROS)
+    fill, view = open_stream(seed), buffer(length)
     for start in range(0, length, BLOCK):
-        size = min(BLOCK, length - start)
-        encryptor.update_into(zeros[:size], view[:size])
-        yield view[:size]
+        block = view[: min(BLOCK, length - start)]
+        fill(block)
+        yield block

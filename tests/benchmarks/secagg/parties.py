@@ -60,7 +60,7 @@ class Setting:
             log=member_log(self.n),
             d=self.d,
             ring_bits=self.ring_bits,
-            q=self.q or self.ring_bits - (size - 1).bit_length(),
+            q=self.q or self.ring_bits - (max(size, 45) - 1).bit_length(),
             bucket_size=size,
             bucket_min=20,
             release_min=20,

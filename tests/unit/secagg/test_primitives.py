@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 
+import numpy as np
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregation.secagg import masking, shamir
+from aggregation.secagg import masking, shamir, vectors
 from aggregation.secagg.errors import RemoteProtocolError
 from aggregation.wire import sealing
 from aggregation.wire.errors import BadKey
@@ -126,3 +128,24 @@ def test_the_list_of_refused_round_keys_is_what_the_key_agreement_refuses(u: int
             masking.check_public_key(key)
     else:
         masking.check_public_key(key)
+
+
+@pytest.mark.parametrize("bits", [16, 32])
+@pytest.mark.parametrize("extra", [0, 1, 5])
+@pytest.mark.parametrize("blocks", [1, 2, 3, 5])
+def test_masks_are_the_same_whole_in_blocks_and_on_two_threads(bits: int, extra: int, blocks: int) -> None:
+    kind = np.dtype(f"<u{bits // 8}")
+    length = blocks * masking.BLOCK // kind.itemsize + extra
+    masks = [(bytes([i]) * 16, 1 if i % 3 else -1) for i in range(vectors.GROUP + 2)]
+    expected = np.zeros(length, dtype=kind)
+    for seed, sign in masks:
+        whole = b"".join(bytes(block) for block in masking.stream(seed, expected.nbytes))
+        expected += np.frombuffer(whole, dtype=kind) * kind.type(sign % 2**bits)
+
+    alone, together = np.zeros_like(expected), np.zeros_like(expected)
+    vectors.add_masks(alone, masks)
+    with ThreadPoolExecutor(max_workers=2) as executor:
+        vectors.add_masks(together, masks, executor)
+
+    assert np.array_equal(alone, expected)
+    assert np.array_equal(together, expected)
