@@ -60,6 +60,14 @@ class LinkSerializer(serializers.Serializer[Any]):
     signature = HexField(64)
 
 
+class MoveSerializer(serializers.Serializer[Any]):
+    mailbox_key = HexField(32)
+    new_mailbox_key = HexField(32)
+    created = serializers.IntegerField(min_value=0)
+    signature = HexField(64)
+    new_signature = HexField(64)
+
+
 class Public(APIView):
     """Open to anybody; what changes something carries the wallet's signature."""
 
@@ -89,6 +97,14 @@ class LinkView(Public):
     def post(self, request: Request) -> Response:
         """A wallet says what it did with an offer, for the person's own page."""
         services.record_link(**_checked(LinkSerializer(data=request.data)))
+        return Response({})
+
+
+class MoveView(Public):
+    @extend_schema(request=MoveSerializer, responses={200: dict}, tags=["wallets"])
+    def post(self, request: Request) -> Response:
+        """A wallet that was restored elsewhere takes a mailbox key of its own; waiting mail goes along."""
+        services.move_wallet(**_checked(MoveSerializer(data=request.data)))
         return Response({})
 
 

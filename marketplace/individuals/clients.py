@@ -31,6 +31,10 @@ def put_mailbox(key: str) -> None:
     _call("PUT", f"/mailboxes/{key}", {})
 
 
+def move_mailbox(key: str, *, to: str) -> None:
+    _call("PUT", f"/mailboxes/{key}/moved", {"to": to})
+
+
 def delete_mailbox(key: str) -> None:
     _call("DELETE", f"/mailboxes/{key}")
 

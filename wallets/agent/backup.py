@@ -1,5 +1,7 @@
 """A wallet in one encrypted file, and a wallet again out of it, on this machine or another.
 
+A restored wallet takes a mailbox key of its own and tells the market, so that what comes for the account reaches this copy alone.
+
 Layout: magic ‖ length of the head (4 bytes, big-endian) ‖ head (JSON) ‖ AES-256-GCM of the records (JSON, deflated).
 The head carries the wallet's own passphrase and recovery slots as they were, so whatever opened the wallet on the day of the
 backup opens the backup, and the restored wallet is opened by the same. Everything before the ciphertext is authenticated.
@@ -24,7 +26,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from aggregation.wire.secret import Secret
-from wallets.agent import journal, keyfile, vault
+from wallets.agent import journal, keyfile, letters, vault
 from wallets.agent.errors import BadData, StoreError, StoreExists
 from wallets.agent.journal import Kind
 from wallets.agent.keyfile import KeyFile, SlotKind
@@ -129,7 +131,15 @@ def open_records(backup: Backup, kind: SlotKind, secret: Secret) -> tuple[Secret
     return raw, records
 
 
-async def restore(body: bytes, directory: Path, kind: SlotKind, secret: Secret, *, now: int) -> AskarStore:
+async def restore(
+    body: bytes,
+    directory: Path,
+    kind: SlotKind,
+    secret: Secret,
+    *,
+    now: int,
+    rng: Callable[[int], bytes],
+) -> AskarStore:
     """A new wallet folder out of a backup; returns its open store. Raises StoreExists, WrongPassphrase, BadData.
 
     The key file is written last: a restore that was interrupted leaves a folder that is not a wallet yet.
@@ -146,9 +156,10 @@ async def restore(body: bytes, directory: Path, kind: SlotKind, secret: Secret, 
     store = AskarStore(database, raw, StorePool())
     try:
         await store.fill(without_running_jobs(records))
-        await journal.Journal(store).append(
-            now, Kind.RESTORED, sentence="Restored from a backup; running jobs were left out."
-        )
+        async with store.transaction() as session:
+            await letters.queue_move(session, rng, now=now)
+            text = "Restored from a backup; running jobs were left out."
+            await journal.append(session, now, Kind.RESTORED, sentence=text)
     except BaseException:
         await store.close()
         raise

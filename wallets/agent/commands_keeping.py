@@ -76,7 +76,7 @@ async def restore(options: argparse.Namespace) -> int:
         body = options.file.read_bytes()
     except OSError as error:
         raise BadData(f"The backup {options.file} cannot be read: {error.strerror}.") from None
-    store = await backup.restore(body, options.wallet, kind, secret, now=_now())
+    store = await backup.restore(body, options.wallet, kind, secret, now=_now(), rng=secrets.token_bytes)
     held = len(await store.list("permit"))
     await store.close()
     print(f"Your wallet is in {options.wallet} again, with {held} subscriptions.")

@@ -106,7 +106,10 @@ class Holder:
         async with self._changing:
             if self.state != "none":
                 raise BadData("There is a wallet here already. Restore into an empty folder.")
-            await self._open(await backup.restore(body, self.directory, kind, secret, now=self.now()))
+            store = await backup.restore(
+                body, self.directory, kind, secret, now=self.now(), rng=secrets.token_bytes
+            )
+            await self._open(store)
 
     async def lock(self) -> None:
         """Stop the agent, close the store, overwrite its key. Doing it twice changes nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from aggregation.secagg.messages import PayoutOpening
@@ -63,6 +64,29 @@ async def queue_link(
     signature = signing.sign(private, b"cssi/v1/link", body).hex()
     letter = Letter(to="api", method="POST", path="wallets/links", json_body={**body, "signature": signature})
     await queue(records, letter, agent.rng)
+
+
+async def queue_move(records: Records, rng: Callable[[int], bytes], *, now: int) -> bool:
+    """A mailbox key of this copy's own, and the letter that moves the mailbox to it; False for a wallet never paired.
+
+    From here on the copy this one was made from hears nothing more of the account.
+    """
+    mailbox = await records.get("key", "mailbox")
+    if mailbox is None:
+        return False
+    old, new = Secret(bytes.fromhex(mailbox["private"])), signing.generate(rng)
+    keys = {"mailbox": signing.public_key(old), "new_mailbox": signing.public_key(new)}
+    signed = {**keys, "created": now}
+    body = {
+        "mailbox_key": keys["mailbox"].hex(),
+        "new_mailbox_key": keys["new_mailbox"].hex(),
+        "created": now,
+        "signature": signing.sign(old, b"cssi/v1/move", signed).hex(),
+        "new_signature": signing.sign(new, b"cssi/v1/move", signed).hex(),
+    }
+    await records.put("key", "mailbox", {"private": new.reveal().hex()})
+    await queue(records, Letter(to="api", method="POST", path="wallets/move", json_body=body), rng)
+    return True
 
 
 async def queue_opening(agent: WalletAgent, records: Records, keys: SubscriptionKeys, permit: Permit) -> None:

@@ -8,6 +8,7 @@ from wallets.distributor import views
 
 urlpatterns = [
     path("mailboxes/<str:key>", views.mailbox),
+    path("mailboxes/<str:key>/moved", views.moved_mailbox),
     path("mailboxes/<str:key>/messages", views.messages),
     path("mailboxes/<str:key>/messages/<str:ref>", views.message),
     path("collectives/<uuid:collective_id>/subscribers/<str:key>", views.subscriber),

@@ -26,6 +26,12 @@ def _delete_mailbox(*, body: Body, key: str) -> Body:
     return {}
 
 
+def _move_mailbox(*, body: Body, key: str) -> Body:
+    to = hex_bytes(body.get("to"), "to")
+    routes.move_mailbox(key=hex_bytes(key, "the mailbox key"), to=to)
+    return {}
+
+
 def _get_mailbox(*, body: Body, key: str) -> Body:
     return selectors.mailbox_status(hex_bytes(key, "the mailbox key"))
 
@@ -131,6 +137,7 @@ def _compact(value: Body) -> str:
 
 
 mailbox = service("market", PUT=_put_mailbox, DELETE=_delete_mailbox, GET=_get_mailbox)
+moved_mailbox = service("market", PUT=_move_mailbox)
 messages = service("market", POST=_post_mail)
 message = service("market", GET=_get_mail)
 subscriber = service("collectives", PUT=_put_subscriber, DELETE=_delete_subscriber)

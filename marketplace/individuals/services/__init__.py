@@ -10,6 +10,7 @@ from marketplace.individuals.services.links import (
     revoke,
     send_offer,
 )
+from marketplace.individuals.services.moving import move_wallet
 from marketplace.individuals.services.pairing import (
     code_of,
     complete_pairing,
@@ -24,6 +25,7 @@ __all__ = [
     "complete_pairing",
     "delete_link",
     "expire_offers",
+    "move_wallet",
     "record_link",
     "remove_wallet",
     "rename_wallet",

@@ -31,6 +31,21 @@ class Wallet:
     def pair(self, code: str) -> Any:
         return post("pair", self.pairing(code))
 
+    def move(self, to: Wallet, **changes: Any) -> dict[str, Any]:
+        created = int(time.time())
+        body = {"mailbox": bytes.fromhex(self.key), "new_mailbox": bytes.fromhex(to.key), "created": created}
+        sent = {
+            "mailbox_key": self.key,
+            "new_mailbox_key": to.key,
+            "created": created,
+            "signature": signing.sign(self.private, b"cssi/v1/move", body).hex(),
+            "new_signature": signing.sign(to.private, b"cssi/v1/move", body).hex(),
+        }
+        return sent | changes
+
+    def moves(self, to: Wallet, **changes: Any) -> Any:
+        return post("move", self.move(to, **changes))
+
     def link(
         self, offer_ref: str, collective_id: Any, state: str, subscription_key: str = ""
     ) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from aggregation.wire import signing
 from aggregation.wire.secret import Secret
 from tests.unit.agent.test_vault import CHEAP, NOW, PASSPHRASE, everything, made
 from wallets.agent import backup, keeping, keyfile, vault
@@ -125,7 +126,9 @@ async def test_a_backup_is_one_file_without_plaintext_and_restores_elsewhere(tmp
         [(SlotKind.PASSPHRASE, PASSPHRASE), (SlotKind.RECOVERY, code.lower().encode())]
     ):
         there = tmp_path / f"elsewhere{number}"
-        restored = await backup.restore(body, there, kind, Secret(secret), now=NOW + 5)
+        restored = await backup.restore(
+            body, there, kind, Secret(secret), now=NOW + 5, rng=secrets.token_bytes
+        )
         assert await restored.get("record", "main") == {"beruf": "klartext-wert"}
         assert await restored.get("permit", "c") == {"offer_ref": "klartext-permit"}
         assert await restored.get("jobkey", "j") is None
@@ -140,7 +143,7 @@ async def test_a_backup_is_one_file_without_plaintext_and_restores_elsewhere(tmp
         await reopened.close()
         assert b"klartext" not in everything(there)
         with pytest.raises(StoreExists):
-            await backup.restore(body, there, kind, Secret(secret), now=NOW)
+            await backup.restore(body, there, kind, Secret(secret), now=NOW, rng=secrets.token_bytes)
 
 
 async def test_a_damaged_or_foreign_backup_is_refused_and_makes_no_wallet(tmp_path: Path) -> None:
@@ -155,12 +158,18 @@ async def test_a_damaged_or_foreign_backup_is_refused_and_makes_no_wallet(tmp_pa
         changed = bytearray(body)
         changed[position] ^= 1
         with pytest.raises((BadData, WrongPassphrase)):
-            await backup.restore(bytes(changed), tmp_path / "r", SlotKind.PASSPHRASE, right, now=NOW)
+            await backup.restore(
+                bytes(changed), tmp_path / "r", SlotKind.PASSPHRASE, right, now=NOW, rng=secrets.token_bytes
+            )
     for cut in (b"", body[:40], body[:-1], b"x" * 400):
         with pytest.raises(BadData):
-            await backup.restore(cut, tmp_path / "r", SlotKind.PASSPHRASE, right, now=NOW)
+            await backup.restore(
+                cut, tmp_path / "r", SlotKind.PASSPHRASE, right, now=NOW, rng=secrets.token_bytes
+            )
     with pytest.raises(WrongPassphrase):
-        await backup.restore(body, tmp_path / "r", SlotKind.PASSPHRASE, Secret(b"wrong one"), now=NOW)
+        await backup.restore(
+            body, tmp_path / "r", SlotKind.PASSPHRASE, Secret(b"wrong one"), now=NOW, rng=secrets.token_bytes
+        )
     assert not (tmp_path / "r" / "keys.json").exists()
     backup.write(tmp_path / "b", body)
     assert (tmp_path / "b").stat().st_mode & 0o777 == 0o600
@@ -233,3 +242,28 @@ async def test_another_process_that_has_it_open_is_noticed(tmp_path: Path) -> No
     other.wait()
     keeping.destroy(tmp_path / "w")
     assert not (tmp_path / "w").exists()
+
+
+async def test_a_restored_wallet_takes_a_mailbox_of_its_own(tmp_path: Path) -> None:
+    """Both keys sign the move, and the letter waits in the outbox until the market takes it."""
+    store, _ = await made(tmp_path / "w")
+    old = signing.generate(secrets.token_bytes)
+    await store.put("key", "mailbox", {"private": old.reveal().hex()})
+    body = await backup.make(
+        tmp_path / "w", SlotKind.PASSPHRASE, Secret(PASSPHRASE), now=NOW, rng=secrets.token_bytes
+    )
+    await store.close()
+    restored = await backup.restore(
+        body, tmp_path / "r", SlotKind.PASSPHRASE, Secret(PASSPHRASE), now=NOW, rng=secrets.token_bytes
+    )
+    kept = await restored.get("key", "mailbox")
+    assert kept is not None
+    new = signing.public_key(Secret(bytes.fromhex(kept["private"])))
+    (letter,) = (await restored.list("outgoing")).values()
+    sent = letter["json"]
+    assert (letter["path"], sent["mailbox_key"]) == ("wallets/move", signing.public_key(old).hex())
+    assert sent["new_mailbox_key"] == new.hex() != sent["mailbox_key"]
+    signed = {"mailbox": signing.public_key(old), "new_mailbox": new, "created": NOW}
+    signing.verify(signing.public_key(old), b"cssi/v1/move", signed, bytes.fromhex(sent["signature"]))
+    signing.verify(new, b"cssi/v1/move", signed, bytes.fromhex(sent["new_signature"]))
+    await restored.close()

@@ -40,6 +40,30 @@ def remove_mailbox(*, key: str) -> None:
 
 
 @transaction.atomic(using=ALIAS)
+def move_mailbox(*, key: str, to: str) -> None:
+    """Give a mailbox another key; what still waits goes along and is told to whoever answers under the new key.
+
+    Raises:
+        Unknown: neither key has a mailbox.
+        Malformed: both keys are the same.
+    """
+    if key == to:
+        raise Malformed("A mailbox moves to another key than its own.")
+    old = Mailbox.objects.select_for_update().filter(key=key).first()
+    if old is None:
+        if Mailbox.objects.filter(key=to).exists():
+            return
+        raise Unknown("There is no such mailbox; pair the wallet again.")
+    Mailbox.objects.get_or_create(key=to, defaults={"created": old.created})
+    Subscriber.objects.filter(mailbox=key).update(mailbox=to)
+    taken = set(Mail.objects.filter(key=to).values_list("ref", flat=True))
+    Mail.objects.filter(key=key).exclude(ref__in=taken).update(key=to)
+    remove_mailbox(key=key)
+    for mail in Mail.objects.filter(key=to, state=Mail.State.WAITING).order_by("pk"):
+        tell_hubs(mail=mail.pk)
+
+
+@transaction.atomic(using=ALIAS)
 def post_mail(*, key: str, ref: str, kind: str, body: str, expires: int) -> Mail:
     """Leave a mail in a mailbox.
 
