@@ -53,14 +53,38 @@ class FieldRowForm(forms.Form):
         choices=[
             ("number", lazy("number")),
             ("integer", lazy("whole number")),
-            ("choice", lazy("choice from a list")),
+            ("choice", lazy("one choice from a list")),
+            ("several", lazy("several choices from a list")),
+            ("measured", lazy("named things with measurements")),
             ("boolean", lazy("yes or no")),
-            ("text", lazy("text")),
+            ("text", lazy("text, never read as a number")),
         ],
     )
-    values = forms.CharField(label=lazy("Choices, with commas"), max_length=5000, required=False)
-    low = forms.FloatField(label=lazy("Least"), required=False)
+    values = forms.CharField(
+        label=lazy("Choices or names, with commas or one on each line"),
+        max_length=20_000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+    low = forms.FloatField(label=lazy("Least value"), required=False)
     high = forms.FloatField(label=lazy("Most"), required=False)
+    fewest = forms.IntegerField(label=lazy("At least how many"), min_value=0, max_value=1000, required=False)
+    most = forms.IntegerField(label=lazy("At most how many"), min_value=1, max_value=1000, required=False)
+    assurance = forms.ChoiceField(
+        label=lazy("Proof"),
+        required=False,
+        choices=[
+            ("declared", lazy("the holder's word")),
+            ("attested", lazy("an issuer's signature")),
+            ("unlinkable", lazy("an issuer's signature, shown without linking")),
+        ],
+    )
+    issuers = forms.CharField(
+        label=lazy("Issuers you trust (did:key:…), one on each line"),
+        max_length=5000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
+    )
     needed = forms.BooleanField(label=lazy("Needed"), required=False, initial=True)
 
     def clean(self) -> dict[str, Any]:
@@ -71,17 +95,28 @@ class FieldRowForm(forms.Form):
             self.add_error(
                 "name", _("Use letters, digits and _, beginning with a letter, such as blood_pressure.")
             )
-        if row.get("kind") == "choice" and not (row.get("values") or "").strip(" ,"):
+        kind = row.get("kind")
+        if kind in requirement_table.LISTED and not requirement_table.choices(row.get("values") or ""):
             self.add_error("values", _("List the choices, such as: low, middle, high."))
+        self._check_range(row, kind)
+        row["assurance"] = row.get("assurance") or "declared"
+        if row["assurance"] != "declared" and not (row.get("issuers") or "").strip():
+            self.add_error("issuers", _("Name at least one issuer you trust, such as did:key:z6Mk…"))
+        return row
+
+    def _check_range(self, row: dict[str, Any], kind: str | None) -> None:
         low, high = row.get("low"), row.get("high")
-        if row.get("kind") in ("number", "integer") and (low is None or high is None):
+        missing = [name for name, value in (("low", low), ("high", high)) if value is None]
+        if kind in requirement_table.RANGED and missing and not set(missing) & set(self.errors):
             self.add_error(
-                "low" if low is None else "high",
+                missing[0],
                 _("Say the least and the most: both are public, and nothing is measured on people's data."),
             )
         if low is not None and high is not None and low > high:
             self.add_error("high", _("The most is below the least."))
-        return row
+        fewest, most = row.get("fewest"), row.get("most")
+        if fewest is not None and most is not None and fewest > most:
+            self.add_error("most", _("The most is below the least."))
 
     @property
     def used(self) -> bool:
@@ -216,6 +251,35 @@ class TermsForm(forms.Form):
         return {name: value for name, value in self.cleaned_data.items() if name not in left_out}
 
 
+class SchemaFile(forms.Form):
+    """A requirement kept in a file, to fill the table or the text of the terms form."""
+
+    schema_file = forms.FileField(label=lazy("JSON Schema file"), required=False)
+
+    def clean_schema_file(self) -> dict[str, Any]:
+        file = self.cleaned_data["schema_file"]
+        if not file:
+            raise forms.ValidationError(_("Choose a file first."))
+        requirement = parse_object(read_text(file), _("The schema"))
+        try:
+            check_profile(requirement)
+        except TermsError as error:
+            raise forms.ValidationError(str(error)) from error
+        return requirement
+
+
+def read_text(file: Any) -> str:
+    """An uploaded text of at most `MANIFEST_BYTES`."""
+    if file.size > MANIFEST_BYTES:
+        raise forms.ValidationError(_("The file holds at most 256 KiB."))
+    try:
+        return str(file.read().decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise forms.ValidationError(
+            _("The file is not UTF-8 text. Save it as UTF-8 and try again.")
+        ) from error
+
+
 class AlgorithmForm(forms.Form):
     name = forms.CharField(
         label=lazy("Name"),
@@ -236,14 +300,7 @@ class AlgorithmForm(forms.Form):
         if bool(file) == bool(text):
             raise forms.ValidationError(_("Give the manifest once: as a file, or pasted."))
         if file:
-            if file.size > MANIFEST_BYTES:
-                raise forms.ValidationError(_("A manifest holds at most 256 KiB."))
-            try:
-                text = file.read().decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise forms.ValidationError(
-                    _("The file is not UTF-8 text. Save it as UTF-8 and try again.")
-                ) from error
+            text = read_text(file)
         values["manifest"] = parse_object(text, _("The manifest"))
         return values
 

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from collectives import requirement_table, selectors
 from collectives.errors import CollectiveError
-from collectives.forms import FieldRows, TermsForm
+from collectives.forms import FieldRows, SchemaFile, TermsForm
 from collectives.services import collectives
 from collectives.terms.description import build_terms
 from collectives.terms.errors import TermsError
@@ -32,8 +32,9 @@ def register(request: HttpRequest) -> HttpResponse:
     """The four elements on one page. The key is made by the platform and sealed."""
     if request.method == "GET":
         return _page(request, TermsForm(), FieldRows(prefix="field"))
-    if MORE in request.POST:
-        return _with_more_rows(request)
+    aside = _without_signing(request)
+    if aside is not None:
+        return aside
     rows = FieldRows(request.POST, prefix="field")
     form = TermsForm(request.POST, rows=rows)
     if form.is_valid():
@@ -58,8 +59,9 @@ def propose(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
         assert card is not None
         form, rows = _filled(card.terms.document)
         return _page(request, form, rows, collective=collective)
-    if MORE in request.POST:
-        return _with_more_rows(request, collective=collective)
+    aside = _without_signing(request, collective=collective)
+    if aside is not None:
+        return aside
     rows = FieldRows(request.POST, prefix="field")
     form = TermsForm(request.POST, rows=rows)
     if form.is_valid():
@@ -127,13 +129,54 @@ def _draft(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _filled(document: dict[str, Any]) -> tuple[TermsForm, Any]:
-    rows = requirement_table.rows_of(document["requirement"])
-    initial = dict(document) | {
-        "rate": int(document["rate"]),
+    source, rows = _as_rows(document["requirement"])
+    initial = dict(document) | {"rate": int(document["rate"])} | source
+    return TermsForm(initial=initial), rows
+
+
+def _without_signing(request: HttpRequest, **context: Any) -> HttpResponse | None:
+    """What the form's other buttons do; None when it is sent to be signed. Nothing is saved here."""
+    if MORE in request.POST:
+        return _with_more_rows(request, **context)
+    if request.POST.get("action") == "import":
+        return _imported(request, **context)
+    if request.POST.get("action") == "export":
+        return _exported(request, **context)
+    return None
+
+
+def _imported(request: HttpRequest, **context: Any) -> HttpResponse:
+    """The requirement of a file in the table, or in the JSON text where a table cannot say it; the rest stays as typed."""
+    file = SchemaFile(request.POST, request.FILES)
+    if not file.is_valid():
+        rows = FieldRows(request.POST, prefix="field")
+        return _page(request, TermsForm(initial=request.POST.dict()), rows, file=file, **context)
+    source, rows = _as_rows(file.cleaned_data["schema_file"])
+    form = TermsForm(initial=request.POST.dict() | source)
+    return _page(request, form, rows, **context)
+
+
+def _exported(request: HttpRequest, **context: Any) -> HttpResponse:
+    rows = FieldRows(request.POST, prefix="field")
+    form = TermsForm(request.POST, rows=rows)
+    form.is_valid()
+    requirement = form.terms_values.get("requirement")
+    if requirement is None:
+        return _page(request, form, rows, **context)
+    answer = HttpResponse(
+        json.dumps(requirement, indent=2, ensure_ascii=False), content_type="application/schema+json"
+    )
+    answer["Content-Disposition"] = 'attachment; filename="data-requirement.json"'
+    return answer
+
+
+def _as_rows(requirement: dict[str, Any]) -> tuple[dict[str, str], Any]:
+    rows = requirement_table.rows_of(requirement)
+    source = {
         "source": "table" if rows else "json",
-        "schema": json.dumps(document["requirement"], indent=2, ensure_ascii=False),
+        "schema": json.dumps(requirement, indent=2, ensure_ascii=False),
     }
-    return TermsForm(initial=initial), FieldRows(prefix="field", initial=rows or [])
+    return source, FieldRows(prefix="field", initial=rows or [])
 
 
 def _with_more_rows(request: HttpRequest, **context: Any) -> HttpResponse:
@@ -147,5 +190,6 @@ def _with_more_rows(request: HttpRequest, **context: Any) -> HttpResponse:
 
 
 def _page(request: HttpRequest, form: TermsForm, rows: Any, **context: Any) -> HttpResponse:
-    context |= {"form": form, "rows": rows}
-    return render(request, "collectives/register.html", context, status=422 if form.errors else 200)
+    context = {"file": SchemaFile()} | context | {"form": form, "rows": rows}
+    wrong = form.errors or context["file"].errors
+    return render(request, "collectives/register.html", context, status=422 if wrong else 200)
