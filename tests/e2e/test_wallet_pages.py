@@ -170,7 +170,7 @@ def test_a_life_of_a_wallet(browser: Browser, stage: Stage, scheme: str, width: 
     expect(page.get_by_text("Everything it asks for is here.")).to_be_visible()
 
     window.go("Today")
-    page.get_by_label("Id of the collective").fill(collective.id)
+    page.get_by_label("Link or id of the collective").fill(collective.id)
     window.click("Review its terms")
     expect(page.get_by_role("heading", name="Heights")).to_be_visible()
     window.click("Go on to the question")
@@ -284,6 +284,36 @@ def tab_to(page: Page, name: str, *, backwards: bool = False) -> None:
         if found == name:
             return
     raise AssertionError(f"{name} cannot be reached by keyboard")
+
+
+CAMERA = """
+  globalThis.BarcodeDetector = class {
+    static async getSupportedFormats() { return ["qr_code"]; }
+    async detect(video) { return video.videoWidth ? [{ rawValue: "LINK" }] : []; }
+  };
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = 64;
+  canvas.getContext("2d");
+  navigator.mediaDevices.getUserMedia = async () => (globalThis.stream = canvas.captureStream(10));
+  setInterval(() => canvas.getContext("2d").fillRect(0, 0, Math.random() * 64, 64), 50);
+"""
+
+
+def test_a_qr_code_is_read_with_the_camera_where_the_browser_can(browser: Browser, stage: Stage) -> None:
+    """Chromium has no detector on this system and this machine no camera: both stand in, the page is the real one."""
+    window = Window(browser, stage)
+    created(window)
+    window.go("Today")
+    expect(window.page.get_by_role("button", name="Scan the QR code")).to_have_count(0)
+    window.page.add_init_script(CAMERA.replace("LINK", stage.pairing_link))
+    window.page.reload()
+    window.click("Scan the QR code")
+    window.said("The code was read")
+    expect(window.page.get_by_label("Pairing link")).to_have_value(stage.pairing_link)
+    assert window.page.evaluate("stream.getTracks().every((track) => track.readyState === 'ended')")
+    window.click("Pair")
+    window.said("Paired")
+    window.close()
 
 
 def test_a_page_without_the_token_shows_nothing(browser: Browser, stage: Stage) -> None:

@@ -16,6 +16,7 @@ from wallets.agent import (
     consent,
     journal,
     leaving,
+    linking,
     locking,
     membership,
     server,
@@ -72,13 +73,14 @@ async def pair(options: argparse.Namespace) -> int:
 async def subscribe(options: argparse.Namespace) -> int:
     """Fetch the signed terms, show them, ask, subscribe."""
     async with opened(options, development=options.allow_development) as agent:
-        await _know_server(agent, options.server)
+        link = linking.parse_subscription(options.collective)
+        await linking.know_server(agent, check_url(options.server) if options.server else link.url, link.pin)
         envelope = await agent.transport.call(
-            "GET", agent.server.api_url(f"collectives/{options.collective}/terms")
+            "GET", agent.server.api_url(f"collectives/{link.collective}/terms")
         )
         if options.yes:
             agent.consent = Consent(Rule.ASK, _agree)
-        offer = {"collective_id": options.collective, "terms": envelope, "offer_ref": ""}
+        offer = {"collective_id": link.collective, "terms": envelope, "offer_ref": ""}
         permit = await membership.subscribe(agent, offer, through_pairing=False)
         await agent.flush_outgoing()
         print(
@@ -298,12 +300,6 @@ async def opened(
         await launcher.close()
         await transport.close()
         await store.close()
-
-
-async def _know_server(agent: WalletAgent, url: str | None) -> None:
-    if url:
-        await agent.pin_server(await server.fetch(agent.transport, check_url(url), ""))
-    _ = agent.server
 
 
 async def named_permit(agent: WalletAgent, wanted: str) -> str:

@@ -24,6 +24,7 @@ from wallets.agent import (
     credentials,
     journal,
     leaving,
+    linking,
     membership,
     permits,
     presentation,
@@ -167,9 +168,9 @@ async def pair(holder: Holder, body: Body) -> Any:
 
 async def review(holder: Holder, body: Body) -> Any:
     """The signed terms of a collective, in words. What is shown comes from the document and from nowhere else."""
-    if isinstance(body.get("server"), str) and body["server"]:
-        await holder.agent.pin_server(await server.fetch(holder.agent.transport, body["server"], ""))
-    terms = await _terms(holder, _text(body, "collective"))
+    link = linking.parse_subscription(_text(body, "collective"))
+    await linking.know_server(holder.agent, link.url, link.pin)
+    terms = await _terms(holder, link.collective)
     record = await credentials.load(holder.agent.store)
     return {
         "collective": terms.collective_id,

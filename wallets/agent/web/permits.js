@@ -1,6 +1,7 @@
 // @ts-check
 /** Who may learn from the data: questions that wait, permits, notices. Every text of consent comes from the signed document. */
 
+import { scanning } from "./qr.js";
 import { button, careful, facts, field, check, h, list, when } from "./dom.js";
 
 /** @param {import("./app.js").App} app */
@@ -19,7 +20,7 @@ export async function today(app) {
       ["Journal", health.journal_intact ? "unbroken" : h("span", { class: "bad" }, "was changed")],
     ])),
     health.paired ? null : pairing(app),
-    health.paired ? joining(app) : null,
+    joining(app),
   ].flat().filter(Boolean);
 }
 
@@ -44,8 +45,9 @@ function question(app, one) {
 function pairing(app) {
   const link = h("input", { type: "text", autocomplete: "off", spellcheck: "false", required: true });
   const trust = h("input", { type: "checkbox" });
+  const scan = scanning((text) => { link.value = text; }, (text) => app.say(text));
   const form = h("form", {}, field("Pairing link", link, "The whole link that starts with cssi://pair, from the page “Pair a wallet”, or what its QR code holds."),
-    check("What I confirm on the web counts as my yes", trust), h("div", {}, h("button", { class: "button primary" }, "Pair")));
+    scan, check("What I confirm on the web counts as my yes", trust), h("div", {}, h("button", { class: "button primary" }, "Pair")));
   form.addEventListener("submit", (/** @type {Event} */ event) => {
     event.preventDefault();
     return app.attempt(() => app.wallet.act("pair", { link: link.value, trust_web: trust.checked }), "Paired. The server's keys are pinned.");
@@ -56,7 +58,7 @@ function pairing(app) {
 /** @param {import("./app.js").App} app */
 function joining(app) {
   const wanted = h("input", { type: "text", autocomplete: "off", required: true });
-  const form = h("form", {}, field("Id of the collective", wanted), h("div", {}, h("button", { class: "button" }, "Review its terms")));
+  const form = h("form", {}, field("Link or id of the collective", wanted, "A link starts with cssi://subscribe."), h("div", {}, h("button", { class: "button" }, "Review its terms")));
   const place = h("div", { class: "stack" });
   form.addEventListener("submit", async (/** @type {Event} */ event) => {
     event.preventDefault();
