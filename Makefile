@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check format bench contracts e2e clean fuzz coverage-secagg
+.PHONY: help demo run test check format bench bench-secagg bench-peers contracts e2e clean fuzz coverage-secagg
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -56,6 +56,23 @@ fuzz: $(VENV)/.installed-dev  ## every decoder with 400,000 changed or random in
 
 coverage-secagg: $(VENV)/.installed-dev  ## fails unless every branch of aggregation/secagg is tested
 	$(BIN)/pytest tests/unit/secagg tests/vectors --cov=aggregation.secagg --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100 $(ARGS)
+
+# flwr comes without its dependencies: it asks for a certifi that some indexes do not hold.
+PEERS := tests/benchmarks/secagg/requirements-peers.txt
+.venv-peers/.installed: $(PEERS)
+	@test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	@.venv-peers/bin/pip install --disable-pip-version-check -q -r $(PEERS)
+	@.venv-peers/bin/pip install --disable-pip-version-check -q --no-deps "flwr==1.42.*"
+	@touch $@
+
+bench-peers: .venv-peers/.installed  ## an environment with what secure aggregation is compared with
+
+bench-secagg: $(VENV)/.installed-dev  ## secure aggregation against its targets and its peer (ARGS=--quick)
+	@$(BIN)/python -m tests.benchmarks.secagg $(ARGS)
+
+bench: $(VENV)/.installed-dev bench-peers  ## every benchmark that ends within about ten minutes
+	@$(BIN)/python -m tests.benchmarks.secagg
+	@$(BIN)/python -m tests.benchmarks.learning_sim
 
 contracts:  ## rebuild the contracts' artifacts (needs npm)
 	cd marketplace/settlement/contracts && npm ci --silent && node build.mjs

@@ -64,7 +64,8 @@ def memory_vectors(n: int, d: int) -> float:
 def _measure_memory(pipe, n: int, d: int) -> None:  # type: ignore[no-untyped-def]
     import tempfile
 
-    setting = Setting(n=n, d=d, lost=n // 10, k=min(40, n - 1), t=22)
+    k = min(40, n - 1)
+    setting = Setting(n=n, d=d, lost=n // 10, k=k, t=k * 11 // 20 + 1)
     stage = Stage(setting)
     stage.advertise()
     stage.share_keys()
