@@ -136,6 +136,9 @@ class Holder:
 
     async def ask(self, question: Question) -> str:
         """Put a question on the page and wait; the first answer changes nothing and is taken when the wallet is locked."""
+        for waiting in self.pending.values():
+            if waiting.question == question:
+                return await asyncio.shield(waiting.answer)
         pending = Pending(
             ident=secrets.token_hex(8), question=question, answer=asyncio.get_running_loop().create_future()
         )

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from aggregation.secagg.client import SecAggClient
 from aggregation.secagg.errors import ProtocolError
@@ -327,7 +328,11 @@ class RoundSession(RoundLine):
             raise VisitOver(decision.refusal.value, decision.sentence)
 
     async def _fetch(self) -> bytes:
-        url = f"{self.agent.server.distributor_http}{self._delivery.path}?token={self._delivery.token}"
+        path = str(self._delivery.path)
+        if not path.startswith("/"):
+            # Behind the pinned origin "@elsewhere" or ".elsewhere" would name another host.
+            raise ProtocolFault("The model's address leads elsewhere.", code="bad_frame")
+        url = f"{self.agent.server.distributor_http}{path}?{urlencode({'token': str(self._delivery.token)})}"
         answer = await self.agent.transport.request("GET", url, most=PAYLOAD_BYTES)
         if answer.status != 200:
             raise VisitOver(f"payload_{answer.status}", "The model of this round could not be fetched.")

@@ -47,6 +47,7 @@ class DistributorSession:
         self._heartbeat = DEFAULT_HEARTBEAT
         self._bound: set[bytes] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._in_hand: set[bytes] = set()
         self._sending = asyncio.Lock()
         self.connected = asyncio.Event()
 
@@ -148,11 +149,16 @@ class DistributorSession:
         ident, to, kind, body = message["id"], message["to"], message["kind"], message["body"]
 
         async def handle() -> None:
-            outcome = await self._agent.inbox.on_mail(to=to, kind=kind, body=body)
+            try:
+                outcome = await self._agent.inbox.on_mail(to=to, kind=kind, body=body)
+            finally:
+                self._in_hand.discard(ident)
             if outcome is not None:
                 await self._send({"t": "ack", "id": ident, "outcome": outcome})
 
-        self._spawn(handle())
+        if ident not in self._in_hand:  # delivered again after a cut while the holder still thinks about it
+            self._in_hand.add(ident)
+            self._spawn(handle())
 
     async def _on_job(self, message: dict[str, Any]) -> None:
         ident, to, body = message["id"], message["to"], message["body"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import secrets
 from collections import Counter
@@ -19,7 +20,7 @@ from aggregation.wire import cbor, signing
 from tests.unit.agent import documents
 from tests.unit.agent.test_inbox import GARBAGE, OTHER, Scene, scene_with
 from tests.unit.agent.world import World
-from wallets.agent.consent import Rule
+from wallets.agent.consent import Consent, Rule
 from wallets.agent.gate import MOST_KEYS, RATES, Gate
 from wallets.agent.journal import Kind
 from wallets.agent.transport import FRAME_BYTES
@@ -160,6 +161,57 @@ async def test_malformed_and_huge_frames_are_named_and_the_wallet_comes_back(sce
     await world._to(scene.pseudonym, {"t": "mail", "body": bytes(FRAME_BYTES + 1)})
     await world.until(lambda: len([f for f in world.frames if f["t"] == "hello"]) > hellos)
     assert "huge_frame" in await scene.codes(Kind.REFUSED)
+
+
+async def test_a_mail_that_is_delivered_again_while_it_is_thought_about_is_not_asked_twice(
+    scene: Scene,
+) -> None:
+    asked, decided = 0, asyncio.Event()
+
+    async def ask(question: Any) -> str:
+        nonlocal asked
+        asked += 1
+        await decided.wait()
+        return "decide later"
+
+    scene.agent.consent = Consent(Rule.ASK, ask)
+    world, ident = scene.world, secrets.token_bytes(16)
+    body = json.dumps(world.collective.notice(OTHER, documents.now())).encode()
+    mail = {"t": "mail", "id": ident, "to": scene.pseudonym, "kind": "notice", "body": body, "expires": 2**40}
+    for number in range(3):
+        await world._to(scene.pseudonym, mail)
+        await world._to(scene.pseudonym, {"t": "ping", "n": number})
+        await world.until(lambda number=number: {"t": "pong", "n": number} in world.frames)  # type: ignore[misc]
+    decided.set()
+    assert (await world.answer_to(ident))["outcome"] == "done"
+    assert asked == 1
+
+
+@pytest.mark.parametrize("path", ["@127.0.0.1:1/x", ".evil.example/x", "http://evil.example/x", ""])
+async def test_a_model_is_fetched_from_the_pinned_origin_alone(scene: Scene, path: str) -> None:
+    """Joined behind an origin, such a path would name another host; nothing is asked of it."""
+    fetched: list[str] = []
+    request = scene.agent.transport.request
+
+    async def watched(method: str, url: str, **more: Any) -> Any:
+        fetched.append(url)
+        return await request(method, url, **more)
+
+    scene.agent.transport.request = watched  # type: ignore[method-assign]
+    attack = await Attack.prepare(scene)
+    body, signature = scene.world.collective.task(attack.header(), documents.now())
+    ident = await scene.world.invite(scene.pseudonym, body, signature, 100)
+    assert (await scene.world.answer_to(ident))["t"] == "accept"
+    deliver = {"t": "deliver", "id": ident, "payload_url": path, "payload_token": "t", "ticket": bytes(16)}
+    await scene.world._to(scene.pseudonym, deliver)
+    async with asyncio.timeout(10):
+        while not (codes := await scene.codes(Kind.OUTCOME)):
+            await asyncio.sleep(0.05)
+    assert codes == ["bad_frame"]
+    own = f"http://127.0.0.1:{scene.world.port}/"
+    assert [url for url in fetched if not url.startswith(own)] == []
+    assert not any("token=" in url for url in fetched)
+    assert await scene.codes(Kind.VISIT) == []
 
 
 @pytest.mark.parametrize("offset", [-400, 400])
