@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check format bench bench-secagg bench-peers contracts e2e clean fuzz coverage-secagg
+.PHONY: help demo run test check format bench bench-secagg bench-peers contracts e2e clean fuzz fuzz-contracts coverage-secagg
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -51,6 +51,9 @@ format: $(VENV)/.installed-dev  ## put the code into the house's format
 e2e: $(VENV)/.installed-dev  ## the stories in a real Chromium
 	$(BIN)/pytest -m e2e tests/e2e $(ARGS)
 
+fuzz-contracts: $(VENV)/.installed-dev  ## at least 100,000 calls of the contracts by a state machine (half an hour)
+	$(BIN)/pytest -m long tests/contracts -s $(ARGS)
+
 fuzz: $(VENV)/.installed-dev  ## every decoder with 400,000 changed or random inputs, and long state machines (minutes)
 	CSSI_LONG=1 $(BIN)/pytest tests/unit/secagg/test_decoders.py tests/unit/secagg/test_fuzz.py tests/unit/secagg/test_state_machines.py $(ARGS)
 
@@ -75,7 +78,7 @@ bench: $(VENV)/.installed-dev bench-peers  ## every benchmark that ends within a
 	@$(BIN)/python -m tests.benchmarks.learning_sim
 
 contracts:  ## rebuild the contracts' artifacts (needs npm)
-	cd marketplace/settlement/contracts && npm ci --silent && node build.mjs
+	cd marketplace/settlement/contracts && npm ci --silent && node build.mjs && node ../../../tests/contracts/mutants/build.mjs
 
 clean:  ## forget the state of `make run` (not the environment)
 	rm -rf var report

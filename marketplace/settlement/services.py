@@ -41,9 +41,9 @@ GAS = {
     "close": 160_000,
 }
 GAS |= {"fund": 120_000, "publish": 90_000, "register": 120_000, "revoke": 90_000}
-PUSH_GAS, PUSH_GAS_EACH = 120_000, 60_000
+PUSH_GAS, PUSH_GAS_EACH = 200_000, 33_000
 RECIPIENTS = min(MOST_RECIPIENTS, (16_777_216 - PUSH_GAS) // PUSH_GAS_EACH)
-"""Recipients of one push: what surely fits one transaction even when every one of them is new to the token."""
+"""Recipients of one push: what surely fits one transaction even when every one of them is new to the token or has a credit."""
 ZERO_ORDER = bytes(32)
 
 
