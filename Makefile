@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check format bench bench-secagg bench-peers contracts e2e clean fuzz fuzz-contracts coverage-secagg
+.PHONY: help demo run test check format bench bench-secagg bench-peers contracts e2e screenshots clean fuzz fuzz-contracts coverage-secagg
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -50,6 +50,9 @@ format: $(VENV)/.installed-dev  ## put the code into the house's format
 
 e2e: $(VENV)/.installed-dev  ## the stories in a real Chromium
 	$(BIN)/pytest -m e2e tests/e2e $(ARGS)
+
+screenshots: $(VENV)/.installed-dev  ## every screen, light and dark, narrow and wide, into report/screenshots
+	$(BIN)/pytest -q tests/e2e/screenshots.py $(ARGS)
 
 fuzz-contracts: $(VENV)/.installed-dev  ## at least 100,000 calls of the contracts by a state machine (half an hour)
 	$(BIN)/pytest -m long tests/contracts -s $(ARGS)

@@ -18,6 +18,7 @@ from collectives.selectors.console import (
     announceable,
     enough_subscribers,
     owned,
+    terms_at,
     version_by_hash,
     versions,
 )
@@ -85,6 +86,7 @@ __all__ = [
     "running_notices",
     "stop_is_pending",
     "subscription_state",
+    "terms_at",
     "terms_envelope",
     "version_by_hash",
     "versions",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet
@@ -27,6 +28,15 @@ def versions(collective: Collective) -> list[VersionUse]:
     active = Count("subscriptions", filter=Q(subscriptions__status=Subscription.Status.ACTIVE))
     found = collective.terms.annotate(holders=active).order_by("-version")
     return [VersionUse(version=version, subscribers=bucketed(version.holders)) for version in found]
+
+
+def terms_at(collective_id: uuid.UUID, moment: datetime) -> TermsVersion | None:
+    """The terms that were on offer at a moment."""
+    return (
+        TermsVersion.objects.filter(collective_id=collective_id, created_at__lte=moment)
+        .order_by("-version")
+        .first()
+    )
 
 
 def version_by_hash(terms_hash: str) -> TermsVersion | None:

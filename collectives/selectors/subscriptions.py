@@ -23,6 +23,11 @@ def stop_is_pending(subscription_key: str) -> bool:
     return waiting.exists()
 
 
+def collectives_with_agreements() -> list[uuid.UUID]:
+    """Every collective somebody ever subscribed to."""
+    return sorted(Subscription.objects.order_by().values_list("collective_id", flat=True).distinct())
+
+
 def agreements_for_epoch(collective_id: uuid.UUID) -> list[str]:
     """Hashes of the agreements in force, ascending: the leaves of the registry's root."""
     active = Subscription.objects.filter(collective_id=collective_id, status=Subscription.Status.ACTIVE)

@@ -18,7 +18,7 @@ from collectives.models import Checkpoint, Job
 from collectives.terms.algorithm import parse_manifest
 from collectives.training.checkpoint import write_file
 from collectives.training.update import OPTIMISERS
-from marketplace.jobs import live, services
+from marketplace.jobs import live, model_card, services
 from marketplace.jobs.errors import OrderError
 from marketplace.jobs.models import Order
 
@@ -245,6 +245,13 @@ def checkpoint_file(order: Order, number: int) -> HttpResponse:
     answer = HttpResponse(body, content_type="application/octet-stream")
     answer["Content-Disposition"] = f'attachment; filename="model-{str(order.job_id)[:8]}-{number}.cssi"'
     return answer
+
+
+@extend_schema(tags=["jobs"], responses=OpenApiTypes.OBJECT)
+class Card(APIView):
+    def get(self, request: Request, job_id: uuid.UUID) -> Response:
+        """The model card: fields, rounds, cohort sizes, privacy, hashes of terms and manifest, consent, metrics."""
+        return Response(model_card.build(_order(request, job_id)))
 
 
 @extend_schema(tags=["jobs"], request=MetricIn, responses={201: MetricIn})

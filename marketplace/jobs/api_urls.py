@@ -13,5 +13,6 @@ urlpatterns = [
     path("jobs/<uuid:job_id>/stop", api.Stop.as_view(), name="api-job-stop"),
     path("jobs/<uuid:job_id>/checkpoints", api.Checkpoints.as_view(), name="api-checkpoints"),
     path("jobs/<uuid:job_id>/checkpoints/<int:number>", api.CheckpointFile.as_view(), name="api-checkpoint"),
+    path("jobs/<uuid:job_id>/card", api.Card.as_view(), name="api-job-card"),
     path("jobs/<uuid:job_id>/metrics", api.Metrics.as_view(), name="api-metrics"),
 ]

@@ -25,6 +25,8 @@ urlpatterns = [
     path("<uuid:job_id>/", views.job, name="job"),
     path("<uuid:job_id>/<job_verb:verb>/", views.act, name="job-act"),
     path("<uuid:job_id>/result/", views.result, name="result"),
+    path("<uuid:job_id>/card/", views.card_file, name="model-card"),
+    path("<uuid:job_id>/compare/", views.compare, name="compare"),
     path("<uuid:job_id>/metrics/", views.metric, name="job-metric"),
     path("<uuid:job_id>/checkpoints/<int:number>/", views.download, name="checkpoint"),
 ]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
@@ -17,7 +17,7 @@ from collectives import selectors as collectives
 from collectives.services.jobs import needs_approval
 from marketplace.accounts.access import needs_role
 from marketplace.accounts.models import Role
-from marketplace.jobs import live, services
+from marketplace.jobs import live, model_card, services
 from marketplace.jobs.api import checkpoint_file
 from marketplace.jobs.errors import OrderError
 from marketplace.jobs.forms import AlgorithmStep, LimitsStep, MetricForm, RequestForm, spread
@@ -151,15 +151,78 @@ def job(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
 @require_safe
 def result(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     found = _order(request, job_id)
-    card = collectives.card(found.collective_id)
+    card = model_card.build(found)
+    others = Order.objects.filter(consumer=request.user).exclude(pk=found.pk)  # type: ignore[misc]
     context = live.context(found) | {
         "name": _name(found),
         "card": card,
+        "sizes": model_card.span(card["training"]["wallets_in_sums"]),
+        "others": _named(others[:50]),
         "checkpoints": list(collectives.checkpoints(job_id).order_by("-number")),
         "escrow": money.escrow_state(job_id),
         "metric_form": MetricForm(),
     }
     return render(request, "jobs/result.html", context)
+
+
+@consumer
+@require_safe
+def card_file(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
+    """The model card as a JSON file, to keep beside the model."""
+    answer = JsonResponse(model_card.build(_order(request, job_id)), json_dumps_params={"indent": 2})
+    answer["Content-Disposition"] = f'attachment; filename="model-card-{str(job_id)[:8]}.json"'
+    return answer
+
+
+@consumer
+@require_safe
+def compare(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
+    """Two of one's own jobs side by side; `?with=` names the other one."""
+    found = _order(request, job_id)
+    others = _named(Order.objects.filter(consumer=request.user).exclude(pk=found.pk)[:50])  # type: ignore[misc]
+    try:
+        other = _order(request, uuid.UUID(request.GET.get("with", "")))
+    except ValueError:
+        return render(request, "jobs/compare.html", {"order": found, "name": _name(found), "others": others})
+    cards = model_card.build(found), model_card.build(other)
+    context = {
+        "order": found,
+        "name": _name(found),
+        "other": other,
+        "others": others,
+        "rows": model_card.compare(*cards),
+        "cards": cards,
+        "chart": _both(found, other),
+    }
+    return render(request, "jobs/compare.html", context)
+
+
+def _both(found: Order, other: Order) -> dict[str, Any]:
+    """The first metric that both jobs have, as two lines of one chart."""
+    charts = [
+        {line["name"]: line["values"] for line in live.chart(order)["series"]} for order in (found, other)
+    ]
+    labels = [live.chart(order)["labels"] for order in (found, other)]
+    shared = sorted(set(charts[0]) & set(charts[1]))
+    if not shared:
+        return {"labels": [], "series": []}
+    every = sorted({*labels[0], *labels[1]})
+    values = [dict(zip(labels[i], charts[i][shared[0]], strict=True)) for i in range(2)]
+    names = [f"{shared[0]}, {_('this job')}", f"{shared[0]}, {_('the other job')}"]
+    return {
+        "labels": every,
+        "series": [
+            {"name": name, "values": [found.get(label) for label in every]}
+            for name, found in zip(names, values, strict=True)
+        ],
+    }
+
+
+def _named(orders: Any) -> list[dict[str, Any]]:
+    """Orders with what to call their jobs, in two queries."""
+    rows = list(orders)
+    jobs = collectives.jobs_by_id(row.job_id for row in rows)
+    return [{"order": row, "job": jobs[row.job_id]} for row in rows if row.job_id in jobs]
 
 
 @consumer

@@ -52,6 +52,7 @@ def pages(world: World) -> list[Page]:
         Page(name="order-review", url=f"{chosen}&budget=1000&rounds=5", who="carla"),
         page("job", job, who="carla", owned=True),
         page("result", job, who="carla", owned=True),
+        page("compare", job, who="carla", owned=True),
         page("checkpoint", job, 0, who="carla", owned=True),
         page("funds", who="carla"),
         page("console", who="alice"),
