@@ -276,10 +276,9 @@ class Unmask(SignedMessage):
 
     @classmethod
     def _unpack(cls, values: dict[str, Any]) -> dict[str, Any]:
+        found = rows(values["shares"], *"osx")
         try:
-            shares = tuple(
-                [_BY_WORD[word](owner, share) for owner, word, share in rows(values["shares"], *"osx")]
-            )
+            shares = tuple([_BY_WORD[word]._make((owner, share, word)) for owner, word, share in found])
         except (KeyError, TypeError):  # an unknown word, or something that cannot be one
             raise Invalid("a revealed share is of the kind self or escrow") from None
         return {**values, "shares": shares}
