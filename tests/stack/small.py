@@ -79,7 +79,7 @@ class Serve:
         self._lines: list[str] = []
         self.process: subprocess.Popen[str] | None = None
 
-    def start(self, *arguments: str, seconds: float = 120) -> None:
+    def start(self, *arguments: str, seconds: float = 180) -> None:
         """Start and wait until it says where it is open."""
         self.begin(*arguments)
         assert self.process is not None
@@ -184,11 +184,11 @@ class ActError(RuntimeError):
 class Browser:
     """One person signed in on the site, with forms and API."""
 
-    def __init__(self, base: str, email: str) -> None:
+    def __init__(self, base: str, email: str, password: str = PASSWORD) -> None:
         self.base = base
         self.http = httpx.Client(base_url=base, timeout=30, trust_env=False, follow_redirects=True)
         self.http.get("/accounts/login/")
-        answer = self.post("/accounts/login/", login=email, password=PASSWORD)
+        answer = self.post("/accounts/login/", login=email, password=password)
         assert "/accounts/login/" not in str(answer.url), answer.text[-2000:]
 
     def get(self, path: str) -> httpx.Response:
