@@ -119,6 +119,11 @@ class SubscriptionAdmin(ReadOnly):
     list_filter = ["status"]
 
 
+@admin.register(models.PresenceStatement)
+class PresenceStatementAdmin(ReadOnly):
+    list_display = ["subscription", "made_at"]
+
+
 @admin.register(models.NoticeAnswer)
 class NoticeAnswerAdmin(ReadOnly):
     list_display = ["admission", "choice", "answered_at"]

@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from collectives import selectors
 from collectives.errors import CollectiveError
-from collectives.services import notices, subscriptions
+from collectives.services import notices, presence, subscriptions
 
 
 class AgentThrottle(AnonRateThrottle):
@@ -79,6 +79,14 @@ class Revocations(Public):
     def post(self, request: Request, collective_id: uuid.UUID) -> Response:
         """The wallet deleted its permit; idempotent."""
         subscriptions.revoke_by_holder(collective_id=collective_id, envelope=request.data)
+        return Response({})
+
+
+@extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT, tags=["wallets"])
+class Presence(Public):
+    def post(self, request: Request, collective_id: uuid.UUID) -> Response:
+        """The wallet's data changed: a signed statement that it is present; idempotent."""
+        presence.restate(collective_id=collective_id, envelope=request.data)
         return Response({})
 
 

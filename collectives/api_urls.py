@@ -10,6 +10,7 @@ urlpatterns = [
     path("collectives/<uuid:collective_id>/terms", api.Terms.as_view(), name="api-terms"),
     path("collectives/<uuid:collective_id>/subscriptions", api.Subscriptions.as_view(), name="api-subscribe"),
     path("collectives/<uuid:collective_id>/revocations", api.Revocations.as_view(), name="api-revoke"),
+    path("collectives/<uuid:collective_id>/presence", api.Presence.as_view(), name="api-presence"),
     path(
         "collectives/<uuid:collective_id>/notice-answers",
         api.NoticeAnswers.as_view(),

@@ -6,6 +6,7 @@ from collectives.models.algorithms import Admission, Algorithm
 from collectives.models.collectives import Collective, TermsVersion
 from collectives.models.jobs import Checkpoint, Job, JobTransition, Round
 from collectives.models.outgoing import OutgoingCall
+from collectives.models.presence import PresenceStatement
 from collectives.models.subscriptions import NoticeAnswer, Subscription
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "JobTransition",
     "NoticeAnswer",
     "OutgoingCall",
+    "PresenceStatement",
     "Round",
     "Subscription",
     "TermsVersion",

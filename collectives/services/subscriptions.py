@@ -16,6 +16,7 @@ from eth_utils import to_checksum_address
 
 from collectives.errors import CollectiveError
 from collectives.models import Admission, Collective, OutgoingCall, Subscription, TermsVersion
+from collectives.services import presence
 from collectives.services.keys import signing_key
 from collectives.services.outgoing import enqueue
 from collectives.terms import agreement as agreements
@@ -48,6 +49,13 @@ def subscribe(*, collective_id: uuid.UUID, envelope: Mapping[str, Any]) -> dict[
         )
     terms = _current_terms(collective, document)
     _check_agreement(document, terms)
+    presence.check(
+        requirement=terms.document["requirement"],
+        presence=document.presence,
+        collective_id=document.collective_id,
+        subscription_key=document.subscription_key,
+        created=document.created,
+    )
     permit = _permit(collective, terms, document)
     try:
         with transaction.atomic(durable=True):
@@ -166,7 +174,8 @@ def _current_terms(collective: Collective, document: SubscriptionDocument) -> Te
         )
     if terms.document.get("sandbox") == "full" and document.sandbox != "full":
         raise CollectiveError(
-            "sandbox_too_low", "This collective takes wallets whose sandbox has every layer, and yours has not."
+            "sandbox_too_low",
+            "This collective takes wallets whose sandbox has every layer, and yours has not.",
         )
     return terms
 

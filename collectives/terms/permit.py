@@ -17,6 +17,7 @@ from collectives.terms import agreement as agreements
 from collectives.terms import fields as f
 from collectives.terms.algorithm import manifest_hash
 from collectives.terms.errors import TermsError
+from collectives.terms.presence import check_presence
 
 TASK_LABEL = b"cssi/v1/task"
 CHOICES = ("with", "without", "leave")
@@ -130,10 +131,7 @@ class Subscription(_Document):
 
     def _check(self) -> None:
         agreements.check(self.agreement)
-        presence = f.exactly(self.presence, ("level", "commitment", "record_count"), "presence")
-        f.one_of(presence, "level", ("declared", "attested"))
-        f.hex_bytes(presence, "commitment", 32)
-        f.integer(presence, "record_count", 1, 1_000_000)
+        check_presence(self.presence)
         if (
             self.agreement["termsHash"] != self.terms_hash
             or self.agreement["requirementHash"] != self.requirement_hash

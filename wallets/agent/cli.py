@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from wallets.agent import commands
+from wallets.agent import commands_credentials as issued
 from wallets.agent import commands_data as data
 from wallets.agent import commands_keeping as keep
 from wallets.agent import commands_limits as limits
@@ -55,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _command(steps, "init", commands.init, "create a wallet")
     _own_data(steps)
+    _credentials(steps)
     _memberships(steps)
     _looking(steps)
     _keeping(steps)
@@ -88,6 +90,20 @@ def _own_data(steps: Any) -> None:
     step.add_argument("--out", type=Path, default=Path("my-data.json"), metavar="FILE")
 
 
+def _credentials(steps: Any) -> None:
+    step = _command(steps, "receive", issued.receive, "receive a credential from an issuer")
+    step.add_argument("link", help="the cssi://credential link your issuer gave you")
+    step.add_argument("--yes", action="store_true", help="replace values that are already in the wallet")
+
+    step = _command(steps, "credentials", issued.show, "list what issuers attested")
+    step.add_argument("--check", action="store_true", help="ask the issuers' lists which are revoked")
+
+    step = _command(steps, "forget-credential", issued.forget, "delete a credential")
+    step.add_argument("credential", metavar="NAME")
+
+    _command(steps, "restate", issued.restate, "prove to collectives that your changed data is present")
+
+
 def _requirement_from(step: argparse.ArgumentParser) -> None:
     source = step.add_mutually_exclusive_group(required=True)
     source.add_argument(
@@ -111,7 +127,7 @@ def _memberships(steps: Any) -> None:
     )
 
     step = _command(steps, "subscribe", commands.subscribe, "review a collective's terms and subscribe")
-    step.add_argument("collective", metavar="ID")
+    step.add_argument("collective", metavar="ID or link", help="its id, or a cssi://subscribe link")
     step.add_argument("--server", metavar="URL", help="address of the server, when the wallet is not paired")
     step.add_argument("--yes", action="store_true", help="agree to the printed terms without being asked")
     step.add_argument("--allow-development", action="store_true", help="allow terms with lowered minima")

@@ -18,6 +18,7 @@ from wallets.agent.agent import WalletAgent
 from wallets.agent.commands import opened
 from wallets.agent.errors import BadData
 from wallets.agent.journal import Kind
+from wallets.agent.material import missing_for
 
 DONE = 0
 
@@ -43,6 +44,12 @@ async def import_(options: argparse.Namespace) -> int:
             sentence = f"{len(added)} fields added, {len(replaced)} replaced."
             await journal.append(records, agent.now(), Kind.DATA, sentence=sentence)
         print(f"Imported {options.file.name}: {sentence}")
+        record = await credentials.load(agent.store)
+        stored = (await agent.store.list("permit")).values()
+        if any(missing_for(permit, record) for permit in stored):
+            print(
+                "Collectives you subscribed to were shown other data. `restate` proves the new data to them."
+            )
     return DONE
 
 

@@ -63,7 +63,7 @@ def missing_for(permit: dict[str, Any], record: Record) -> tuple[str, ...]:
         return problems
     seed = bytes.fromhex(permit["commitment_seed"])
     if presentation.present(record, requirement, seed).commitment.hex() != permit["commitment"]:
-        return ("your data changed since you subscribed; subscribe again so that the proof matches",)
+        return ("your data changed since you subscribed; `restate` proves the new data to this collective",)
     return ()
 
 

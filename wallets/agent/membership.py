@@ -96,7 +96,7 @@ async def _subscribe(agent: WalletAgent, offer: Mapping[str, Any], *, through_pa
     assert isinstance(decision, AskHolder)
     terms = decision.terms
     record = await credentials.load(agent.store)
-    lacking = presentation.missing(record, terms.requirement)
+    lacking = await presentation.lacking(agent, record, terms.requirement)
     if lacking:
         await agent.record(
             Kind.REFUSED,
@@ -135,8 +135,7 @@ async def _conclude(
 ) -> Permit:
     """Sign, send, check the permit, keep everything in one transaction."""
     collective_id = terms.collective_id
-    record = await credentials.load(agent.store)
-    draft = await _draft(agent, terms, record)
+    draft = await _draft(agent, terms)
     keys = SubscriptionKeys.from_record(draft["keys"])
     answer = await agent.transport.call(
         "POST", agent.server.api_url(f"collectives/{collective_id}/subscriptions"), draft["subscription"]
@@ -186,7 +185,7 @@ async def earnings(agent: WalletAgent) -> list[dict[str, Any]]:
     return lines
 
 
-async def _draft(agent: WalletAgent, terms: Terms, record: dict[str, Any]) -> dict[str, Any]:
+async def _draft(agent: WalletAgent, terms: Terms) -> dict[str, Any]:
     """Keys and the signed subscription, kept before they are sent: a repeat after a lost answer sends the same bytes."""
     kept = await agent.store.get("draft", terms.collective_id)
     digest = terms_hash(terms)
@@ -194,8 +193,16 @@ async def _draft(agent: WalletAgent, terms: Terms, record: dict[str, Any]) -> di
         return kept
     keys = new_subscription_keys(agent.rng)
     seed = agent.rng(32)
-    presence = presentation.present(record, terms.requirement, seed)
-    subscription = _subscription(agent, terms, keys, presence)
+    now = agent.now()
+    presence = await presentation.prove(
+        agent,
+        terms.requirement,
+        collective_id=terms.collective_id,
+        subscription_key=keys.public,
+        seed=seed,
+        created=now,
+    )
+    subscription = _subscription(agent, terms, keys, presence, now)
     draft = {
         "terms_hash": digest,
         "agreement_hash": agreement.agreement_hash(subscription["document"]["agreement"]),
@@ -209,10 +216,9 @@ async def _draft(agent: WalletAgent, terms: Terms, record: dict[str, Any]) -> di
 
 
 def _subscription(
-    agent: WalletAgent, terms: Terms, keys: SubscriptionKeys, presence: presentation.Presence
+    agent: WalletAgent, terms: Terms, keys: SubscriptionKeys, presence: presentation.Presence, now: int
 ) -> dict[str, Any]:
     """The signed subscription: the agreement, the agreement key's vouching for the pseudonym, and the presence statement."""
-    now = agent.now()
     message = agreement.build(
         collective_id=terms.collective_id,
         terms_hash=terms_hash(terms),

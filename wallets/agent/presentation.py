@@ -1,8 +1,10 @@
-"""Proof that required data is present. Level now: declared; the attested levels will answer the same two questions.
+"""Proof that required data is present, at the level each field asks for.
 
 Declared: a signed statement over the requirement hash and a salted Merkle commitment to the record. The commitment stays
 the same for every receipt of a subscription, so a wallet cannot show different data to different rounds; its salt is fresh
 per subscription, so two collectives cannot recognise the same record.
+
+Attested: besides, for each field that names issuers, a presentation of a credential (`attested`), bound to exactly this statement.
 
 Leaf i = SHA-256-HMAC(seed, "cssi/v1/record" ‖ i) ‖ RFC 8785(record i); tree as in RFC 6962.
 """
@@ -11,15 +13,21 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rfc8785
 
 from aggregation.wire import merkle
-from collectives.terms.requirements import validate
+from attestation.formats import facts
+from collectives.terms.requirements import requirement_hash, validate
+from wallets.agent import attested, credentials
 from wallets.agent.credentials import Record, project
+from wallets.agent.errors import BadData
+
+if TYPE_CHECKING:
+    from wallets.agent.agent import WalletAgent
 
 
 class Level(StrEnum):
@@ -36,14 +44,18 @@ class Presence:
     level: Level
     commitment: bytes
     record_count: int
+    attestations: tuple[str, ...] = ()
 
     def to_document(self) -> dict[str, Any]:
         """The `presence` part of a subscription document."""
-        return {
+        document: dict[str, Any] = {
             "level": self.level.value,
             "commitment": self.commitment.hex(),
             "record_count": self.record_count,
         }
+        if self.level is Level.ATTESTED:
+            document["attestations"] = list(self.attestations)
+        return document
 
 
 def present(record: Record, requirement: Mapping[str, Any], seed: bytes) -> Presence:
@@ -65,3 +77,52 @@ def commitment(records: Sequence[Record], seed: bytes) -> bytes:
 def missing(record: Record, requirement: Mapping[str, Any]) -> tuple[str, ...]:
     """What the record still lacks for a requirement, in words; empty when it is met."""
     return tuple(str(problem) for problem in validate(requirement, project(record, requirement)))
+
+
+async def prove(
+    agent: WalletAgent,
+    requirement: Mapping[str, Any],
+    *,
+    collective_id: str,
+    subscription_key: bytes,
+    seed: bytes,
+    created: int,
+) -> Presence:
+    """The statement for one subscription key at one time, with presentations where the requirement asks for an issuer's word.
+
+    Raises:
+        BadData: `data_missing`, saying what is lacking.
+    """
+    record = await credentials.load(agent.store)
+    plain = present(record, requirement, seed)
+    if not asks_issuers(requirement):
+        return plain
+    chosen, lacking = attested.choose(requirement, record, await attested.every(agent), agent.now())
+    if lacking:
+        raise BadData(
+            f"Your data does not meet the requirement yet: {'; '.join(lacking)}.", code="data_missing"
+        )
+    occasion = facts.nonce(
+        collective_id=collective_id,
+        requirement_hash=requirement_hash(requirement),
+        subscription_key=subscription_key.hex(),
+        commitment=plain.commitment.hex(),
+        created=created,
+    )
+    shown = attested.presentations(chosen, collective_id=collective_id, nonce=occasion, now=created)
+    return replace(plain, level=Level.ATTESTED, attestations=shown)
+
+
+def asks_issuers(requirement: Mapping[str, Any]) -> bool:
+    """Whether any field needs more than the holder's word."""
+    return any(
+        spec.get("x-assurance", "declared") != "declared" for spec in requirement["properties"].values()
+    )
+
+
+async def lacking(agent: WalletAgent, record: Record, requirement: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is missing, credentials included, in words; empty when a subscription can be signed."""
+    problems = missing(record, requirement)
+    if problems or not asks_issuers(requirement):
+        return problems
+    return tuple(attested.choose(requirement, record, await attested.every(agent), agent.now())[1])
