@@ -10,7 +10,7 @@ from typing import Any
 from django.db.models import Count, Prefetch, Q, QuerySet
 
 from collectives.models import Admission, Algorithm, Collective, TermsVersion
-from collectives.selectors.steps import bucketed
+from collectives.selectors.steps import STEPS, bucketed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,17 +24,33 @@ class Card:
     fields: tuple[str, ...]
     admissions: tuple[Admission, ...]
 
+    @property
+    def step(self) -> int:
+        """The step of the subscribers, as a number."""
+        return next((step for step in reversed(STEPS) if f"{step:,}+" == self.subscribers), 0)
+
+    @property
+    def attested(self) -> bool:
+        """Whether at least one field must be proven by an issuer's signature."""
+        fields = self.terms.document["requirement"]["properties"].values()
+        return any(spec.get("x-assurance", "declared") != "declared" for spec in fields) or (
+            self.terms.document["assurance"] != "declared"
+        )
+
 
 def public_collectives(search: str = "") -> list[Card]:
-    """Active collectives, optionally those whose name or purpose holds a text. Three queries whatever their number."""
+    """Active collectives, optionally those whose name, purpose, task or fields hold a text. Three queries whatever their number."""
     found = _with_card_parts(Collective.objects.filter(status=Collective.Status.ACTIVE))
     cards = [_card(collective) for collective in found if collective.terms.all()]
     wanted = search.strip().lower()
     if wanted:
-        cards = [
-            c for c in cards if wanted in f"{c.terms.document['name']} {c.terms.document['purpose']}".lower()
-        ]
+        cards = [c for c in cards if wanted in _searched(c)]
     return cards
+
+
+def _searched(found: Card) -> str:
+    words = (found.terms.document[part] for part in ("name", "purpose", "task_description"))
+    return " ".join((*words, *found.fields)).lower()
 
 
 def card(collective_id: uuid.UUID) -> Card | None:

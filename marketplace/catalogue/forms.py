@@ -8,7 +8,20 @@ from django.utils.translation import gettext_lazy as _
 
 from collectives.terms.description import tokens
 
-SORTS = [("name", _("name")), ("rate", _("rate, highest first")), ("newest", _("newest first"))]
+SORTS = [
+    ("name", _("name")),
+    ("rate", _("rate, highest first")),
+    ("cheapest", _("rate, lowest first")),
+    ("subscribers", _("subscribers, most first")),
+    ("cohort", _("smallest group, largest first")),
+    ("newest", _("newest first")),
+]
+ASSURANCES = [
+    ("", _("any")),
+    ("attested", _("some data attested by an issuer")),
+    ("declared", _("declared by the holder")),
+]
+ORDERS = [("", _("any")), ("open", _("anybody at once")), ("approval", _("with the owner's approval"))]
 
 
 class CatalogueForm(forms.Form):
@@ -20,6 +33,8 @@ class CatalogueForm(forms.Form):
     cohort = forms.IntegerField(
         label=_("Minimum group size at least"), required=False, min_value=1, max_value=10**9
     )
+    assurance = forms.ChoiceField(label=_("Proof of the data"), required=False, choices=ASSURANCES)
+    orders = forms.ChoiceField(label=_("Who may order"), required=False, choices=ORDERS)
     sort = forms.ChoiceField(label=_("Sort by"), required=False, choices=SORTS)
 
     def __init__(self, *args: object, **kwargs: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from django.core.paginator import Paginator
@@ -82,19 +83,32 @@ def algorithm(request: HttpRequest, manifest_hash: str) -> HttpResponse:
 
 
 def _matching(cards: list[Card], wanted: dict[str, Any]) -> list[Card]:
-    if wanted.get("field"):
-        word = wanted["field"].strip().lower()
-        cards = [card for card in cards if any(word in field.lower() for field in card.fields)]
+    """The cards that hold to every filter that was set."""
+    word = (wanted.get("field") or "").strip().lower()
+    tests: list[Callable[[Card], bool]] = []
+    if word:
+        tests.append(lambda card: any(word in field.lower() for field in card.fields))
     if wanted.get("rate"):
-        cards = [card for card in cards if card.rate == wanted["rate"]]
+        tests.append(lambda card: card.rate == wanted["rate"])
     if wanted.get("cohort"):
-        cards = [card for card in cards if card.terms.document["release_min"] >= wanted["cohort"]]
-    return cards
+        tests.append(lambda card: card.terms.document["release_min"] >= wanted["cohort"])
+    if wanted.get("assurance"):
+        tests.append(lambda card: card.attested == (wanted["assurance"] == "attested"))
+    if wanted.get("orders"):
+        tests.append(lambda card: card.terms.document["order_policy"] == wanted["orders"])
+    return [card for card in cards if all(test(card) for test in tests)]
+
+
+ORDER_BY: dict[str, Callable[[Card], Any]] = {
+    "name": lambda card: card.collective.name.lower(),
+    "rate": lambda card: -card.rate,
+    "cheapest": lambda card: card.rate,
+    "subscribers": lambda card: -card.step,
+    "cohort": lambda card: -card.terms.document["release_min"],
+    "newest": lambda card: -card.collective.created_at.timestamp(),
+}
+"""Subscribers sort by their step: the order must not tell more than the card."""
 
 
 def _sorted(cards: list[Card], by: str) -> list[Card]:
-    if by == "rate":
-        return sorted(cards, key=lambda card: -card.rate)
-    if by == "newest":
-        return sorted(cards, key=lambda card: card.collective.created_at, reverse=True)
-    return cards
+    return sorted(cards, key=lambda card: (ORDER_BY[by](card), card.collective.name.lower()))

@@ -9,7 +9,7 @@ from django import forms
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
-from collectives.selectors import STEPS, Card
+from collectives.selectors import Card
 from collectives.terms.description import tokens
 
 UNIT = 10**18
@@ -57,7 +57,7 @@ def spread(card: Card, budget: int) -> dict[str, Any]:
     """What a budget (base units) buys at this collective. Subscribers count as their step, never exactly."""
     visits = budget // card.rate
     least = card.terms.document["release_min"]
-    people = next((step for step in reversed(STEPS) if f"{step:,}+" == card.subscribers), 0)
+    people = card.step
     return {
         "budget": budget,
         "visits": visits,

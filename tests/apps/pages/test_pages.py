@@ -152,6 +152,40 @@ def test_the_catalogue_filters_and_says_when_nothing_matches(world: World) -> No
     assert client.get(reverse("catalogue"), {"rate": "many", "cohort": "-3", "page": "x"}).status_code == 200
 
 
+def test_the_catalogue_finds_by_field_proof_and_who_may_order(world: World) -> None:
+    client, url = world.client(""), reverse("catalogue")
+    attested = json.loads(json.dumps(cast.REQUIREMENT))
+    attested["properties"]["hours"] |= {
+        "x-assurance": "attested",
+        "x-issuers": ["did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK"],
+    }
+    cast.register(world.people["alice"], "Proven sleep", requirement=attested, order_policy="approval")
+
+    def shown(**wanted: str) -> list[bool]:
+        text = client.get(url, wanted).content.decode()
+        return [name in text for name in ("Sleep well", "Proven sleep")]
+
+    assert shown() == [True, True]
+    assert shown(assurance="attested") == [False, True]
+    assert shown(assurance="declared") == [True, False]
+    assert shown(orders="approval") == [False, True]
+    assert shown(q="hours of sleep") == [True, True]
+    assert shown(q="hours of work") == [False, False]
+    assert shown(assurance="nonsense") == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("sort", "first"),
+    [("name", "Ants"), ("rate", "Zebras"), ("cheapest", "Ants"), ("newest", "Zebras"), ("cohort", "Ants")],
+)
+def test_the_catalogue_sorts(world: World, sort: str, first: str) -> None:
+    cast.register(world.people["alice"], "Ants", rate=10**15, release_min=200)
+    cast.register(world.people["alice"], "Zebras", rate=10**17)
+    text = world.client("").get(reverse("catalogue"), {"sort": sort}).content.decode()
+    places = {name: text.index(name) for name in ("Ants", "Zebras", "Sleep well")}
+    assert min(places, key=lambda name: places[name]) == first
+
+
 def test_the_calculator_divides(world: World) -> None:
     url = reverse("collective", args=[world.collective.pk])
     assert (
