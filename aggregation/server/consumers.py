@@ -61,7 +61,7 @@ class RoundConsumer(AsyncWebsocketConsumer):
     def _expire(self) -> None:
         if self.seat is None:
             self._closing = asyncio.ensure_future(
-                self._refuse("challenge_expired", "The challenge has expired.")
+                self._refuse("challenge_expired", "The challenge has expired; connect again.")
             )
 
     async def disconnect(self, code: int) -> None:

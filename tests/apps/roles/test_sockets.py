@@ -110,6 +110,32 @@ async def test_an_expired_challenge_is_refused(world: World, monkeypatch: pytest
         await peer.refused("challenge_expired")
 
 
+async def test_an_expired_challenge_is_refused_by_the_aggregator_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Peer(RoundConsumer) as peer:
+        later = config.now() + config.CHALLENGE_SECONDS + 1
+        monkeypatch.setattr(config, "now", lambda: later)
+        await peer.seal({"t": "join", "job": bytes(16), "round": 1, "job_key": bytes(32), "sig": bytes(64)})
+        await peer.refused("challenge_expired")
+
+
+@pytest.mark.parametrize(
+    ("consumer", "settings_of"), [(WalletConsumer, distributor_config), (RoundConsumer, config)]
+)
+async def test_who_never_answers_the_challenge_is_told_to_connect_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, consumer: Any, settings_of: Any
+) -> None:
+    monkeypatch.setattr(settings_of, "CHALLENGE_SECONDS", 0.1)
+    async with Peer(consumer) as peer:
+        answer = await peer.receive()
+        assert (answer["code"], answer["text"]) == (
+            "challenge_expired",
+            "The challenge has expired; connect again.",
+        )
+        assert (await peer.socket.receive_output(timeout=5))["type"] == "websocket.close"
+
+
 async def test_mail_is_delivered_once_per_socket_until_acknowledged(world: World) -> None:
     secret = signing.generate(os.urandom)
     key = signing.public_key(secret).hex()
