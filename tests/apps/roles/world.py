@@ -207,6 +207,10 @@ class World:
         for wallet in self.wallets:
             wallet.start()
         await asyncio.gather(*(wallet.connected.wait() for wallet in self.wallets))
+        await self.announce(seconds=seconds)
+
+    async def announce(self, *, seconds: int) -> None:
+        """Make the job, ask everyone to enrol, and wait until the log is frozen."""
         job = f"/internal/distributor/jobs/{self.job_id}"
         made = await self.ok("collectives", "PUT", job, {"collective_id": str(self.collective_id)})
         document = {
@@ -240,6 +244,7 @@ class World:
         phase: dict[str, int] | None = None,
         accept_seconds: int = 5,
         minimum: int | None = None,
+        weights: int | None = None,
     ) -> None:
         checkpoint = os.urandom(32)
         base = f"/internal/aggregator/jobs/{self.job_id}/rounds/{number}"
@@ -272,7 +277,9 @@ class World:
             "rate": str(self.rate),
             "expires": int(time.time()) + 600,
         }
-        payload = cbor.encode({"manifest": b"{}", "weights": bytes(4 * self.d)})
+        payload = cbor.encode(
+            {"manifest": b"{}", "weights": bytes(4 * self.d if weights is None else weights)}
+        )
         order = {
             "task_body": base64.b64encode(cbor.encode(task)).decode(),
             "task_sig": base64.b64encode(bytes(64)).decode(),
