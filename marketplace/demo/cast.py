@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -88,16 +88,16 @@ def found_collective(cast: Cast, data: Dataset, plan: Plan) -> tuple[Collective,
     return collective, algorithm
 
 
-def pair(cast: Cast, hosts: Hosts, collective: Collective, progress: Progress) -> None:
+def pair(individuals: Sequence[Account], hosts: Hosts, collective: Collective, progress: Progress) -> None:
     """Every individual pairs its wallet by a one-time code, then confirms on the web that it wants to subscribe."""
 
     def one(number: int) -> None:
-        account = cast.individuals[number]
+        account = individuals[number]
         code = pairing.code_of(pairing.start_pairing(account=account))
         hosts.call(number, "pair", link=pairing_link(code))
         links.send_offer(account=account, collective_id=collective.pk)
 
-    _each(len(cast.individuals), one, progress)
+    _each(len(individuals), one, progress)
 
 
 def wait_for_subscriptions(cast: Cast, progress: Progress) -> None:

@@ -30,6 +30,8 @@ CAST: dict[str, tuple[Role, ...]] = {
 }
 NAME = "Skills at work (demo)"
 FUNDS = 10_000 * 10**18
+LOWERED: dict[str, Any] = {"bucket_min": 10, "release_min": 20, "development": True}
+"""Far below what is safe for people."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +74,11 @@ def _login(role: str, roles: tuple[Role, ...]) -> DemoLogin:
 
 
 def seed_demo_collective() -> Any:
-    """The demo owner's collective with the author's algorithm, reviewed and announced."""
+    """The demo owner's collective with the author's algorithm, reviewed, agreed with on subscribing, and announced.
+
+    Where the site allows it the minima are lowered, so that the few residents of one machine are enough for a job; every page of
+    the collective says so.
+    """
     owner, author, admin = (
         Account.objects.get(email=f"{name}@demo.example") for name in ("owner", "author", "admin")
     )
@@ -89,15 +95,18 @@ def seed_demo_collective() -> Any:
     collective = register.register(
         actor=owner,
         name=NAME,
-        purpose="Learn which characteristics go with a job title and its grades.",
+        purpose="Learn which skills, preferences and characteristics go with a job title and its grades.",
         not_for="Decisions about single persons.",
         task_description=(
             "People who keep their job title, skills, preferences, characteristics and grades in a wallet teach a small "
-            "net that predicts characteristics from a title and grades. The model helps to describe open positions."
+            "net that predicts the others from a title and grades. The model helps to describe open positions. The people who "
+            "live on this machine are generated."
         ),
         requirement=requirement,
         rate=5 * 10**15,
         order_policy="open",
+        manifests=[algorithm.manifest_hash],
+        **(LOWERED if settings.DEVELOPMENT_MINIMA else {}),
     )
     algorithms.announce(
         actor=owner,

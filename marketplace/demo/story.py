@@ -79,7 +79,7 @@ class Story:
         people, hosts = self._prepare_wallets(stage)
         collective, algorithm = cast.found_collective(people, self.data, self.plan)
         with self._bar("pairing wallets", len(people.individuals)) as step:
-            cast.pair(people, hosts, collective, step)
+            cast.pair(people.individuals, hosts, collective, step)
         with self._bar("subscribing", len(people.individuals)) as step:
             cast.wait_for_subscriptions(people, step)
         admission = cast.announce(people, collective, algorithm)

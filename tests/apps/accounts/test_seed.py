@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
@@ -34,3 +36,14 @@ def test_a_site_for_people_gets_no_demo_log_ins(db: None, settings: pytest.Fixtu
     with pytest.raises(CommandError):
         call_command("seed_demo")
     assert Account.objects.count() == 0
+
+
+def test_only_where_the_site_lowers_minima_the_demo_collective_does_and_says_so(
+    db: None, settings: Any
+) -> None:
+    settings.DEVELOPMENT_MINIMA = True
+    seed.seed_demo_accounts()
+    terms = seed.seed_demo_collective().terms.first().document
+
+    assert (terms["development"], terms["release_min"], terms["bucket_min"]) == (True, 20, 10)
+    assert len(terms["permitted_manifests"]) == 1, "who subscribes has agreed with the algorithm it was shown"
