@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -9,10 +11,25 @@ from marketplace.settlement import models, services
 from marketplace.settlement.errors import ChainUnavailable, SettlementError
 
 
+class WhatFor(admin.SimpleListFilter):
+    """Transactions by the first word of their business key."""
+
+    title = "what for"
+    parameter_name = "kind"
+    KINDS = ("open", "settle", "fund", "push", "publish", "close", "register", "revoke", "mint", "deploy")
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(kind, kind) for kind in self.KINDS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(key__startswith=f"{self.value()}:") if self.value() else queryset
+
+
 @admin.register(models.ChainTransaction)
 class ChainTransactionAdmin(ReadOnly):
     list_display = ["key", "purpose", "state", "nonce", "hash", "gas_used", "error", "created_at"]
-    list_filter = ["state", "purpose"]
+    list_filter = ["state", WhatFor, "purpose"]
+    search_fields = ["key", "hash"]
     exclude = ["raw", "data"]
     actions = ["retry"]
 
@@ -47,7 +64,15 @@ class ReconciliationAdmin(ReadOnly):
 
 @admin.register(models.SettlementEpoch)
 class SettlementEpochAdmin(ReadOnly):
-    list_display = ["number", "status", "earned", "paid", "carried", "held_over", "created_at"]
+    list_display = ["number", "status", "earned", "paid", "carried", "held_over", "registered", "created_at"]
+
+    @admin.display(description="agreement roots on chain")
+    def registered(self, epoch: models.SettlementEpoch) -> str:
+        rows = models.ChainTransaction.objects.filter(
+            key__startswith="register:", key__endswith=f":{epoch.number}"
+        )
+        confirmed = rows.filter(state=models.ChainTransaction.State.CONFIRMED).count()
+        return f"{confirmed} of {rows.count()}"
 
 
 @admin.register(models.Payout)

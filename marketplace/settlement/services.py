@@ -12,6 +12,7 @@ from eth_hash.auto import keccak
 
 from aggregation.epochs import receipts_root
 from collectives import wakeups
+from collectives.selectors import subscriptions as agreements
 from collectives.terms.description import tokens
 from marketplace.settlement import clients, effects, outbox, selectors
 from marketplace.settlement.chain import MOST_RECIPIENTS, chain, encode_call, job_bytes
@@ -26,6 +27,7 @@ __all__ = [
     "faucet",
     "open_escrow",
     "reconcile",
+    "record_revocations",
     "register_agreements",
     "revoke_agreement",
     "run_epoch",
@@ -170,6 +172,7 @@ def run_epoch(*, final_jobs: Iterable[uuid.UUID] | None = None) -> SettlementEpo
     if last is not None and not last.told_aggregator:
         clients.epoch_settled(last.number)
         SettlementEpoch.objects.filter(pk=last.pk).update(told_aggregator=True)
+    record_revocations()
     ledger = clients.totals()
     # By our own rows: a statement that was closed but never pulled (a kill between the two) is pulled now, under the same number.
     if ledger["earned"] == _pulled() and not ledger["carried"] and not ledger["held_over"]:
@@ -185,6 +188,8 @@ def run_epoch(*, final_jobs: Iterable[uuid.UUID] | None = None) -> SettlementEpo
                 **{name: int(document[name]) for name in ("earned", "paid", "carried", "held_over")},
             )
             _enqueue_epoch(epoch, document)
+            for collective_id in agreements.collectives_with_agreements():
+                register_agreements(collective_id, number, agreements.agreements_for_epoch(collective_id))
     except IntegrityError:  # another worker pulled the same statement
         return SettlementEpoch.objects.get(number=number)
     effects.finish_epoch(number)
@@ -322,6 +327,23 @@ def revoke_agreement(collective_id: uuid.UUID, agreement_hash: str) -> ChainTran
         ),
         gas=GAS["revoke"],
     )
+
+
+def record_revocations() -> int:
+    """Record on chain, together at an epoch's end, what ended since the last time; how many. Access ended long before."""
+    known = set(ChainTransaction.objects.filter(key__startswith="revoke:").values_list("key", flat=True))
+    ended = [
+        (collective_id, found)
+        for collective_id in agreements.collectives_with_agreements()
+        for found in agreements.revoked_agreements(collective_id)
+        if f"revoke:{found}" not in known
+    ]
+    with transaction.atomic():
+        for collective_id, found in ended:
+            revoke_agreement(collective_id, found)
+    if ended:
+        _wake()
+    return len(ended)
 
 
 def sweep() -> int:
