@@ -6,4 +6,8 @@ from django.urls import path
 
 from marketplace.accounts import views
 
-urlpatterns = [path("", views.account, name="account")]
+urlpatterns = [
+    path("", views.account, name="account"),
+    path("export/", views.export, name="account-export"),
+    path("delete/", views.delete, name="account-delete"),
+]

@@ -38,6 +38,7 @@ def pages(world: World) -> list[Page]:
         page("account_signup"),
         page("account_reset_password"),
         page("account", who="ivo"),
+        page("account-delete", who="ivo"),
         page("account_email", who="ivo"),
         page("account_change_password", who="ivo"),
         page("mfa_index", who="ivo"),
