@@ -32,6 +32,19 @@ class FieldRow:
     values: str
     needed: bool
     assurance: str
+    issuers: tuple[str, ...] = ()
+
+    @property
+    def proof(self) -> str:
+        """What counts as proof of this field, in words; empty for the holder's own word."""
+        return {
+            "attested": _(
+                "An issuer must have attested it. The collective sees that it is there, not the value; the credential can be recognised where it is shown again."
+            ),
+            "unlinkable": _(
+                "An issuer must have attested it. The proof shows that it is there and cannot be recognised."
+            ),
+        }.get(self.assurance, "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +76,7 @@ def requirement_rows(requirement: Mapping[str, Any]) -> list[FieldRow]:
             values=_values(spec),
             needed=name in needed,
             assurance=str(spec.get("x-assurance", "declared")),
+            issuers=tuple(spec.get("x-issuers", ())),
         )
         for name, spec in requirement.get("properties", {}).items()
     ]

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.test import Client
+from django.urls import reverse
 
 from aggregation.wire import signing
 from aggregation.wire.secret import Secret
@@ -345,3 +347,12 @@ def test_a_credential_of_another_issuer_than_the_link_names_is_not_kept(
 def test_a_broken_link_is_named(link: str) -> None:
     with pytest.raises(BadData, match="not a whole cssi://credential link"):
         attested.OfferLink.parse(link)
+
+
+def test_the_page_says_which_level_is_asked_and_whose_word_is_taken(
+    desk: Issuer, collective: Collective, client: Client
+) -> None:
+    text = client.get(reverse("collective", args=[collective.pk])).content.decode()
+    assert "An issuer must have attested it." in text
+    assert "can be recognised where it is shown again" in text
+    assert desk.did in text
