@@ -26,6 +26,7 @@ pytestmark = pytest.mark.e2e
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 PASSPHRASE = "correct horse battery"
+expect.set_options(timeout=20_000)  # a busy machine tests its sandbox beside the first pages
 SHOTS = os.environ.get("CSSI_SHOTS")  # a folder to keep pictures in, for looking at them
 
 

@@ -27,6 +27,7 @@ export class App {
   constructor(wallet) {
     this.wallet = wallet;
     this.page = "today";
+    this.turn = 0; // of several drawings that overlap, only the last one may reach the page
     /** @type {Record<string, string>} what a page wants to remember while the window is open */
     this.kept = {};
   }
@@ -61,12 +62,15 @@ export class App {
 
   /** Draw the page anew. @param {boolean} [arrived] whether the person has just come to it */
   async show(arrived = false) {
+    const turn = (this.turn += 1);
     const main = /** @type {HTMLElement} */ (document.getElementById("main"));
     const { state, name, locked_until } = await this.wallet.read("state");
+    if (turn !== this.turn) return;
     const open = state === "open" && !this.kept.onboarding;
     navigate(this, name, open);
     const [title, draw] = PAGES[this.page] ?? PAGES.today;
     const content = open ? await draw(this) : start(this, state, locked_until);
+    if (turn !== this.turn) return;
     main.replaceChildren(...[content].flat());
     const heading = main.querySelector("h1");
     document.title = `${heading?.textContent ?? title} · ${name}`;
