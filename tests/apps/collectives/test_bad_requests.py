@@ -97,6 +97,8 @@ def test_an_envelope_that_cannot_be(stage: Stage, what: str, name: str) -> None:
 
 BODIES = {
     "nothing": b"",
+    "deep": b"[" * 100_000,
+    "deep and whole": b"[" * 100_000 + b"]" * 100_000,
     "half": b'{"kind": ',
     "not UTF-8": b'{"kind": "\xff"}',
     "NaN": b'{"kind": NaN}',
@@ -229,6 +231,7 @@ TERMS: dict[str, tuple[dict[str, Any], str]] = {
     "a table that is not there": ({"field-TOTAL_FORMS": ""}, "a line is incomplete"),
     "a table of words": ({"field-TOTAL_FORMS": "some"}, "a line is incomplete"),
     "no schema": ({"source": "json", "schema": ""}, "is not JSON"),
+    "a deep schema": ({"source": "json", "schema": "[" * 50_000}, ""),
     "half a schema": ({"source": "json", "schema": '{"type": '}, "is not JSON: look at line 1"),
     "a schema with a constant": ({"source": "json", "schema": '{"minimum": NaN}'}, ""),
     "a schema without fields": (schema(properties={}), ""),
@@ -284,6 +287,8 @@ def test_more_fields_of_a_table_of_words(world: World, rows: str) -> None:
 MANIFESTS: dict[str, tuple[str, str]] = {
     "nothing": ("", "Give the manifest once"),
     "half": ("{", "is not JSON: look at line 1"),
+    "deep": ("[" * 50_000, ""),
+    "a constant": (json.dumps(cast.MANIFEST | {"width_in": float("nan")}), ""),
     "a list": ("[]", "must be a JSON object"),
     "empty": ("{}", "version"),
     "an unknown operator": (json.dumps(cast.MANIFEST | {"layers": [{"op": "conv"}]}), "conv"),
