@@ -58,8 +58,8 @@ from wallets.agent.messages import (
 )
 from wallets.agent.names import uuid_bytes, uuid_text
 
-# σ of a bucket's sum is at least a tenth of the clip bound (design, structural rule 5), hence the 100 below; the share per
-# wallet is rounded to micro-units, hence this.
+# σ of a bucket sum is at least a tenth of the clip bound (structural rule 5), hence the 100 below; the share is rounded to
+# micro-units, hence this.
 ROUNDING_PER_MILLE = 998
 
 
@@ -158,8 +158,7 @@ class HolderMachine:
                 return EnrolLater(at=from_when)
             raise _No(Refusal.NOTICE_RUNNING)
         known = event.memory.job(job.job_id)
-        if known is None:
-            known = _known_job(job)
+        known = known or _known_job(job)
         kept = [old for old in event.memory.jobs if old.job_id != job.job_id and old.expires > event.now]
         if len(kept) >= self.policy.jobs_kept:
             raise _No(Refusal.TOO_MANY)

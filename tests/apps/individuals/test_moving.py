@@ -12,6 +12,7 @@ from marketplace.individuals.models import WalletLink
 from tests.apps.cast import World
 from tests.apps.individuals.conftest import Wire
 from tests.apps.individuals.wallet import Wallet
+from wallets.distributor import selectors
 from wallets.distributor.models import Mail, Mailbox
 from wallets.distributor.services import routes
 
@@ -93,3 +94,19 @@ def test_a_key_that_serves_another_wallet_is_refused(paired: Wallet, world: Worl
     row = services.start_pairing(account=world.people["ivo"])
     assert other.pair(services.code_of(row)).status_code == 200
     assert paired.moves(other).status_code == 409
+
+
+def test_a_wallet_that_was_away_finds_what_is_still_valid_and_nothing_else(paired: Wallet) -> None:
+    """Offline while three letters came: one expired, one was answered elsewhere before the move, one still stands."""
+    leave(paired.key, "offer:stands")
+    leave(paired.key, "offer:expired")
+    leave(paired.key, "offer:answered")
+    Mail.objects.filter(ref="offer:expired").update(expires=int(time.time()) - 1)
+    Mail.objects.filter(ref="offer:answered").update(state=Mail.State.REFUSED)
+    there = Wallet()
+    assert paired.moves(there).status_code == 200
+    (waiting,) = selectors.waiting_for([there.key])
+    frame = waiting.make()
+    assert (frame["to"], frame["kind"]) == (bytes.fromhex(there.key), "offer")
+    assert Mail.objects.get(pk=frame["id"]).ref == "offer:stands"
+    assert selectors.waiting_for([paired.key]) == []
