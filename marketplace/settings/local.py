@@ -73,6 +73,8 @@ EMAIL_BACKEND = {
 EMAIL_FILE_PATH = VAR_DIR / "mail"
 DEFAULT_FROM_EMAIL = "Compute-to-SSI <no-reply@localhost>"
 ACCOUNT_EMAIL_VERIFICATION = "optional"
+# A passkey needs a name, not a number: on this machine it works at http://localhost.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = True
 
 STATIC_ROOT = VAR_DIR / "static"
 STATIC_ROOT.mkdir(exist_ok=True)
