@@ -82,10 +82,7 @@ class Holder:
 
     async def create(self, passphrase: str) -> str:
         """Make the wallet and open it; the recovery code, which is not shown again. Raises BadData, StoreExists."""
-        if len(passphrase) < SHORTEST_PASSPHRASE:
-            raise BadData(
-                f"The passphrase has {len(passphrase)} characters; take at least {SHORTEST_PASSPHRASE}."
-            )
+        check_new_passphrase(passphrase)
         async with self._changing:
             store, code = await vault.create(
                 self.directory, rng=secrets.token_bytes, passphrase=Secret(passphrase.encode())
@@ -213,3 +210,9 @@ class Holder:
                 await self.lock()
                 return
             await agent.refresh()
+
+
+def check_new_passphrase(text: str) -> None:
+    """Raises BadData when it is too short to stand against guessing."""
+    if len(text) < SHORTEST_PASSPHRASE:
+        raise BadData(f"The passphrase has {len(text)} characters; take at least {SHORTEST_PASSPHRASE}.")

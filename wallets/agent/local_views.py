@@ -23,6 +23,7 @@ from wallets.agent import (
     consent,
     credentials,
     journal,
+    keeping,
     leaving,
     linking,
     membership,
@@ -33,7 +34,7 @@ from wallets.agent import (
 )
 from wallets.agent.consent import Rule
 from wallets.agent.errors import BadData, NotFound, ProtocolFault, WalletError
-from wallets.agent.holder import Holder
+from wallets.agent.holder import Holder, check_new_passphrase
 from wallets.agent.journal import Kind
 from wallets.agent.keyfile import SlotKind
 from wallets.agent.local_reads import (
@@ -93,6 +94,28 @@ async def make_backup(holder: Holder, body: Body) -> Any:
     made = await backup.make(holder.directory, *_secret(body), now=holder.now(), rng=secrets.token_bytes)
     name = f"{holder.directory.absolute().name}{backup.SUFFIX}"
     return {"name": name, "file": base64.b64encode(made).decode()}
+
+
+async def change_passphrase(holder: Holder, body: Body) -> Any:
+    """By the old passphrase or the recovery code; the store itself is not touched."""
+    kind, secret = _secret(body)
+    new = _text(body, "new_passphrase")
+    check_new_passphrase(new)
+    keeping.change_passphrase(
+        holder.directory, kind, secret, Secret(new.encode()), now=holder.now(), rng=secrets.token_bytes
+    )
+    await holder.agent.record(Kind.SECURITY, sentence="The passphrase was changed.")
+    return {}
+
+
+async def new_recovery_code(holder: Holder, body: Body) -> Any:
+    """A fresh code, shown once."""
+    kind, secret = _secret(body)
+    code = keeping.new_recovery_code(
+        holder.directory, kind, secret, now=holder.now(), rng=secrets.token_bytes
+    )
+    await holder.agent.record(Kind.SECURITY, sentence="The recovery code was replaced.")
+    return {"recovery_code": code}
 
 
 async def restore(holder: Holder, body: Body) -> Any:
@@ -280,6 +303,8 @@ ACTS: Mapping[str, View] = {
     "lock": lock,
     "backup": make_backup,
     "restore": restore,
+    "passphrase": change_passphrase,
+    "recovery-code": new_recovery_code,
     "answer": answer,
     "save-data": save_data,
     "pair": pair,

@@ -156,11 +156,14 @@ async def test_revoke_with_every_server_down_says_exactly_what_happened(
     assert "nobody may learn" in (await run("permits")).out
 
 
+SOME_ID = "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
+
+
 async def test_a_plain_address_beyond_this_machine_is_refused(run: Run) -> None:
     await run("init")
     for words in (
         ("pair", "--url", "http://example.org", "--code", "1"),
-        ("subscribe", "x", "--server", "http://example.org"),
+        ("subscribe", SOME_ID, "--server", "http://example.org"),
         ("pair", "cssi://pair?url=http://example.org&code=1&pin=2"),
     ):
         said = await run(*words)
@@ -172,7 +175,8 @@ async def test_what_is_missing_on_the_command_line_is_said(run: Run) -> None:
     await run("init")
     assert "Give the cssi://pair link" in (await run("pair")).err
     assert "neither paired nor subscribed" in (await run("run")).err
-    assert "knows no server" in (await run("subscribe", "x")).err
+    assert "knows no server" in (await run("subscribe", SOME_ID)).err
+    assert "id looks like" in (await run("subscribe", "x")).err
 
 
 def test_a_servers_text_cannot_repaint_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

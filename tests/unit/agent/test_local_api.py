@@ -239,6 +239,37 @@ async def test_a_backup_needs_the_passphrase_again_and_restores(pages: LocalPage
     assert {entry["kind"] for entry in (await client.read("journal"))["entries"]} == {"created", "restored"}
 
 
+async def test_secrets_are_changed_with_the_wallet_open(pages: LocalPages) -> None:
+    client = Client(pages)
+    old = (await client.act("create", passphrase=PASSPHRASE))["recovery_code"]
+    assert (await client.act("passphrase", 409, passphrase="wrong one", new_passphrase="x" * 12))[
+        "code"
+    ] == "wrong_passphrase"
+    assert (
+        "at least 10"
+        in (await client.act("passphrase", 400, passphrase=PASSPHRASE, new_passphrase="x"))["sentence"]
+    )
+    await client.act("passphrase", passphrase=PASSPHRASE, new_passphrase="another passphrase")
+    code = (await client.act("recovery-code", passphrase="another passphrase"))["recovery_code"]
+    await client.act("lock")
+    await client.act("unlock", 409, passphrase=PASSPHRASE)
+    await client.act("unlock", 409, recovery_code=old)
+    await client.act("unlock", recovery_code=code)
+    await client.act("lock")
+    await client.act("unlock", passphrase="another passphrase")
+    kinds = [entry["kind"] for entry in (await client.read("journal"))["entries"]]
+    assert kinds == ["security", "security", "created"]
+
+
+async def test_lock_from_another_process_closes_it(pages: LocalPages, tmp_path: Path) -> None:
+    client = Client(pages)
+    await client.act("create", passphrase=PASSPHRASE)
+    assert await asyncio.to_thread(locking.request, tmp_path / "home")
+    assert (await client.read("state"))["state"] == "locked"
+    await client.act("unlock", passphrase=PASSPHRASE)
+    assert (await client.read("state"))["state"] == "open"
+
+
 async def test_an_idle_wallet_locks_itself_and_a_page_that_refreshes_does_not_keep_it_open(
     pages: LocalPages, tmp_path: Path
 ) -> None:

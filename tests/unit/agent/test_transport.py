@@ -86,8 +86,9 @@ async def test_a_frame_beyond_the_limit_ends_the_connection(transport: Transport
     server, url = await _serving([cbor.encode({"t": "x", "b": bytes(70_000)})])
     async with server:
         socket = await transport.websocket(url)
-        with pytest.raises(Unreachable):
+        with pytest.raises(ProtocolFault) as raised:
             await socket.receive()
+        assert raised.value.code == "huge_frame"
 
 
 async def test_nobody_there_is_unreachable(transport: Transport) -> None:

@@ -76,6 +76,7 @@ export async function health(app) {
       ["Letters waiting", String(seen.waiting_letters)], ["Journal", seen.journal_intact ? "unbroken" : h("span", { class: "bad" }, "was changed")],
     ]), h("div", {}, probe), results),
     h("section", { class: "card" }, h("h2", {}, "Settings"), changing(app, seen.settings)),
+    h("section", { class: "card" }, h("h2", {}, "Passphrase and recovery code"), secrets(app)),
     h("section", { class: "card" }, h("h2", {}, "Backup"), backing(app)),
     h("section", { class: "card" }, h("h2", {}, "Consent receipts"),
       h("p", {}, "Signed proof of what you agreed to and when you withdrew it. They are yours."),
@@ -103,9 +104,34 @@ function changing(app, kept) {
 }
 
 /** @param {import("./app.js").App} app */
+function secrets(app) {
+  const old = h("input", { type: "password", autocomplete: "current-password", required: true });
+  const fresh = h("input", { type: "password", autocomplete: "new-password", minlength: "10" });
+  const again = h("input", { type: "password", autocomplete: "new-password" });
+  const code = h("div", {});
+  const form = h("form", {}, field("Passphrase now", old), field("New passphrase", fresh, "At least 10 characters."), field("The new one again", again),
+    h("div", { class: "row" }, h("button", { class: "button" }, "Change the passphrase"),
+      button("Make a new recovery code", async () => {
+        try {
+          const made = await app.wallet.act("recovery-code", { passphrase: old.value });
+          code.replaceChildren(h("p", { class: "big-code" }, made.recovery_code), h("p", { class: "muted" }, "Write it down: it is shown only now, and the old one opens nothing any more."));
+          app.say("Your new recovery code is shown.");
+        } catch (problem) {
+          app.say(/** @type {Error} */ (problem).message);
+        }
+      })), code, h("p", { class: "muted small" }, "Backups made before still open with what was true then. If a secret may have leaked, lock this wallet and run `rekey`."));
+  form.addEventListener("submit", (/** @type {Event} */ event) => {
+    event.preventDefault();
+    if (fresh.value !== again.value) return app.say("The two new passphrases differ. Nothing was changed.");
+    return app.attempt(() => app.wallet.act("passphrase", { passphrase: old.value, new_passphrase: fresh.value }), "The passphrase was changed.");
+  });
+  return form;
+}
+
+/** @param {import("./app.js").App} app */
 function backing(app) {
   const secret = h("input", { type: "password", autocomplete: "current-password", required: true });
-  const form = h("form", {}, field("Passphrase", secret, "Asked again, so that an open page alone cannot copy your wallet."), h("div", {}, h("button", { class: "button" }, "Save a backup")));
+  const form = h("form", {}, field("Passphrase of today", secret, "Asked again, so that an open page alone cannot copy your wallet."), h("div", {}, h("button", { class: "button" }, "Save a backup")));
   form.addEventListener("submit", (/** @type {Event} */ event) => {
     event.preventDefault();
     return download(app, secret.value);
