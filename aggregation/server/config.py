@@ -75,9 +75,8 @@ def _signing_key(path: str) -> tuple[Secret, bytes]:
 
 
 @lru_cache(maxsize=4)
-def _sealing_key(path: str) -> tuple[Secret, bytes]:
-    private = read_key(path)
-    return private, sealing.public_key(private)
+def _recipient(path: str) -> sealing.Recipient:
+    return sealing.Recipient(read_key(path))
 
 
 def private_key() -> Secret:
@@ -88,12 +87,13 @@ def public_key() -> bytes:
     return _signing_key(str(settings.AGGREGATOR_KEY_FILE))[1]
 
 
-def sealing_key() -> Secret:
-    return _sealing_key(str(settings.AGGREGATOR_SEAL_KEY_FILE))[0]
+def recipient() -> sealing.Recipient:
+    """The key pair that bodies from agents are sealed to."""
+    return _recipient(str(settings.AGGREGATOR_SEAL_KEY_FILE))
 
 
 def sealing_public_key() -> bytes:
-    return _sealing_key(str(settings.AGGREGATOR_SEAL_KEY_FILE))[1]
+    return recipient().public
 
 
 def service_keys() -> dict[str, bytes]:

@@ -19,7 +19,7 @@ from aggregation.server.errors import AggregatorError
 from aggregation.server.services.ingest import Kind, Said, Seat
 from aggregation.server.services.seats import Join
 from aggregation.server.states import Step
-from aggregation.wire import cbor, sealing, signing
+from aggregation.wire import cbor, signing
 from aggregation.wire.errors import CodecError, SealError, WireError
 
 LABEL_CHALLENGE = b"cssi/v1/challenge"
@@ -91,7 +91,7 @@ class RoundConsumer(AsyncWebsocketConsumer):
             frame = cbor.decode(data)
             if frame["t"] != "sealed":
                 raise Refusal("not_sealed", "Seal every message to the aggregator's key.")
-            message = cbor.decode(sealing.unseal(config.sealing_key(), LABEL_SOCKET, frame["b"]))
+            message = cbor.decode(config.recipient().unseal(LABEL_SOCKET, frame["b"]))
         except SealError:
             raise Refusal("cannot_unseal", "The message is not sealed to this aggregator's key.") from None
         except (CodecError, KeyError, TypeError):

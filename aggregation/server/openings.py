@@ -8,7 +8,6 @@ from aggregation.secagg.messages import PayoutOpening
 from aggregation.server import config, hub
 from aggregation.server.models import ALIAS, PayoutAddress
 from aggregation.server.raw_http import Answer, Receive, Scope, Send, chunks, content_length, send_answer
-from aggregation.wire import sealing
 from aggregation.wire.errors import WireError
 
 LABEL = b"cssi/v1/payout-opening"
@@ -41,7 +40,7 @@ def store(sealed: bytes) -> int:
         WireError: it does not open, or is not signed by the subscription key it names.
         Answer: 409, another address was stored for this key.
     """
-    opening = PayoutOpening.from_bytes(sealing.unseal(config.sealing_key(), LABEL, sealed))
+    opening = PayoutOpening.from_bytes(config.recipient().unseal(LABEL, sealed))
     opening.verify()
     with transaction.atomic(using=ALIAS):
         row, created = PayoutAddress.objects.get_or_create(

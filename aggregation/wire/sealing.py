@@ -37,10 +37,12 @@ def shared_secret(private: Secret, public: bytes) -> bytes:
     Raises:
         BadKey: the public key is unusable.
     """
+    return _exchange(X25519PrivateKey.from_private_bytes(private.reveal()), public)
+
+
+def _exchange(private: X25519PrivateKey, public: bytes) -> bytes:
     try:
-        return X25519PrivateKey.from_private_bytes(private.reveal()).exchange(
-            X25519PublicKey.from_public_bytes(public)
-        )
+        return private.exchange(X25519PublicKey.from_public_bytes(public))
     except ValueError as error:
         raise BadKey("this is not a usable X25519 public key") from error
 
@@ -57,21 +59,48 @@ def seal(recipient: bytes, label: bytes, plaintext: bytes, rng: Rng) -> bytes:
     BadKey: the recipient's key is unusable.
     """
     ephemeral = generate(rng)
-    public = public_key(ephemeral)
-    key, nonce = _key_and_nonce(shared_secret(ephemeral, recipient), public, recipient, label)
+    pair = Recipient(ephemeral)
     ephemeral.erase()
-    return public + AESGCM(key).encrypt(nonce, plaintext, None)
+    key, nonce = _key_and_nonce(pair.secret_with(recipient), pair.public, recipient, label)
+    return pair.public + AESGCM(key).encrypt(nonce, plaintext, None)
+
+
+class Recipient:
+    """An X25519 key pair, expanded once: expanding costs as much as the exchange, and a server opens many bodies with one key."""
+
+    __slots__ = ("_private", "public")
+
+    def __init__(self, private: Secret) -> None:
+        self._private = X25519PrivateKey.from_private_bytes(private.reveal())
+        self.public = self._private.public_key().public_bytes_raw()
+
+    def __repr__(self) -> str:
+        return f"<Recipient {self.public.hex()[:8]}…>"
+
+    def secret_with(self, public: bytes) -> bytes:
+        """Raises:
+        BadKey: the public key is unusable.
+        """
+        return _exchange(self._private, public)
+
+    def unseal(self, label: bytes, sealed: bytes) -> bytes:
+        """Raises:
+        SealError: too short, sealed to another key or under another label, or changed.
+        """
+        if len(sealed) < OVERHEAD:
+            raise SealError("the sealed body is too short")
+        ephemeral, body = sealed[:32], memoryview(sealed)[32:]  # a masked input is large: not copied
+        try:
+            key, nonce = _key_and_nonce(self.secret_with(ephemeral), ephemeral, self.public, label)
+            return AESGCM(key).decrypt(nonce, body, None)
+        except (InvalidTag, BadKey) as error:
+            raise SealError("the sealed body does not open with this key and label") from error
 
 
 def unseal(private: Secret, label: bytes, sealed: bytes) -> bytes:
-    """Raises:
-    SealError: too short, sealed to another key or under another label, or changed.
+    """`Recipient.unseal` with a key used once.
+
+    Raises:
+        SealError: as there.
     """
-    if len(sealed) < OVERHEAD:
-        raise SealError("the sealed body is too short")
-    ephemeral, body = sealed[:32], memoryview(sealed)[32:]  # a masked input is large: not copied
-    try:
-        key, nonce = _key_and_nonce(shared_secret(private, ephemeral), ephemeral, public_key(private), label)
-        return AESGCM(key).decrypt(nonce, body, None)
-    except (InvalidTag, BadKey) as error:
-        raise SealError("the sealed body does not open with this key and label") from error
+    return Recipient(private).unseal(label, sealed)

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from aggregation.server import config
-from aggregation.wire import sealing
 
 LABEL_SLOT = b"cssi/v1/slot"
 _RUNNING = "sum-"
@@ -41,4 +40,4 @@ def open_sealed(path: Path) -> bytes:
     """Raises:
     SealError: it was not sealed to this aggregator.
     """
-    return sealing.unseal(config.sealing_key(), LABEL_SLOT, path.read_bytes())
+    return config.recipient().unseal(LABEL_SLOT, path.read_bytes())
