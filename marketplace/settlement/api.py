@@ -21,7 +21,7 @@ class Payouts(APIView):
     permission_classes = [AllowAny]
 
     def get(self, request: Request, address: str) -> Response:
-        """`paid` and `pending` in base units as decimal strings."""
+        """`paid` and `pending` in base units as decimal strings; `next_epoch` and `note` say when and why not at once."""
         if not re.fullmatch(r"0x[0-9a-fA-F]{40}", address):
             raise SettlementError("bad_address", "An address is 0x and 40 hex digits.", status=400)
         return Response(selectors.payouts_for(address))

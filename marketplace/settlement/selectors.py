@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
 
+from collectives.terms.description import duration, tokens
 from marketplace.settlement.chain import chain
 from marketplace.settlement.errors import ChainUnavailable, SettlementError
 from marketplace.settlement.models import (
@@ -153,11 +155,46 @@ def funds(account: Any) -> dict[str, Any]:
 
 
 def payouts_for(holder: str) -> dict[str, Any]:
-    """What one payout address got and waits for; amounts as decimal strings. Never a visit."""
+    """What one payout address got and waits for; amounts as decimal strings, times in unix seconds. Never a visit.
+
+    `next_epoch` is when payments are made next (None: with the end of a job, or before the first epoch) and `note` why there is
+    a delay. What an address is owed below a lot, or held over, is known to the aggregator alone.
+    """
     rows = Payout.objects.filter(address=holder.lower())
     confirmed = rows.filter(transaction__state=ChainTransaction.State.CONFIRMED)
     every, paid = (sum(found.values_list("amount", flat=True)) for found in (rows, confirmed))
-    return {"paid": str(paid), "pending": str(every - paid), "epoch_seconds": settings.EPOCH_SECONDS}
+    due, note = next_epoch()
+    return {
+        "paid": str(paid),
+        "pending": str(every - paid),
+        "epoch_seconds": settings.EPOCH_SECONDS,
+        "next_epoch": due,
+        "note": note,
+    }
+
+
+def next_epoch() -> tuple[int | None, str]:
+    """(when the next epoch closes in unix seconds, a sentence that says why one waits)."""
+    last = SettlementEpoch.objects.first()
+    if settings.EPOCH_ON_JOB_END:
+        return None, "This development site pays when a job ends."
+    why = (
+        f"Visits are paid together every {duration(settings.EPOCH_SECONDS)}, in lots of {tokens(settings.LOT)} "
+        f"{settings.TOKEN_SYMBOL}, so that a payment does not say which visit it is for; what is below a lot is carried on."
+        if settings.LOT
+        else f"Visits are paid together every {duration(settings.EPOCH_SECONDS)}."
+    )
+    if last is None:
+        return None, why
+    due = int(last.created_at.timestamp()) + settings.EPOCH_SECONDS
+    if last.held_over and not last.paid:
+        day = datetime.fromtimestamp(due, tz=UTC)
+        why = (
+            f"The last epoch had fewer than {settings.EPOCH_MIN_RECIPIENTS} recipients or {settings.EPOCH_MIN_COLLECTIVES} "
+            f"collectives, so nobody was paid: few payments would say whose they are. Everything is kept for the epoch "
+            f"that closes on {day:%d %B %Y at %H:%M} UTC."
+        )
+    return due, why
 
 
 def _token_balance(holder: str) -> int | None:
