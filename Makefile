@@ -78,6 +78,7 @@ bench-secagg: $(VENV)/.installed-dev  ## secure aggregation against its targets 
 
 bench: $(VENV)/.installed-dev bench-peers  ## every benchmark that ends within about ten minutes
 	@$(BIN)/python -m tests.benchmarks.secagg
+	@$(BIN)/python -m tests.benchmarks.secagg_server
 	@$(BIN)/python -m tests.benchmarks.learning_sim
 
 contracts:  ## rebuild the contracts' artifacts (needs npm)
