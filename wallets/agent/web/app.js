@@ -27,6 +27,7 @@ export class App {
   constructor(wallet) {
     this.wallet = wallet;
     this.page = "today";
+    this.drawing = 0;
     this.turn = 0; // of several drawings that overlap, only the last one may reach the page
     /** @type {Record<string, string>} what a page wants to remember while the window is open */
     this.kept = {};
@@ -60,9 +61,24 @@ export class App {
     return Promise.resolve();
   }
 
-  /** Draw the page anew. @param {boolean} [arrived] whether the person has just come to it */
-  async show(arrived = false) {
+  /**
+   * Draw the page anew.
+   * @param {boolean} [arrived] whether the person has just come to it
+   * @param {boolean} [unasked] a refresh: it never takes away what the person is doing, not even while it is under way
+   */
+  async show(arrived = false, unasked = false) {
+    if (unasked && (busy() || this.drawing)) return;
     const turn = (this.turn += 1);
+    this.drawing += 1;
+    try {
+      await this.#draw(turn, arrived, unasked);
+    } finally {
+      this.drawing -= 1;
+    }
+  }
+
+  /** @param {number} turn @param {boolean} arrived @param {boolean} unasked */
+  async #draw(turn, arrived, unasked) {
     const main = /** @type {HTMLElement} */ (document.getElementById("main"));
     const { state, name, locked_until } = await this.wallet.read("state");
     if (turn !== this.turn) return;
@@ -70,7 +86,7 @@ export class App {
     navigate(this, name, open);
     const [title, draw] = PAGES[this.page] ?? PAGES.today;
     const content = open ? await draw(this) : start(this, state, locked_until);
-    if (turn !== this.turn) return;
+    if (turn !== this.turn || (unasked && busy())) return;
     main.replaceChildren(...[content].flat());
     const heading = main.querySelector("h1");
     document.title = `${heading?.textContent ?? title} · ${name}`;
@@ -87,9 +103,20 @@ function navigate(app, name, open) {
   const lock = /** @type {HTMLButtonElement} */ (document.getElementById("lock"));
   nav.hidden = lock.hidden = !open;
   /** @type {HTMLElement} */ (document.getElementById("brand")).textContent = name;
+  lock.onclick = () => app.attempt(() => app.wallet.act("lock"), "Locked. Nobody answers for this wallet until you unlock it.");
+  if (nav.dataset.page === app.page) return; // a refresh must not take the focus out of it
+  nav.dataset.page = app.page;
   nav.replaceChildren(...Object.entries(PAGES).map(([page, [title]]) =>
     h("a", { href: `#/${page}`, "aria-current": page === app.page ? "page" : null }, title)));
-  lock.onclick = () => app.attempt(() => app.wallet.act("lock"), "Locked. Nobody answers for this wallet until you unlock it.");
+}
+
+/** Whether somebody has the focus on something of the page, or has typed something into it. */
+function busy() {
+  const main = /** @type {HTMLElement} */ (document.getElementById("main"));
+  const focus = document.activeElement;
+  const inside = focus !== main && focus?.tagName !== "H1" && main.contains(focus);
+  const controls = /** @type {HTMLInputElement[]} */ ([...main.querySelectorAll("input, textarea")]);
+  return inside || controls.some((control) => control.value !== control.defaultValue || control.checked !== control.defaultChecked);
 }
 
 /** The token of the link, moved out of the address at once so that it is not copied with it. */
@@ -115,5 +142,5 @@ addEventListener("hashchange", () => {
 });
 app.show(true).catch((problem) => app.say(problem.message));
 setInterval(() => {
-  if (app.page === "today" && !document.hidden && !document.activeElement?.closest("main form, .row")) app.show().catch(() => {});
+  if (app.page === "today" && !document.hidden) app.show(false, true).catch(() => {});
 }, REFRESH);
