@@ -10,7 +10,7 @@ from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from marketplace.accounts.models import Account, RoleGrant
+from marketplace.accounts.models import Account, ApiToken, RoleGrant
 
 
 class AccountCreationForm(AdminUserCreationForm):  # type: ignore[type-arg]
@@ -67,4 +67,16 @@ class RoleGrantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """That tokens exist; an administrator may take one away, never make or see one."""
+
+    list_display = ("account", "label", "created_at", "last_used_at")
+    fields = ("account", "label", "created_at", "last_used_at")
+    readonly_fields = fields
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
         return False

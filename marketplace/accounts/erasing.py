@@ -75,6 +75,7 @@ def erase(*, account: Account) -> None:
         WalletLink.objects.filter(account=account).update(label="")
         EmailAddress.objects.filter(user=account).delete()
         Authenticator.objects.filter(user=account).delete()
+        account.api_tokens.all().delete()
         _end_sessions(account)
         account.roles.clear()
         account.email, account.first_name, account.last_name = f"{uuid.uuid4().hex}{NOBODY}", "", ""

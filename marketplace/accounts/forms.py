@@ -49,3 +49,9 @@ class DeleteForm(forms.Form):
         if not self.account.check_password(password):
             raise forms.ValidationError(_("This is not your password."))
         return password
+
+
+class TokenForm(forms.Form):
+    label = forms.CharField(
+        label=_("What it is for"), max_length=60, help_text=_("Such as: laboratory notebook.")
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, BaseUserManager
@@ -76,3 +77,20 @@ class RoleGrant(models.Model):
 
     def __str__(self) -> str:
         return str(Role(self.role).label)
+
+
+class ApiToken(models.Model):
+    """A program's way in, as one account. The token itself is not kept."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="api_tokens")
+    label = models.CharField(max_length=60)
+    digest = models.CharField(max_length=64, unique=True, help_text=_("SHA-256 of the token."))
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"token {self.label}"

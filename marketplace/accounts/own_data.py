@@ -54,6 +54,7 @@ def _account(account: Account) -> dict[str, Any]:
         "joined": account.date_joined,
         "last_login": account.last_login,
         "addresses": list(EmailAddress.objects.filter(user=account).values("email", "verified", "primary")),
+        "tokens": list(account.api_tokens.values("label", "created_at", "last_used_at")),
         "second_factors": list(
             Authenticator.objects.filter(user=account).values("type", "created_at", "last_used_at")
         ),

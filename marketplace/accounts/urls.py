@@ -9,5 +9,7 @@ from marketplace.accounts import views
 urlpatterns = [
     path("", views.account, name="account"),
     path("export/", views.export, name="account-export"),
+    path("tokens/", views.api_tokens, name="api-tokens"),
+    path("tokens/<uuid:token_id>/delete/", views.token_delete, name="api-token-delete"),
     path("delete/", views.delete, name="account-delete"),
 ]

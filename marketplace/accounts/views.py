@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import uuid
+
 from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from marketplace.accounts import erasing, own_data, services
-from marketplace.accounts.forms import DeleteForm, RolesForm
+from marketplace.accounts import erasing, own_data, services, tokens
+from marketplace.accounts.forms import DeleteForm, RolesForm, TokenForm
 from marketplace.accounts.models import Role
 
 
@@ -61,3 +63,29 @@ def delete(request: HttpRequest) -> HttpResponse:
         return redirect("home")
     context = {"form": form, "obstacles": obstacles}
     return render(request, "accounts/delete.html", context, status=422 if request.method == "POST" else 200)
+
+
+@login_required
+@never_cache
+@require_http_methods(["GET", "POST"])
+def api_tokens(request: HttpRequest) -> HttpResponse:
+    """Tokens for programs; a fresh one is shown once, on this answer alone."""
+    form = TokenForm(request.POST if request.method == "POST" else None)
+    fresh = ""
+    if request.method == "POST" and form.is_valid():
+        try:
+            _made, fresh = tokens.make(account=request.user, label=form.cleaned_data["label"])  # type: ignore[arg-type]
+            form = TokenForm()
+        except tokens.TooMany:
+            form.add_error(None, _("You hold %(most)s tokens; delete one first.") % {"most": tokens.MOST})
+    context = {"form": form, "fresh": fresh, "tokens": request.user.api_tokens.all()}  # type: ignore[union-attr]
+    return render(request, "accounts/tokens.html", context, status=422 if form.errors else 200)
+
+
+@login_required
+@require_POST
+def token_delete(request: HttpRequest, token_id: uuid.UUID) -> HttpResponse:
+    if not tokens.revoke(account=request.user, token_id=token_id):  # type: ignore[arg-type]
+        raise Http404
+    messages.success(request, _("The token works no more."))
+    return redirect("api-tokens")

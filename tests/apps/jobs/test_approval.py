@@ -171,7 +171,7 @@ def test_the_owner_decides_over_rest(world: World, careful: Collective) -> None:
     answer = client.post(f"{base}/{second.job_id}/return", given, content_type="application/json")
     assert answer.json()["status"] == "returned"
     assert world.client("charlie").get(base).status_code == 404
-    assert world.client("").get(base).status_code == 403
+    assert world.client("").get(base).status_code == 401
 
 
 def test_an_administrator_decides_in_the_admin(world: World, careful: Collective) -> None:

@@ -39,6 +39,7 @@ def pages(world: World) -> list[Page]:
         page("account_reset_password"),
         page("account", who="ivo"),
         page("account-delete", who="ivo"),
+        Page(name="account-tokens", url=reverse("api-tokens"), who="ivo"),
         page("account_email", who="ivo"),
         page("account_change_password", who="ivo"),
         page("mfa_index", who="ivo"),
