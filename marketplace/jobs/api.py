@@ -67,15 +67,11 @@ class OrderIn(serializers.Serializer[Any]):
     )
 
 
-class BudgetOut(serializers.Serializer[Any]):
-    """In visits; spent and rest in tokens."""
-
+class VisitsOut(serializers.Serializer[Any]):
     total = serializers.IntegerField()
     earned = serializers.IntegerField()
     reserved = serializers.IntegerField()
     left = serializers.IntegerField()
-    spent = serializers.CharField()
-    rest = serializers.CharField()
     percent = serializers.IntegerField()
 
 
@@ -86,7 +82,9 @@ class JobOut(serializers.Serializer[Any]):
     sentence = serializers.CharField(help_text="where the job stands, for people")
     budget = serializers.CharField(help_text="base units")
     rate = serializers.CharField(help_text="base units per visit")
-    visits = BudgetOut()
+    spent = serializers.CharField(help_text="base units, for visits that were earned")
+    rest = serializers.CharField(help_text="base units")
+    visits = VisitsOut()
     rounds_done = serializers.IntegerField()
     max_rounds = serializers.IntegerField()
     plan = PlanIn()
@@ -129,6 +127,8 @@ def _key(request: Request) -> str:
 
 def _state(order: Order) -> dict[str, Any]:
     shown = live.context(order)
+    visits = {name: shown["budget"][name] for name in ("total", "earned", "reserved", "left", "percent")}
+    spent = visits["earned"] * int(order.rate)
     return {
         "job_id": str(order.job_id),
         "collective_id": str(order.collective_id),
@@ -136,7 +136,9 @@ def _state(order: Order) -> dict[str, Any]:
         "sentence": shown["sentence"],
         "budget": str(int(order.budget)),
         "rate": str(int(order.rate)),
-        "visits": shown["budget"],
+        "spent": str(spent),
+        "rest": str(int(order.budget) - spent),
+        "visits": visits,
         "rounds_done": shown["rounds_done"],
         "max_rounds": shown["job"].max_rounds,
         "plan": shown["job"].plan,
