@@ -21,6 +21,15 @@ JOB_DAYS = 30
 SPARE_SECONDS = 60
 """A task stays valid for this much longer than its phases take at most."""
 
+NUMBERS_PER_ROUND = 3
+"""Round numbers announced per round of the model. An abandoned round uses a number too, and wallets refuse numbers above what
+was announced to them."""
+
+
+def last_number(job: Job) -> int:
+    """The highest round number that the job's wallets take part in."""
+    return int(job.max_rounds) * NUMBERS_PER_ROUND
+
 
 def terms_of(job: Job) -> dict[str, Any]:
     """The current terms. The rate is the job's own; minima are those every permit has at least agreed to."""
@@ -39,7 +48,7 @@ def announcement(job: Job, found: dict[str, Any]) -> dict[str, Any]:
         manifest_hash=job.algorithm.manifest_hash,
         rate=int(job.rate),
         token=terms["token"],
-        max_rounds=job.max_rounds,
+        max_rounds=last_number(job),
         cohort=plan.cohort,
         bucket_min=terms["bucket_min"],
         release_min=terms["release_min"],

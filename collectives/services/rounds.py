@@ -150,8 +150,8 @@ def _ending(held: Job) -> tuple[str, str] | None:
         return S.COMPLETED, f"all {held.max_rounds} rounds are done"
     if left < least:
         return S.BUDGET_EXHAUSTED, f"the rest pays {left} visits, fewer than the minimum of {least}"
-    if held.failures >= MOST_FAILURES:
-        last = held.rounds.last()
+    last = held.rounds.last()
+    if held.failures >= MOST_FAILURES or (last is not None and last.number >= opening.last_number(held)):
         return S.FAILED, last.reason if last else "rounds could not be completed"
     return None
 

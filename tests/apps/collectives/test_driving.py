@@ -15,7 +15,7 @@ from django.utils import timezone
 from aggregation.wire import cbor
 from collectives import clients, selectors
 from collectives.models import Job, OutgoingCall, Round
-from collectives.services import collectives, jobs, lease, rounds
+from collectives.services import collectives, jobs, lease, opening, rounds
 from collectives.services.jobs import TRANSITIONS
 from collectives.terms.canonical import canonical
 from collectives.terms.permit import Task
@@ -258,6 +258,36 @@ def test_three_abandoned_rounds_in_a_row_fail_the_job_and_leave_its_last_model(
     assert job.status == "failed"
     assert job.reason.startswith("Round 4 stopped: 3 wallets answered, 8 are needed.")
     assert list(job.checkpoints.values_list("number", flat=True)) == [0, 1]
+    balanced(job)
+
+
+def test_abandoned_rounds_take_no_round_from_the_model_and_stay_within_what_was_announced(
+    stage: Stage, roles: Roles, drive: Drive
+) -> None:
+    """Wallets refuse a round number above the announced one, so the announcement must leave room for abandoned rounds."""
+    for number in (1, 2, 4, 5):
+        roles.scripts[number] = Script(short=True, accepted=3, receipts=0)
+    job = stage.job(rounds=2)
+    announced = opening.announcement(job, {"cohort_commitment": "11" * 32, "distributor_key": "22" * 32})
+    job = drive(job)
+    assert job.status == "completed"
+    numbers = list(job.rounds.order_by("number").values_list("number", flat=True))
+    assert numbers == [1, 2, 3, 4, 5, 6]
+    assert announced["document"]["max_rounds"] == numbers[-1]
+
+
+def test_a_job_whose_announced_numbers_are_used_up_fails(
+    stage: Stage, roles: Roles, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "NUMBERS_PER_ROUND", 1)
+    roles.scripts[2] = Script(short=True, accepted=3, receipts=0)
+    job = drive(stage.job(rounds=3))
+    assert job.status == "failed"
+    assert list(job.rounds.order_by("number").values_list("status", flat=True)) == [
+        "posted",
+        "abandoned",
+        "posted",
+    ]
     balanced(job)
 
 
