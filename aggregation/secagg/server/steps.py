@@ -223,8 +223,6 @@ def consistency_sets(
     Raises:
         Abort: as `consistency_for`.
     """
-    if not consistencies:
-        return {}
     _, parts = cbor.decode_map(_consistency_set(bucket, survivors, consistencies, ()))
     rows = {p: cbor.encode([p, message.signature]) for p, message in consistencies.items()}
     sets = {}
