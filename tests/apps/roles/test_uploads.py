@@ -14,7 +14,7 @@ from asgiref.sync import sync_to_async
 
 from aggregation.server import config, frames, models
 from aggregation.server import hub as hubs
-from aggregation.server.services import steps
+from aggregation.server.services import folding, steps
 from aggregation.server.services.spool import is_running_sum
 from aggregation.server.slots import SlotApp
 from aggregation.server.states import Step
@@ -67,6 +67,42 @@ async def test_inputs_are_added_while_others_are_still_awaited_and_a_kill_loses_
     assert (state["state"], state["survivors"]) == ("released", 24), state
     total, count = await world.sum(1)
     assert count == 24
+    assert np.array_equal(total, world.plain_sum(1, world.wallets))
+
+
+async def test_two_processes_that_add_the_same_inputs_count_them_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one adds while the first is writing; the first notices, and its file is gone."""
+    monkeypatch.setattr(config, "FOLD_AT", 1000)
+    await world.enrol(12, scripts={0: {"hold_before": "masked_input"}})
+    await world.open_round(1, cohort=12, bucket_size=12)
+
+    async def eleven() -> bool:
+        return len(await stored_files()) == 11
+
+    await world.until(eleven, 60)
+    monkeypatch.setattr(config, "FOLD_AT", 2)
+    write, seconds = folding._write, []
+
+    def raced(path: Any, total: Any) -> None:
+        write(path, total)
+        if not seconds:
+            seconds.append(0)
+            seconds[0] = folding.fold(round_id)
+
+    monkeypatch.setattr(folding, "_write", raced)
+    round_id = await sync_to_async(lambda: models.Round.objects.get().pk)()
+    assert await sync_to_async(folding.fold)(round_id) == 0
+    assert seconds == [11]
+    assert await sync_to_async(folding.fold)(round_id) == 0
+    names = set(await stored_files())
+    assert len(names) == 1
+    assert [path.name for path in (config.spool() / str(round_id)).iterdir()] == list(names)
+    world.wallets[0].released.set()
+    assert (await world.over(1))["survivors"] == 12
+    total, count = await world.sum(1)
+    assert count == 12
     assert np.array_equal(total, world.plain_sum(1, world.wallets))
 
 
