@@ -119,6 +119,18 @@ class DevEvm:
         self.store.commit()
         return digest
 
+    def mine(self) -> None:
+        """A block without transactions: time passes, confirmations grow."""
+        self.store.begin()
+        try:
+            self._prepare_header()
+            self._chain.mine_block()
+        except Exception:
+            self.store.rollback()
+            self._chain.header = self._chain.ensure_header(None)
+            raise
+        self.store.commit()
+
     def call(self, transaction: dict[str, Any], number: int | None = None) -> tuple[bytes, int]:
         """(returned data, gas used) of a call that changes nothing.
 

@@ -106,6 +106,11 @@ class Rpc:
     def send_raw(self, raw: str) -> str:
         return self._evm.send(decode_hex(raw))
 
+    def mine(self) -> str:
+        """The same method that other development nodes have."""
+        self._evm.mine()
+        return "0x0"
+
     def receipt(self, digest: str) -> dict[str, Any] | None:
         found = self._evm.store.transaction(digest)
         return found[1] if found else None
@@ -212,6 +217,7 @@ _METHODS: dict[str, Callable[..., Any]] = {
     "eth_call": Rpc.call,
     "eth_estimateGas": Rpc.estimate_gas,
     "eth_sendRawTransaction": Rpc.send_raw,
+    "evm_mine": Rpc.mine,
     "eth_getTransactionReceipt": Rpc.receipt,
     "eth_getTransactionByHash": Rpc.transaction,
     "eth_getBlockByNumber": Rpc.block_by_number,

@@ -14,6 +14,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from marketplace.settlement import effects
@@ -57,11 +58,13 @@ def sweep() -> int:
     """One pass over everything unfinished; returns how many rows moved. Safe beside another sweep."""
     link, moved = chain(), 0
     try:
-        for row in T.objects.filter(state=T.State.NEW).select_related("depends_on")[:BATCH]:
-            if row.depends_on is None or row.depends_on.state == T.State.CONFIRMED:
-                moved += _sign(row, link)
-            elif row.depends_on.state == T.State.FAILED:
+        # What waits for another row is left out by the query: a long chain of pushes must not keep a new job from being opened.
+        decided = Q(depends_on=None) | Q(depends_on__state__in=(T.State.CONFIRMED, T.State.FAILED))
+        for row in T.objects.filter(decided, state=T.State.NEW).select_related("depends_on")[:BATCH]:
+            if row.depends_on is not None and row.depends_on.state == T.State.FAILED:
                 moved += _fail(row, "what it depends on failed")
+            else:
+                moved += _sign(row, link)
         for row in T.objects.filter(state=T.State.SIGNED).order_by("signer", "nonce")[:BATCH]:
             moved += _send(row, link)
         for row in T.objects.filter(state=T.State.SENT)[:BATCH]:
@@ -86,6 +89,8 @@ def _sign(row: ChainTransaction, link: Chain) -> int:
     key = key_for(row.purpose)
     fee, tip = link.fees()
     known = link.nonce(key.address())
+    if known != link.nonce(key.address()):
+        raise ChainUnavailable("the endpoint does not agree with itself about a nonce")
     with transaction.atomic():
         counter, _ = Signer.objects.select_for_update().get_or_create(
             chain_id=settings.CHAIN_ID, address=key.address(), defaults={"next_nonce": known}
@@ -140,7 +145,9 @@ def _look(row: ChainTransaction, link: Chain) -> int:
                 "block_hash": found.block_hash,
                 "gas_used": found.gas_used,
             }
-            return _step(row, T.State.SENT, T.State.MINED, hash=digest, **changed)
+            # Every hash of this nonce stays known: after a reorganisation another of them may be the one that is mined.
+            others = sorted({row.hash, *row.earlier_hashes} - {digest})
+            return _step(row, T.State.SENT, T.State.MINED, hash=digest, earlier_hashes=others, **changed)
     assert row.signer is not None
     if row.nonce is not None and link.nonce(row.signer.address) <= row.nonce:
         if row.sent_at and timezone.now() - row.sent_at > BUMP_AFTER:
@@ -152,11 +159,13 @@ def _look(row: ChainTransaction, link: Chain) -> int:
 def _bump(row: ChainTransaction, link: Chain) -> int:
     """The same nonce with higher fees; the earlier hash stays known, either may be mined."""
     fee, tip = link.fees()
-    earlier = [*row.earlier_hashes, row.hash]
+    seen, earlier = row.hash, [*row.earlier_hashes, row.hash]
     factor = 10 + 2 * len(earlier)
     assert row.nonce is not None
     _store_signed(row, key_for(row.purpose), row.nonce, fee * factor // 10, tip * factor // 10)
-    return _step(row, T.State.SENT, T.State.SIGNED, raw=row.raw, hash=row.hash, earlier_hashes=earlier)
+    changed = {"raw": row.raw, "hash": row.hash, "earlier_hashes": earlier}
+    row.hash = seen
+    return _step(row, T.State.SENT, T.State.SIGNED, **changed)
 
 
 def _confirm(row: ChainTransaction, link: Chain, head: int) -> int:
@@ -184,5 +193,8 @@ def _fail(row: ChainTransaction, reason: str) -> int:
 
 
 def _step(row: ChainTransaction, before: str, after: str, **changed: Any) -> int:
-    """Move a row only if it still is where we saw it; 1 when it moved."""
-    return T.objects.filter(pk=row.pk, state=before).update(state=after, **changed)
+    """Move a row only if it still is where we saw it; 1 when it moved.
+
+    The hash is compared too: another worker may have bumped the fee and sent it again, and its hash must not be forgotten.
+    """
+    return T.objects.filter(pk=row.pk, state=before, hash=row.hash).update(state=after, **changed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import threading
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import uvicorn
 
@@ -47,6 +49,27 @@ class ChainProcess:
         self._thread.start()
         while not self._server.started:
             time.sleep(0.01)
+
+    def mine(self) -> None:
+        """A block without transactions, by the endpoint's own method."""
+        request = {"jsonrpc": "2.0", "id": 1, "method": "evm_mine", "params": []}
+        assert "result" in httpx.post(f"http://127.0.0.1:{self.port}", json=request, trust_env=False).json()
+
+    def remember(self) -> None:
+        """Keep the chain as it is now, for `forget`."""
+        self.stop()
+        shutil.copy(self._path, self._path.with_suffix(".kept"))
+        self.start()
+
+    def forget(self) -> int:
+        """Replace the chain by the one that was kept: a reorganisation; how many blocks it undid."""
+        head = self.evm.number
+        self.stop()
+        for part in ("", "-wal", "-shm"):
+            self._path.with_name(self._path.name + part).unlink(missing_ok=True)
+        shutil.copy(self._path.with_suffix(".kept"), self._path)
+        self.start()
+        return head - self.evm.number
 
     def stop(self) -> None:
         self._server.should_exit = True
