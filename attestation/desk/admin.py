@@ -24,7 +24,7 @@ class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
 @admin.register(models.Issuer)
 class IssuerAdmin(ReadOnly):
     list_display = ["name", "did", "created_at"]
-    exclude = ["sealed_key"]
+    exclude = ["sealed_key", "sealed_definition", "definition"]
 
 
 @admin.register(models.Credential)

@@ -16,6 +16,10 @@ class Issuer(models.Model):
     name = models.CharField(max_length=120)
     did = models.CharField(max_length=80, unique=True)
     sealed_key = models.BinaryField()
+    definition = models.TextField(
+        blank=True, help_text="Public keys for proofs that link nothing; empty until made."
+    )
+    sealed_definition = models.BinaryField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -22,7 +22,7 @@ from django.utils import timezone
 from aggregation.wire import signing
 from aggregation.wire.errors import BadKey, BadSignature
 from aggregation.wire.secret import Secret
-from attestation.desk import sealing
+from attestation.desk import sealing, unlinkable
 from attestation.desk.errors import DeskError
 from attestation.desk.models import Credential, Issuer
 from attestation.formats import credential as sd_jwt
@@ -78,13 +78,29 @@ def attest(
     )
 
 
-def collect(*, code: str, holder_key: str, created: int, signature: str) -> str:
-    """The credential, bound to the key that signed.
+def collect(*, code: str, holder_key: str, created: int, signature: str) -> dict[str, Any]:
+    """`credential`, bound to the key that signed; and `unlinkable`, offers for proofs that link nothing, where the desk has keys.
 
     Raises:
         DeskError: `unknown_code`, `offer_over`, `bad_signature`, `clock`, `taken`.
     """
-    key = _signer(LABEL_COLLECT, code, holder_key, created, signature)
+    found, offer = claim(code=code, holder_key=holder_key, created=created, signature=signature)
+    text = sd_jwt.issue(
+        private=_private(found.issuer),
+        holder_key=bytes.fromhex(holder_key),
+        record=offer["record"],
+        facts=offer["facts"],
+        now=int(time.time()),
+        expires=int(found.expires_at.timestamp()),
+        status_uri=status_uri(found.issuer),
+        status_index=found.status_index,
+    )
+    return {"credential": text} | unlinkable.offers(found.issuer)
+
+
+def claim(*, code: str, holder_key: str, created: int, signature: str) -> tuple[Credential, dict[str, Any]]:
+    """The offer of a code for the wallet that signs, from now on for no other: (row, `{record, facts}`). Raises as `collect`."""
+    _signer(LABEL_COLLECT, code, holder_key, created, signature)
     with transaction.atomic(using="issuer"):
         found = _offered(code)
         if found.holder_hash not in ("", _hash(holder_key)):
@@ -94,17 +110,7 @@ def collect(*, code: str, holder_key: str, created: int, signature: str) -> str:
         found.holder_hash, found.status = _hash(holder_key), Credential.Status.ISSUED
         found.save(update_fields=["holder_hash", "status"])
     assert found.sealed_offer is not None
-    offer = json.loads(sealing.unseal(bytes(found.sealed_offer), found.id.bytes))
-    return sd_jwt.issue(
-        private=_private(found.issuer),
-        holder_key=key,
-        record=offer["record"],
-        facts=offer["facts"],
-        now=int(time.time()),
-        expires=int(found.expires_at.timestamp()),
-        status_uri=status_uri(found.issuer),
-        status_index=found.status_index,
-    )
+    return found, json.loads(sealing.unseal(bytes(found.sealed_offer), found.id.bytes))
 
 
 def received(*, code: str, holder_key: str, created: int, signature: str) -> None:

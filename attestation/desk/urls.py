@@ -9,6 +9,7 @@ from attestation.desk import views
 urlpatterns = [
     path("", views.desks, name="issuer-desks"),
     path("collect", views.collect, name="issuer-collect"),
+    path("collect-unlinkable", views.collect_unlinkable, name="issuer-collect-unlinkable"),
     path("received", views.received, name="issuer-received"),
     path("<uuid:issuer_id>/", views.desk, name="issuer-desk"),
     path("<uuid:issuer_id>/status", views.status, name="issuer-status"),

@@ -18,12 +18,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from attestation.desk import sealing, services
+from attestation.desk import sealing, services, unlinkable
 from attestation.desk.errors import DeskError
 from attestation.desk.forms import AttestForm, DeskForm, RevokeForm
 from attestation.desk.models import Credential, Issuer
 
-LARGEST_CALL = 4096
+LARGEST_CALL, LARGEST_REQUESTS = 4096, 256 * 1024
 
 
 @login_required
@@ -109,7 +109,18 @@ def offer_link(found: Credential) -> str:
 @require_POST
 def collect(request: HttpRequest) -> HttpResponse:
     """`{code, holder_key, created, signature}` -> `{credential}`; authenticated by code and signature."""
-    return _answer(request, lambda call: {"credential": services.collect(**call)})
+    return _answer(request, lambda call: services.collect(**call))
+
+
+@csrf_exempt
+@require_POST
+def collect_unlinkable(request: HttpRequest) -> HttpResponse:
+    """The same call with `requests` (field -> request made from the offers of `collect`) -> `{credentials}`."""
+
+    def work(call: dict[str, Any]) -> dict[str, Any]:
+        return {"credentials": unlinkable.issue(**call)}
+
+    return _answer(request, work, {"requests": dict}, LARGEST_REQUESTS)
 
 
 @csrf_exempt
@@ -135,20 +146,22 @@ def status(request: HttpRequest, issuer_id: uuid.UUID) -> HttpResponse:
     return answer
 
 
-def _answer(request: HttpRequest, work: Any) -> HttpResponse:
+def _answer(
+    request: HttpRequest, work: Any, more: dict[str, type] | None = None, most: int = LARGEST_CALL
+) -> HttpResponse:
     try:
-        return JsonResponse(work(_call(request)))
+        return JsonResponse(work(_call(request, more or {}, most)))
     except DeskError as error:
         body = {"code": error.code, "detail": str(error)}
         return JsonResponse(body, status=error.status, content_type="application/problem+json")
 
 
-def _call(request: HttpRequest) -> dict[str, Any]:
+def _call(request: HttpRequest, more: dict[str, type], most: int) -> dict[str, Any]:
     try:
-        call = json.loads(request.body) if len(request.body) <= LARGEST_CALL else None
+        call = json.loads(request.body) if len(request.body) <= most else None
     except (ValueError, RecursionError):
         call = None
-    kinds = {"code": str, "holder_key": str, "created": int, "signature": str}
+    kinds = {"code": str, "holder_key": str, "created": int, "signature": str} | more
     if not isinstance(call, dict) or {k: type(v) for k, v in call.items()} != kinds:
         raise DeskError("malformed", "Send code, holder_key, created and signature as one JSON object.")
     return call

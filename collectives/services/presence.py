@@ -17,7 +17,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import IntegrityError
 
-from attestation.formats import credential, facts, status
+from attestation.formats import credential, facts, proofs, status
 from attestation.formats.errors import AttestationError
 from collectives.errors import CollectiveError
 from collectives.models import PresenceStatement, Subscription
@@ -43,14 +43,9 @@ def check(
     """Raises:
     CollectiveError: `presence_level`, or the code of what is wrong with a presentation; `status_unknown` (503) to try again.
     """
-    asked = facts.asked(requirement)
-    if facts.asked(requirement, "unlinkable"):
-        raise CollectiveError(
-            "presence_level",
-            "This requirement asks for an unlinkable proof, which this site cannot check yet.",
-        )
-    if (presence["level"] == "attested") != bool(asked):
-        wanted = "an issuer's word for some fields" if asked else "the holder's word alone"
+    asked, unlinkable = facts.asked(requirement), facts.asked(requirement, "unlinkable")
+    if (presence["level"] == "attested") != bool(asked or unlinkable):
+        wanted = "an issuer's word for some fields" if asked or unlinkable else "the holder's word alone"
         raise CollectiveError("presence_level", f"This requirement asks for {wanted}.")
     nonce = facts.nonce(
         collective_id=collective_id,
@@ -60,8 +55,12 @@ def check(
         created=created,
     )
     trusted = {issuer for issuers in asked.values() for issuer in issuers}
+    sent = presence.get("attestations", ())
     try:
-        shown = [_verified(text, trusted, collective_id, nonce) for text in presence.get("attestations", ())]
+        shown = [_verified(text, trusted, collective_id, nonce) for text in sent if not proofs.is_proof(text)]
+        proofs.check(
+            [text for text in sent if proofs.is_proof(text)], unlinkable, requirement, created, nonce
+        )
         for name, issuers in asked.items():
             mine = [claims for claims in shown if claims.issuer in issuers and name in claims.facts]
             facts.check_fact(mine[0].facts if mine else {}, name, requirement["properties"][name])

@@ -17,7 +17,7 @@ from aggregation.wire.secret import Secret
 from attestation.formats import credential as sd_jwt
 from attestation.formats import facts, status
 from attestation.formats.errors import AttestationError
-from wallets.agent import credentials, journal
+from wallets.agent import credentials, journal, unlinkable
 from wallets.agent.errors import BadData, NotFound, ProtocolFault, Unreachable, WalletError
 from wallets.agent.journal import Kind
 from wallets.agent.transport import check_url
@@ -59,6 +59,7 @@ class Held:
     claims: sd_jwt.Claims
     status: str
     checked: int
+    unlinkable: Mapping[str, Any] = field(repr=False, default_factory=dict)
 
     @classmethod
     def from_record(cls, name: str, record: Mapping[str, Any]) -> Held:
@@ -71,6 +72,7 @@ class Held:
             claims=claims,
             status=record["status"],
             checked=record["checked"],
+            unlinkable=record.get("unlinkable") or {},
         )
 
     def status_at(self, now: int) -> str:
@@ -104,13 +106,21 @@ async def receive(agent: WalletAgent, link: OfferLink, *, replace: bool) -> tupl
             "Nothing was changed; repeat with --yes to replace them."
         )
     name = public.hex()[:16]
-    record = {
+    record: dict[str, Any] = {
         "credential": str(text),
         "holder": holder.reveal().hex(),
         "received": agent.now(),
         "status": UNKNOWN,
         "checked": 0,
     }
+    record["unlinkable"] = await unlinkable.collect(
+        agent,
+        answer.get("unlinkable"),
+        link.issuer,
+        f"{link.url}/collect-unlinkable",
+        fields=claims.record,
+        call=_signed(agent, holder, link, LABEL_COLLECT),
+    )
     async with agent.store.transaction() as records:
         await records.put(CATEGORY, name, record)
         await credentials.save(records, claims.record)
@@ -172,17 +182,23 @@ async def check_status(agent: WalletAgent, name: str) -> str:
 
 
 def choose(
-    requirement: Mapping[str, Any], record: Mapping[str, Any], held: Sequence[Held], now: int
+    requirement: Mapping[str, Any],
+    record: Mapping[str, Any],
+    held: Sequence[Held],
+    now: int,
+    level: str = "attested",
 ) -> tuple[dict[str, Held], list[str]]:
     """(field -> credential that attests it, what is lacking in words) for the attested fields of a requirement."""
     chosen: dict[str, Held] = {}
     lacking: list[str] = []
-    for name, issuers in facts.asked(requirement).items():
+    for name, issuers in facts.asked(requirement, level).items():
         rule = facts.rule_id(name, requirement["properties"][name])
         from_them = [h for h in held if h.claims.issuer in issuers and name in h.claims.record]
         good = [
             h for h in from_them if h.status_at(now) in (GOOD, UNKNOWN) and h.claims.facts.get(name) == rule
         ]
+        if level == "unlinkable":
+            good = [h for h in good if unlinkable.holds(h.unlinkable, name, now)]
         same = [h for h in good if name in record and h.claims.record[name] == record[name]]
         if same:
             chosen[name] = max(same, key=lambda h: h.claims.expires)
@@ -196,10 +212,6 @@ def choose(
             )
         else:
             lacking.append(f"{name}: needs a credential from {' or '.join(issuers[:3])}")
-    lacking += [
-        f"{name}: asks for an unlinkable proof, which this wallet cannot make yet"
-        for name in facts.asked(requirement, "unlinkable")
-    ]
     return chosen, lacking
 
 

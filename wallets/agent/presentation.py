@@ -22,7 +22,7 @@ import rfc8785
 from aggregation.wire import merkle
 from attestation.formats import facts
 from collectives.terms.requirements import requirement_hash, validate
-from wallets.agent import attested, credentials
+from wallets.agent import attested, credentials, unlinkable
 from wallets.agent.credentials import Record, project
 from wallets.agent.errors import BadData
 
@@ -97,10 +97,13 @@ async def prove(
     plain = present(record, requirement, seed)
     if not asks_issuers(requirement):
         return plain
-    chosen, lacking = attested.choose(requirement, record, await attested.every(agent), agent.now())
-    if lacking:
+    held = await attested.every(agent)
+    chosen, lacking = attested.choose(requirement, record, held, created)
+    apart, more = attested.choose(requirement, record, held, created, "unlinkable")
+    if lacking or more:
         raise BadData(
-            f"Your data does not meet the requirement yet: {'; '.join(lacking)}.", code="data_missing"
+            f"Your data does not meet the requirement yet: {'; '.join([*lacking, *more])}.",
+            code="data_missing",
         )
     occasion = facts.nonce(
         collective_id=collective_id,
@@ -110,7 +113,10 @@ async def prove(
         created=created,
     )
     shown = attested.presentations(chosen, collective_id=collective_id, nonce=occasion, now=created)
-    return replace(plain, level=Level.ATTESTED, attestations=shown)
+    proven = await unlinkable.prove(
+        agent, {name: one.unlinkable for name, one in apart.items()}, requirement, created, occasion
+    )
+    return replace(plain, level=Level.ATTESTED, attestations=(*shown, *proven))
 
 
 def asks_issuers(requirement: Mapping[str, Any]) -> bool:
@@ -125,4 +131,9 @@ async def lacking(agent: WalletAgent, record: Record, requirement: Mapping[str, 
     problems = missing(record, requirement)
     if problems or not asks_issuers(requirement):
         return problems
-    return tuple(attested.choose(requirement, record, await attested.every(agent), agent.now())[1])
+    held, now = await attested.every(agent), agent.now()
+    return tuple(
+        sentence
+        for level in ("attested", "unlinkable")
+        for sentence in attested.choose(requirement, record, held, now, level)[1]
+    )

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from attestation.desk import services
+from attestation.desk import services, unlinkable
 from attestation.desk.errors import DeskError
 from attestation.desk.models import Credential, Issuer
 from attestation.desk.views import offer_link
@@ -33,6 +33,10 @@ class Command(BaseCommand):
         step = steps.add_parser("revoke", help="revoke a credential")
         step.add_argument("credential")
         step.add_argument("--reason", default="")
+        step = steps.add_parser(
+            "unlinkable", help="make keys for proofs that link nothing (takes up to a minute)"
+        )
+        step.add_argument("did", help="the desk")
         steps.add_parser("sweep", help="erase the values of offers that have ended")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -51,12 +55,13 @@ class Command(BaseCommand):
             for found in issuer.credentials.all():
                 self.stdout.write(f"  {found.pk}  {found.status:8}  {found.label}  {', '.join(found.fields)}")
 
+    def _unlinkable(self, options: dict[str, Any]) -> None:
+        unlinkable.make_keys(_desk(options["did"]))
+        self.stdout.write("The desk can attest for proofs that link nothing.")
+
     def _attest(self, options: dict[str, Any]) -> None:
-        issuer = Issuer.objects.filter(did=options["did"]).first()
-        if issuer is None:
-            raise CommandError("There is no such desk. `issuer list` names them.")
         made = services.attest(
-            issuer=issuer,
+            issuer=_desk(options["did"]),
             label=options["label"],
             requirement=_object(options["requirement"]),
             values=_object(options["values"]),
@@ -76,6 +81,13 @@ class Command(BaseCommand):
 
     def _sweep(self, options: dict[str, Any]) -> None:
         self.stdout.write(f"{services.sweep()} offers erased.")
+
+
+def _desk(did: str) -> Issuer:
+    found = Issuer.objects.filter(did=did).first()
+    if found is None:
+        raise CommandError("There is no such desk. `issuer list` names them.")
+    return found
 
 
 def _object(path: Path) -> dict[str, Any]:

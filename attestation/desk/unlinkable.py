@@ -1,0 +1,84 @@
+"""The desk's side of proofs that link nothing: keys made once, an offer with each collection, a credential per field.
+
+Such a credential cannot be revoked, so it lives at most 90 days (`predicates.LONGEST`); after that the issuer attests anew.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from aggregation.wire.secret import Secret
+from attestation.desk import sealing
+from attestation.desk.errors import DeskError
+from attestation.desk.models import Issuer
+from attestation.formats import predicates
+from attestation.formats.errors import AttestationError
+
+
+def make_keys(issuer: Issuer) -> None:
+    """Keys for such proofs; takes up to a minute. Repeating it changes nothing."""
+    if issuer.definition:
+        return
+    private = Secret(sealing.unseal(bytes(issuer.sealed_key), issuer.pk.bytes))
+    definition, kept = predicates.make_definition(private)
+    issuer.definition = definition.token
+    issuer.sealed_definition = sealing.seal(json.dumps(kept).encode(), issuer.pk.bytes + b"definition")
+    issuer.save(update_fields=["definition", "sealed_definition"])
+
+
+def offers(issuer: Issuer) -> dict[str, Any]:
+    """`{"unlinkable": {definition, offer}}`, or nothing where the desk has no keys for it."""
+    if not issuer.definition:
+        return {}
+    definition, kept = _keys(issuer)
+    return {"unlinkable": {"definition": definition.token, "offer": predicates.offer(definition, kept)}}
+
+
+def issue(
+    *, code: str, holder_key: str, created: int, signature: str, requests: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Field -> credential, for `requests` field -> `{offer, request}`; only for fields this code stands for.
+
+    Raises:
+        DeskError: as `services.collect`; `bad_request` for a field or a request that does not belong here.
+    """
+    from attestation.desk import services
+
+    found, offer = services.claim(code=code, holder_key=holder_key, created=created, signature=signature)
+    if not found.issuer.definition or not set(requests) <= set(offer["record"]):
+        raise DeskError("bad_request", "This desk attests no such field without linking.")
+    definition, kept = _keys(found.issuer)
+    now = int(time.time())
+    expires = min(int(found.expires_at.timestamp()), now + predicates.LONGEST)
+    try:
+        return {
+            name: predicates.issue(
+                definition,
+                kept,
+                offered=asked["offer"],
+                requested=asked["request"],
+                rule=offer["facts"][name],
+                count=_count(offer["record"][name]),
+                # The day only: the second would tell this credential from others of its day.
+                expires=expires - expires % predicates.DAY,
+                now=now,
+            )
+            for name, asked in requests.items()
+        }
+    except (AttestationError, KeyError, TypeError) as error:
+        raise DeskError(
+            "bad_request", "The request does not fit the offer. Collect the credential again."
+        ) from error
+
+
+def _count(value: Any) -> int:
+    return len(value) if isinstance(value, list) else 1
+
+
+def _keys(issuer: Issuer) -> tuple[predicates.Definition, dict[str, Any]]:
+    assert issuer.sealed_definition is not None
+    kept = json.loads(sealing.unseal(bytes(issuer.sealed_definition), issuer.pk.bytes + b"definition"))
+    return predicates.open_definition(issuer.definition, issuers=[issuer.did]), kept
