@@ -101,9 +101,11 @@ def typical(setting: Setting, repeats: int) -> Measured:
 
 def measure(plan: Plan, say: Say) -> Figures:
     figures = Figures()
-    _compare(plan, figures, say)
-    _own(plan, figures, say)
-    _growth(plan, figures, say)
+    for part in (_compare, _own, _growth):
+        part(plan, figures, say)
+        # Said as soon as known: the whole takes long, and on a busy machine very long.
+        known = {key: round(value, 4) for key, value in figures.values.items() if value is not None}
+        say(f"so far: {known}")
     return figures
 
 
