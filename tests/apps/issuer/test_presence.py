@@ -35,7 +35,7 @@ from tests.apps import cast
 from tests.apps.collectives.wallet import Wallet
 from tests.apps.issuer.conftest import Collector
 from tests.unit.credentials.test_predicates import DID, KEY, MADE
-from wallets.agent import attested, membership, restating, server, vault
+from wallets.agent import attested, cli, membership, restating, server, vault
 from wallets.agent import credentials as own
 from wallets.agent.agent import WalletAgent
 from wallets.agent.consent import Consent, Rule
@@ -436,3 +436,34 @@ def test_a_request_that_does_not_belong_is_refused(ready: Issuer, requests: dict
     with pytest.raises(DeskError) as raised:
         unlinkable.issue(**Collector().call(sealing.code_for(found.pk.bytes)), requests=requests)
     assert raised.value.code == "bad_request"
+
+
+def test_the_same_on_the_wallets_command_line(
+    desk: Issuer, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = tmp_path / "passphrase"
+    secret.write_text("correct horse battery\n")
+    monkeypatch.setenv("WALLET_PASSPHRASE_FILE", str(secret))
+    monkeypatch.setattr(vault, "Argon2Cost", lambda: Argon2Cost(memory_kib=64, passes=1))
+
+    def wallet(*words: str) -> tuple[int, str, str]:
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            code = pool.submit(cli.main, ["--wallet", str(tmp_path / "w"), *words]).result()
+        return code, *capsys.readouterr()
+
+    assert wallet("init")[0] == 0
+    assert "all your values are your own word" in wallet("credentials")[1]
+    offer = attest(desk)
+    code, out, _ = wallet("receive", offer_link(offer))
+    assert (code, "1 fields added, 0 replaced: peer_review" in out) == (0, True)
+    name = out.split("credential ")[1].split()[0]
+    code, out, _ = wallet("credentials", "--check")
+    assert (code, name in out, "good" in out) == (0, True, True)
+    services.revoke(credential=offer, reason="typo")
+    assert "revoked" in wallet("credentials", "--check")[1]
+    assert wallet("forget-credential", name)[0] == 0
+    code, _, err = wallet("forget-credential", name)
+    assert (code, "There is no credential" in err) == (1, True)
+    code, _, err = wallet("receive", "cssi://pair?x=1")
+    assert (code, "not a whole cssi://credential link" in err) == (2, True)
+    assert "Every collective knows the data as it is" in wallet("restate")[1]
