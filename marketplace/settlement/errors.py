@@ -21,5 +21,5 @@ class ChainRefused(Exception):
         self.known = known
 
 
-class WrongChain(Exception):
-    """The endpoint serves another chain than the pinned one."""
+class WrongChain(ChainUnavailable):
+    """The endpoint serves another chain than the pinned one: as good as no chain, and nothing is sent to it."""

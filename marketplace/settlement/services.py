@@ -16,7 +16,7 @@ from collectives.selectors import subscriptions as agreements
 from collectives.terms.description import tokens
 from marketplace.settlement import clients, effects, outbox, selectors
 from marketplace.settlement.chain import MOST_RECIPIENTS, chain, encode_call, job_bytes
-from marketplace.settlement.errors import ChainUnavailable, SettlementError
+from marketplace.settlement.errors import ChainUnavailable, SettlementError, WrongChain
 from marketplace.settlement.keys import new_sealed_key
 from marketplace.settlement.models import ChainTransaction, ConsumerWallet, Escrow, Payout, SettlementEpoch
 from marketplace.settlement.reconcile import reconcile
@@ -114,6 +114,10 @@ def open_escrow(
         raise SettlementError("blocked", f"No new jobs at the moment: {blocked}")
     try:
         balance = int(chain().read("DevToken", selectors.address("DevToken"), "balanceOf", wallet.address))
+    except WrongChain as error:
+        raise SettlementError(
+            "wrong_chain", f"{error} Nothing was moved; the administrator must look."
+        ) from error
     except ChainUnavailable as error:
         raise SettlementError(
             "chain_down", "The chain does not answer now. Nothing was moved; try again later."
