@@ -7,8 +7,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from collectives.admin import ReadOnly
+from collectives.terms.description import tokens
 from marketplace.settlement import models, services
 from marketplace.settlement.errors import ChainUnavailable, SettlementError
+
+SHOWN = 3
 
 
 class WhatFor(admin.SimpleListFilter):
@@ -43,8 +46,14 @@ class ChainTransactionAdmin(ReadOnly):
 
 @admin.register(models.Reconciliation)
 class ReconciliationAdmin(ReadOnly):
-    list_display = ["at", "ok"]
+    list_display = ["at", "ok", "what_differs"]
     actions = ["compare"]
+
+    @admin.display(description="what differs (ledger / chain)")
+    def what_differs(self, row: models.Reconciliation) -> str:
+        found = [f"{name}: {tokens(int(a))} / {tokens(int(b))}" for name, a, b in row.lines if a != b]
+        more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        return "; ".join(found[:SHOWN]) + more
 
     @admin.action(description="Compare ledger and chain now")
     def compare(self, request: HttpRequest, queryset: QuerySet[models.Reconciliation]) -> None:

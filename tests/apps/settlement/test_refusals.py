@@ -10,9 +10,9 @@ from django.test import Client
 
 from marketplace.accounts.models import Account
 from marketplace.settlement import chain as chains
-from marketplace.settlement import services
+from marketplace.settlement import selectors, services
 from marketplace.settlement.errors import SettlementError
-from marketplace.settlement.models import ChainTransaction, Escrow
+from marketplace.settlement.models import ChainTransaction, Escrow, Reconciliation
 from tests.apps.settlement.conftest import RATE, TOKEN, ChainProcess
 
 DATABASES = ["default", "distributor", "aggregator"]
@@ -74,3 +74,17 @@ def test_a_wrongly_typed_address_is_noticed(client: Client) -> None:
     assert answer.status_code == 400
     assert answer.json()["code"] == "bad_checksum"
     assert "0x5aAeb6…eAeD" in answer.json()["detail"]
+
+
+@pytest.mark.django_db(databases=DATABASES)
+def test_the_administrator_sees_what_differs_and_new_jobs_wait(client: Client) -> None:
+    admin = Account.objects.create_user("ada@people.example", "x", is_staff=True, is_superuser=True)
+    client.force_login(admin, backend="django.contrib.auth.backends.ModelBackend")
+    lines = [["held in escrow", str(2 * TOKEN), str(TOKEN)], ["left in the pool", "0", "0"]]
+    Reconciliation.objects.create(ok=False, lines=lines)
+
+    page = client.get("/admin/settlement/reconciliation/").content.decode()
+
+    assert "held in escrow: 2 / 1" in page
+    assert "left in the pool" not in page
+    assert selectors.new_jobs_blocked() is not None
