@@ -84,3 +84,20 @@ def test_the_two_kinds_of_a_revealed_share_are_never_equal_and_never_shown() -> 
     own, escrow = SelfShare(1, b"secret-of-16-byt"), EscrowShare(1, b"secret-of-16-byt")
     assert own != escrow
     assert "secret" not in repr(own) + repr(escrow) + f"{own}{escrow}"
+
+
+def test_one_wallets_message_is_the_same_as_among_everyones() -> None:
+    """The server answers a wallet that comes back alone with the very bytes the others got together."""
+    from aggregation.secagg.server import bundle_for, consistency_for
+    from tests.unit.secagg.pair import Wire, header
+
+    w = Wire(header(bucket_size=6), 6, gone={"masked_input": [5]}).until("close_consistency")
+    bucket = w.round.buckets[0]
+    for i, key in enumerate(w.keys):
+        position = bucket.bucket.position(key)
+        assert bundle_for(bucket.bucket, bucket._share_keys, bucket.joined, position) == w.bundles[key]
+        if i != 5:
+            alone = consistency_for(
+                bucket.bucket, bucket._signed_survivors(), bucket._consistencies, position
+            )
+            assert alone == w.agreements[key]
