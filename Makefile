@@ -31,9 +31,11 @@ demo: $(VENV)/.installed  ## the main job, embedded: wallets teach a model (ARGS
 run: $(VENV)/.installed  ## the site with demo data; prints address and log-ins
 	$(BIN)/python manage.py serve --demo-data $(ARGS)
 
-# The browser's driver keeps an event loop of its own in the main thread, so its tests run in a process of their own.
+# Most tests wait more than they compute, so two processes share them. The stack's own tests start many processes and stay alone, and
+# the browser's driver keeps an event loop in the main thread, so its tests run in a process of their own.
 test: $(VENV)/.installed-dev  ## every test but the long ones
-	$(BIN)/pytest -m "not long and not e2e" $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile -m "not long and not e2e and not stack" $(ARGS)
+	$(BIN)/pytest -m "stack and not long" tests/stack
 	$(BIN)/pytest -m "e2e and not long" tests/e2e
 
 check: $(VENV)/.installed-dev  ## style, types, doors, migrations, system checks

@@ -56,16 +56,19 @@ def test_a_request_is_taken_once(call, monkeypatch):
     assert (status, answer["code"]) == (401, "not_authorised")
 
 
+NOBODYS = uuid.UUID(int=7)
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
         (f"mailboxes/{'zz' * 32}", {}),
         (f"mailboxes/{KEY[:-2]}", {}),
-        (f"collectives/{uuid.uuid4()}/subscribers/{KEY}", {"terms_hash": KEY}),
-        (f"collectives/{uuid.uuid4()}/subscribers/{KEY}", {"terms_hash": 7, "expires": 9}),
-        (f"jobs/{uuid.uuid4()}", {"collective_id": "x"}),
-        (f"jobs/{uuid.uuid4()}/announcement", {"envelope": [], "enrol_seconds": 4}),
-        (f"jobs/{uuid.uuid4()}/rounds/1", {"task_body": "?"}),
+        (f"collectives/{NOBODYS}/subscribers/{KEY}", {"terms_hash": KEY}),
+        (f"collectives/{NOBODYS}/subscribers/{KEY}", {"terms_hash": 7, "expires": 9}),
+        (f"jobs/{NOBODYS}", {"collective_id": "x"}),
+        (f"jobs/{NOBODYS}/announcement", {"envelope": [], "enrol_seconds": 4}),
+        (f"jobs/{NOBODYS}/rounds/1", {"task_body": "?"}),
     ],
 )
 def test_malformed_bodies_get_a_sentence(call, path, body):

@@ -226,7 +226,9 @@ def reachable_interpreter() -> list[str]:
     name = f"python3.{sys.version_info.minor}"
     found = [path for path in (f"/usr/local/bin/{name}", f"/usr/bin/{name}") if Path(path).exists()]
     if not found:
-        pytest.skip(f"No {name} outside a home directory here; the test above covers the layers.")
+        pytest.skip(
+            f"not possible here: no {name} outside a home directory; the test above covers the layers"
+        )
     paths = [str(ROOT), *(path for path in sys.path if path.endswith("site-packages"))]
     code = f"import sys; sys.path[:0] = {paths!r}; from wallets.agent.cli import main; sys.exit(main(sys.argv[1:]))"
     return [found[0], "-c", code]

@@ -331,6 +331,7 @@ def test_did_key_is_that_of_the_method() -> None:
 @pytest.mark.parametrize(
     "did",
     ["", "did:web:x", "did:key:z", "did:key:z6Mk", "did:key:zQ3sh" + "1" * 44, DID + "1", DID[:-1] + "0"],
+    ids=["empty", "other method", "no key", "cut", "other curve", "a digit more", "no digit"],
 )
 def test_other_identifiers_are_refused(did: str) -> None:
     assert refused(lambda: key_of(did)) == "malformed"
