@@ -155,3 +155,16 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
     monkeypatch.setattr(clients, "distributor", lambda: service)
     yield made
     service._client.close()
+
+
+@pytest.fixture
+def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounds that failed are followed at once."""
+    monkeypatch.setattr(rounds, "REST_SECONDS", (0, 0))
+
+
+@pytest.fixture
+def nothing_a_real_role_would_refuse(roles: Roles) -> Iterator[None]:
+    """The doubles kept count of what a real role would have refused."""
+    yield
+    assert roles.problems == []

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
 
 from aggregation.wire import signing
 from aggregation.wire.secret import Secret
-from collectives.terms.algorithm import stack
 from collectives.terms.description import build_terms
+from tests.vectors.documents import MANIFEST
 
 COLLECTIVE = "12345678-1234-4234-8234-123456789012"
 
@@ -41,19 +42,7 @@ def requirement() -> dict[str, Any]:
 
 @pytest.fixture
 def manifest() -> dict[str, Any]:
-    return {
-        "version": 1,
-        "name": "m",
-        "purpose": "p",
-        "inputs": ["age", "town"],
-        "target": ["ill"],
-        "width_in": 4,
-        "width_out": 1,
-        "layers": stack([3, 1]),
-        "loss": "bce-with-logits",
-        "training": {"learning_rate_micro": 1_000_000, "steps": 1},
-        "output": {"kind": "gradient", "clip_micro": 1_000_000},
-    }
+    return deepcopy(MANIFEST)
 
 
 @pytest.fixture
