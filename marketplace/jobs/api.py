@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.http import HttpResponse
@@ -180,40 +182,39 @@ class JobDetail(APIView):
         return Response(_state(_order(request, job_id)))
 
 
+def _do(request: Request, job_id: uuid.UUID, verb: Callable[..., None]) -> Response:
+    """One verb of a consumer on a job of their own, and how the job stands then."""
+    order = _order(request, job_id)
+    verb(order=order, actor=request.user)
+    return Response(_state(order))
+
+
 @extend_schema(tags=["jobs"], request=None, responses=JobOut)
 class Fund(APIView):
     def post(self, request: Request, job_id: uuid.UUID) -> Response:
         """Put the budget into escrow; the job begins when the chain has confirmed it."""
-        order = _order(request, job_id)
-        services.fund(order=order, actor=request.user)
-        return Response(_state(order))
+        return _do(request, job_id, services.fund)
 
 
 @extend_schema(tags=["jobs"], request=None, responses=JobOut)
 class Pause(APIView):
     def post(self, request: Request, job_id: uuid.UUID) -> Response:
         """Pause after the running round."""
-        order = _order(request, job_id)
-        services.pause(order=order, actor=request.user)
-        return Response(_state(order))
+        return _do(request, job_id, services.pause)
 
 
 @extend_schema(tags=["jobs"], request=None, responses=JobOut)
 class Resume(APIView):
     def post(self, request: Request, job_id: uuid.UUID) -> Response:
         """Go on after a pause."""
-        order = _order(request, job_id)
-        services.pause(order=order, actor=request.user, resume=True)
-        return Response(_state(order))
+        return _do(request, job_id, partial(services.pause, resume=True))
 
 
 @extend_schema(tags=["jobs"], request=None, responses=JobOut)
 class Stop(APIView):
     def post(self, request: Request, job_id: uuid.UUID) -> Response:
         """Stop after the running round."""
-        order = _order(request, job_id)
-        services.stop(order=order, actor=request.user)
-        return Response(_state(order))
+        return _do(request, job_id, services.stop)
 
 
 @extend_schema(tags=["jobs"], responses=CheckpointList)
