@@ -90,6 +90,7 @@ class RoundSession(RoundLine):
         except asyncio.CancelledError:
             # The permit was deleted, or the agent stops: nothing more is said, not even goodbye.
             self._drop_socket()
+            await self._note_unconfirmed()
             raise
         finally:
             if self._training is not None:
@@ -101,6 +102,17 @@ class RoundSession(RoundLine):
             await self._hang_up()
         await self._record(Kind.OUTCOME, outcome.code, outcome.sentence)
         self.agent.event("visit_over", code=outcome.code, round=self.visit.task.round)
+
+    async def _note_unconfirmed(self) -> None:
+        """A receipt was on its way when the visit was stopped. The aggregator may have it, and then the visit is owed and paid."""
+        if self._pending is None or self._pending["t"] != "receipt" or self._receipt_acknowledged:
+            return
+        await self._record(
+            Kind.OUTCOME,
+            "unconfirmed",
+            "The proof that your data was present was on its way when this visit was stopped. If it arrived, the visit is paid.",
+        )
+        self.agent.event("visit_unconfirmed", round=self.visit.task.round)
 
     async def _prepare(self) -> None:
         """Fetch and check the model and the data. Whatever is wrong is said before a receipt, so nothing is owed."""
@@ -301,10 +313,15 @@ class RoundSession(RoundLine):
         assert self._payload is not None
         code, clock = "", asyncio.get_running_loop().time
         began = clock()
+
+        def started() -> None:
+            nonlocal began
+            began = clock()  # how long others were before it says nothing of this wallet
+
         try:
             held = self._held()
             job = encode_job(self._payload, held.record, held.requirement, self.agent.rng(32))
-            raw = await self.agent.launcher.train(job)
+            raw = await self.agent.launcher.train(job, started=started)
             self._update = output.contract(raw, self.visit.header, self.agent.rng)
             self.agent.spy_on(self.visit, self._update)
         except (SandboxError, OutputRefused) as error:

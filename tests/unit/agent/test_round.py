@@ -225,6 +225,26 @@ async def test_a_revoking_wallet_refuses_from_that_instant(scene: Scene) -> None
     assert (await scene.journal(leaver, Kind.REFUSED))[-1] == "no_permit"
 
 
+async def test_a_receipt_nobody_confirmed_stays_in_the_journal_of_a_wallet_that_leaves(scene: Scene) -> None:
+    leaver = scene.names[2]
+    told: list[str] = []
+
+    class Leaving(HostedRoundSession):
+        async def stepped(self, step: Step) -> None:
+            await super().stepped(step)
+            if self.agent.name == leaver and step is Step.RECEIPT and not told:
+                told.append(step)
+                asyncio.get_running_loop().create_task(scene.host.revoke(leaver, scene.world.collective.id))
+                await asyncio.sleep(5)  # the confirmation is there and is never read
+
+    agent = scene.host.wallet(leaver)
+    agent.round_session = lambda *what: Leaving(scene.host, *what)
+    done = await scene.round(1).run()
+    assert done.count == WALLETS - 1
+    assert await scene.journal(leaver, Kind.VISIT) == []
+    assert (await scene.journal(leaver, Kind.OUTCOME))[-1] == "unconfirmed"
+
+
 async def test_another_model_than_the_task_names_is_refused_before_a_receipt(scene: Scene) -> None:
     round_ = scene.round(1)
     round_.world.payload = round_.payload(np.array([1.0, 2.0, 3.0], "<f4"))

@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -116,10 +117,10 @@ class Launcher:
             if self._control is None:
                 await self._start()
 
-    async def train(self, job: TrainJob) -> bytes:
-        """Run one visit; exactly 4·d bytes come back, or SandboxError with a fixed code."""
+    async def train(self, job: TrainJob, *, started: Callable[[], None] = lambda: None) -> bytes:
+        """Run one visit; exactly 4·d bytes come back, or SandboxError with a fixed code. `started` is called when a slot is free."""
         expected = 4 * job.dimension
-        update = await self._run(job.frame(), expected, self.limits)
+        update = await self._run(job.frame(), expected, self.limits, started)
         if len(update) != expected:
             raise _fault(Fault.SHORT)
         return update
@@ -177,9 +178,12 @@ class Launcher:
             self._process = None
         self._lose_all()
 
-    async def _run(self, frame: bytes, expected: int, limits: Limits) -> bytes:
+    async def _run(
+        self, frame: bytes, expected: int, limits: Limits, started: Callable[[], None] = lambda: None
+    ) -> bytes:
         async with self._slots:
             await self.start()
+            started()
             loop = asyncio.get_running_loop()
             ours, theirs = socket.socketpair()
             ours.settimeout(0)
