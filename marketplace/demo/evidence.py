@@ -8,6 +8,7 @@ import json
 import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,13 +161,26 @@ class SpyBook:
         return exact, len(checkpoints)
 
 
-def visits_by_wallet(hosts: Hosts) -> Counter[int]:
-    """How many receipts each wallet's own journal holds, by wallet number."""
-    visits: Counter[int] = Counter()
-    for host in hosts.all:
-        for event in host.events("visit"):
-            visits[hosts.number_of(host, event["wallet"])] += 1
-    return visits
+@dataclass(frozen=True, kw_only=True)
+class OwnBooks:
+    """What a wallet's own journal says. `unconfirmed`: proofs that were on their way when the wallet left; it cannot know more."""
+
+    visits: int
+    unconfirmed: int
+
+
+def own_books(hosts: Hosts, wallets: int) -> list[OwnBooks]:
+    """Every wallet's journal, by wallet number."""
+
+    def one(number: int) -> OwnBooks:
+        entries = hosts.call(number, "visits", kinds=["visit", "outcome"])["entries"]
+        return OwnBooks(
+            visits=sum(entry["kind"] == "visit" for entry in entries),
+            unconfirmed=sum(entry["code"] == "unconfirmed" for entry in entries),
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(one, range(wallets)))
 
 
 def paid_by_address() -> Counter[str]:
