@@ -39,7 +39,7 @@ class HostProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env=os.environ | {"OMP_NUM_THREADS": "1"},
+                env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"},
                 text=True,
             )
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -103,8 +103,10 @@ class HostProcess:
                 self._events[name].append(event)
                 if name == "ready":
                     self._ready.set()
+        code = self._process.wait()
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
         with self._lock:
-            ended = HostError("A wallet host has ended; its log says why.")
+            ended = HostError(f"A wallet host has ended ({how}); its log says why.")
             for waiting in self._waiting.values():
                 waiting.set_exception(ended)
             self._waiting.clear()
