@@ -13,22 +13,23 @@ from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketplace.settings.local")
 
-from django.core.asgi import get_asgi_application
+import django
 
-django_app = get_asgi_application()
+django.setup(set_prefix=False)
 
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
 from django.conf import settings
 
-from marketplace.internal import PREFIX, InternalHandler
+from marketplace.handlers import INTERNAL, InternalHandler, PageHandler
 
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Any, Any], Awaitable[None]]
 Hook = Callable[[], Awaitable[None]]
 
-raw_routes: dict[str, App] = {PREFIX: InternalHandler()}
+pages = PageHandler()
+raw_routes: dict[str, App] = {INTERNAL: InternalHandler()}
 agent_sockets: list[Any] = []
 on_start: list[Hook] = []
 on_stop: list[Hook] = []
@@ -65,7 +66,7 @@ async def http(scope: Scope, receive: Any, send: Any) -> None:
         if scope["path"].startswith(prefix):
             await app(scope, receive, send)
             return
-    await django_app(scope, receive, send)
+    await pages(scope, receive, send)
 
 
 _agents = URLRouter(agent_sockets)

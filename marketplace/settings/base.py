@@ -13,6 +13,9 @@ from csp.constants import NONE, SELF
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
+# Requests run in threads that stay (marketplace/handlers.py), so their connections may stay as well.
+CONNECTION_SECONDS = 60
+
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",

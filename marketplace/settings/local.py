@@ -34,6 +34,7 @@ DATABASES = {
     alias: {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": VAR_DIR / f"{name}.sqlite3",
+        "CONN_MAX_AGE": CONNECTION_SECONDS,
         "OPTIONS": {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,

@@ -29,7 +29,11 @@ _ROLE_DOMAIN = {
     "issuer": TrustDomain.ISSUER,
 }
 DATABASES = {
-    DATABASE_ALIAS[_ROLE_DOMAIN[role]]: env.db_url(f"{_ROLE_DOMAIN[role].upper()}_DATABASE_URL")
+    DATABASE_ALIAS[_ROLE_DOMAIN[role]]: {
+        **env.db_url(f"{_ROLE_DOMAIN[role].upper()}_DATABASE_URL"),
+        "CONN_MAX_AGE": CONNECTION_SECONDS,
+        "CONN_HEALTH_CHECKS": True,
+    }
     for role in ROLES
 }
 

@@ -10,7 +10,7 @@ from django.core.cache import CacheHandler
 
 from marketplace import asgi
 from marketplace.cache import SharedRedisCache
-from marketplace.internal import PREFIX, InternalHandler
+from marketplace.handlers import INTERNAL, InternalHandler
 
 
 async def test_a_role_without_signature_is_refused_and_gets_security_headers_but_no_cookie() -> None:
@@ -27,8 +27,8 @@ async def test_a_role_without_signature_is_refused_and_gets_security_headers_but
         "http_version": "1.1",
         "method": "GET",
         "scheme": "http",
-        "path": f"{PREFIX}aggregator/totals",
-        "raw_path": f"{PREFIX}aggregator/totals".encode(),
+        "path": f"{INTERNAL}aggregator/totals",
+        "raw_path": f"{INTERNAL}aggregator/totals".encode(),
         "query_string": b"",
         "headers": [(b"host", b"testserver")],
     }
