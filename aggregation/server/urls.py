@@ -10,6 +10,7 @@ urlpatterns = [
     path("jobs/<uuid:job_id>/members", views.members_),
     path("jobs/<uuid:job_id>/rounds/<int:number>", views.round_),
     path("jobs/<uuid:job_id>/rounds/<int:number>/cohort", views.cohort),
+    path("jobs/<uuid:job_id>/rounds/<int:number>/cohort/<str:job_key>", views.place),
     path("jobs/<uuid:job_id>/rounds/<int:number>/sum", views.sum_),
     path("jobs/<uuid:job_id>/rounds/<int:number>/collected", views.collected),
     path("signing-requests", views.signing_requests),

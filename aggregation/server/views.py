@@ -84,6 +84,11 @@ def _put_cohort(*, body: Body, job_id: uuid.UUID, number: int) -> Body:
     return {}
 
 
+def _delete_place(*, body: Body, job_id: uuid.UUID, number: int, job_key: str) -> Body:
+    opening.will_not_come(job_id=job_id, number=number, job_key=hex_bytes(job_key, "a job key"))
+    return {}
+
+
 def _get_sum(*, body: Body, job_id: uuid.UUID, number: int) -> Body:
     return selectors.round_sum(job_id, number)
 
@@ -112,6 +117,7 @@ def _post_signature(*, body: Body, request_id: uuid.UUID) -> Body:
 members_ = service("distributor", PUT=_put_members)
 round_ = service("collectives", PUT=_put_round, GET=_get_round, DELETE=_delete_round)
 cohort = service("distributor", PUT=_put_cohort)
+place = service("distributor", DELETE=_delete_place)
 sum_ = service("collectives", GET=_get_sum)
 collected = service("collectives", POST=_post_collected)
 signing_requests = service("distributor", GET=_get_requests)

@@ -43,6 +43,10 @@ def put_cohort(job_id: uuid.UUID, number: int, body: dict[str, Any]) -> None:
     _call("PUT", f"/internal/aggregator/jobs/{job_id}/rounds/{number}/cohort", body)
 
 
+def delete_place(job_id: uuid.UUID, number: int, job_key: str) -> None:
+    _call("DELETE", f"/internal/aggregator/jobs/{job_id}/rounds/{number}/cohort/{job_key}", {})
+
+
 def _call(method: str, path: str, body: dict[str, Any]) -> Any:
     """Raises:
     AggregatorDown: no answer, or a fault of its own; repeat later.

@@ -7,7 +7,7 @@ import uuid
 
 from celery import shared_task
 
-from wallets.distributor.errors import AggregatorDown, DistributorError
+from wallets.distributor.errors import AggregatorDown, AggregatorRefused, DistributorError
 from wallets.distributor.models import Job, Round
 from wallets.distributor.services import jobs, rounds, routes
 
@@ -28,6 +28,14 @@ def step_round(round_id: int) -> None:
         rounds.step(round_id)
     except AggregatorDown:
         logger.info("the aggregator is down; the sweep tells it the cohort later")
+
+
+@shared_task(name="distributor.tell_left", ignore_result=True)
+def tell_left(invitation_id: int) -> None:
+    try:
+        rounds.tell_left(invitation_id)
+    except (AggregatorDown, AggregatorRefused):
+        logger.info("the aggregator was not told that a wallet left; it finds out by waiting")
 
 
 @shared_task(name="distributor.sweep", ignore_result=True)

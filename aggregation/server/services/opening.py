@@ -16,6 +16,7 @@ from aggregation.server.errors import Conflict, Malformed
 from aggregation.server.models import ALIAS, Job, Member, Participant, Round
 from aggregation.server.services.transitions import find, locked, move
 from aggregation.server.states import OVER, Step
+from aggregation.server.wakeups import enqueue
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,3 +141,15 @@ def put_cohort(*, job_id: uuid.UUID, number: int, tickets: dict[str, str]) -> No
     row.expected = len(tickets)
     row.randomness = cohort_randomness(bytes.fromhex(ticket) for ticket in tickets.values()).hex()
     move(row, Step.ADVERTISE)
+
+
+@transaction.atomic(using=ALIAS)
+def will_not_come(*, job_id: uuid.UUID, number: int, job_key: str) -> None:
+    """A wallet of the cohort was revoked before it joined: the round does not wait for it.
+
+    Its place stays, because the cohort is bound into the lists; a wallet that is here already says itself what it does.
+    """
+    row = locked(find(job_id, number).pk)
+    absent = row.participants.filter(job_key=job_key, state=Participant.State.EXPECTED, hub="")
+    if absent.update(gone_since=0):
+        enqueue("aggregator.step_round", row.pk)

@@ -6,9 +6,10 @@ import os
 
 import pytest
 
+from aggregation.server import config
 from aggregation.server.errors import Conflict, Malformed
-from aggregation.server.models import Job, Participant, Round, RoundTransition
-from aggregation.server.services import opening, results, transitions
+from aggregation.server.models import Job, Participant, PhaseMessage, Round, RoundTransition
+from aggregation.server.services import opening, progress, results, transitions
 from aggregation.server.states import NEXT, OVER, Step, may_move
 
 pytestmark = pytest.mark.django_db(databases=["aggregator"])
@@ -95,6 +96,27 @@ def test_an_ended_round_takes_no_cohort_and_says_why(cast, call):
     assert (state["state"], state["code"], state["receipts"]) == ("abandoned", "stopped", 0)
     assert state["reason"] == "The collective ended the round."
     assert [(row.before, row.after) for row in RoundTransition.objects.all()] == [("opened", "abandoned")]
+
+
+def test_nobody_waits_for_a_wallet_that_was_revoked_before_it_joined(cast, call, monkeypatch):
+    cast.members(4)
+    opening.open_round(job_id=cast.job_id, number=1, order=cast.order())
+    opening.put_cohort(job_id=cast.job_id, number=1, tickets=tickets(cast))
+    people = list(Participant.objects.order_by("job_key"))
+    late = config.precise_now() + 1
+    for person in people[:3]:
+        person.hub, person.state = "here", Participant.State.PRESENT
+        person.save()
+        PhaseMessage.objects.create(participant=person, phase="advertise", body=b"x")
+    monkeypatch.setattr(config, "precise_now", lambda: late)
+    row = Round.objects.get()
+    assert not progress.due(row)
+    for person in (people[3], people[0]):
+        path = f"{BASE}/jobs/{cast.job_id}/rounds/1/cohort/{person.job_key}"
+        assert call("distributor", "DELETE", path)[0] == 200
+    assert progress.due(row)
+    assert Participant.objects.get(pk=people[0].pk).gone_since > 0, "who is here says itself what it does"
+    assert row.expected == 4
 
 
 def test_a_running_round_gives_out_no_counts(cast, call):

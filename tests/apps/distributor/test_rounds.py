@@ -149,6 +149,38 @@ def test_a_wallet_revoked_after_its_invitation_gets_nothing(cast):
     assert len(cast.told[-1][1]["tickets"]) == 3
 
 
+def test_a_wallet_revoked_while_the_cohort_is_being_told_stays_in_it(cast, monkeypatch):
+    sent = []
+    monkeypatch.setattr(routes, "enqueue", lambda *call: sent.append(call))
+    cast.frozen_job(4)
+    row = rounds.open_round(job_id=cast.job_id, order=cast.order(1, cohort=4))
+    accept(cast, row)
+    told = []
+
+    def answer_lost(job_id, number, body):
+        told.append(body)
+        raise AggregatorDown("no answer")
+
+    monkeypatch.setattr(clients, "put_cohort", answer_lost)
+    with pytest.raises(AggregatorDown):
+        rounds.step(row.pk)
+    gone = signing.public_key(cast.subscriptions[0]).hex()
+    routes.stop_subscriber(collective_id=cast.collective_id, key=gone, notify=False)
+    monkeypatch.setattr(clients, "put_cohort", lambda job_id, number, body: told.append(body))
+    rounds.step(row.pk)
+    assert told[0] == told[1]
+    assert len(told[1]["tickets"]) == 4
+    assert gone not in {item.key for item in selectors.waiting_round(row.pk)}
+    ((task, pk),) = sent
+    assert task == "distributor.tell_left"
+    left = Invitation.objects.get(pk=pk)
+    assert left.enrolment.subscription_key == gone
+    named = []
+    monkeypatch.setattr(clients, "delete_place", lambda *args: named.append(args))
+    rounds.tell_left(left.pk)
+    assert named == [(cast.job_id, 1, left.enrolment.job_key)]
+
+
 def test_a_round_is_opened_once_and_only_forward(cast):
     cast.frozen_job(4)
     order = cast.order(2, cohort=4)

@@ -239,6 +239,17 @@ def _deliver(row: Round) -> None:
         tell_hubs(round=row.pk)
 
 
+def tell_left(invitation_id: int) -> None:
+    """A wallet of a fixed cohort was revoked: the others need not wait for it. Losing this costs them seconds.
+
+    Raises:
+        AggregatorDown: it could not be told.
+    """
+    left = Invitation.objects.select_related("round", "enrolment").filter(pk=invitation_id).first()
+    if left is not None and left.enrolment.job_key:
+        clients.delete_place(left.round.job_id, left.round.number, left.enrolment.job_key)
+
+
 def close_expired() -> None:
     """Rounds whose task has expired are over for the distributor, whatever became of them."""
     Round.objects.filter(state=Round.State.DELIVERED, expires__lte=config.now()).update(

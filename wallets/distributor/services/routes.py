@@ -16,9 +16,10 @@ from wallets.distributor.models import (
     Mailbox,
     Notice,
     Presence,
+    Round,
     Subscriber,
 )
-from wallets.distributor.wakeups import tell_hubs
+from wallets.distributor.wakeups import enqueue, tell_hubs
 
 MAX_MAIL = 48 * 1024
 """A mail fits into one frame of 64 KiB with its envelope."""
@@ -124,11 +125,24 @@ def stop_subscriber(*, collective_id: uuid.UUID, key: str, notify: bool) -> None
     Enrolment.objects.filter(
         subscription_key=key, job__collective_id=collective_id, state=Enrolment.State.ASKED
     ).update(state=Enrolment.State.DECLINED)
+    # A cohort that was told to the aggregator stays as it was told, or its lists could not be signed: who has left is
+    # in it, gets nothing, and drops out.
+    inviting = Round.objects.select_for_update().filter(
+        job__collective_id=collective_id, state=Round.State.INVITING
+    )
     Invitation.objects.filter(
         enrolment__subscription_key=key,
-        enrolment__job__collective_id=collective_id,
+        round__in=[row.pk for row in inviting],
         state__in=[Invitation.State.INVITED, Invitation.State.ACCEPTED],
     ).update(state=Invitation.State.CANCELLED)
+    in_a_cohort = Invitation.objects.filter(
+        enrolment__subscription_key=key,
+        enrolment__job__collective_id=collective_id,
+        state__in=[Invitation.State.ACCEPTED, Invitation.State.DELIVERED],
+        round__state__in=[Round.State.DELIVERING, Round.State.DELIVERED],
+    )
+    for invitation in in_a_cohort:
+        enqueue("distributor.tell_left", invitation.pk)
     Mail.objects.filter(key=key, kind=Mail.Kind.NOTICE, state=Mail.State.WAITING).update(
         state=Mail.State.EXPIRED
     )
