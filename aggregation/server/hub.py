@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from channels.layers import get_channel_layer
 
-from aggregation.server import config, frames, wakeups
+from aggregation.server import config, frames, selectors, wakeups
 from aggregation.server.batching import Batcher, DatabaseThread
 from aggregation.server.models import Round
 from aggregation.server.services import folding, ingest, seats
@@ -166,6 +166,7 @@ class Hub:
         rounds = {(await self._wakes.get()).get("round", 0)}
         while not self._wakes.empty():  # many wake-ups of one round are one look at it
             rounds.add(self._wakes.get_nowait().get("round", 0))
+        selectors.changed.set()
         for round_id in rounds:
             people = self._rounds.get(round_id)
             if people:

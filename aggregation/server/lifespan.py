@@ -6,10 +6,11 @@ from aggregation.server import hub, selectors
 
 
 async def start() -> None:
-    selectors.long_polls.clear()
+    selectors.stopping.clear()
     hub.current()
 
 
 async def stop() -> None:
-    selectors.long_polls.set()
+    selectors.stopping.set()
+    selectors.changed.set()
     await hub.close()

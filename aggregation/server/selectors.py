@@ -15,9 +15,11 @@ from aggregation.server.services.transitions import find
 from aggregation.server.states import OVER, PUBLIC_STATE, SIGNING, Step, phase_of
 
 LONGEST_WAIT = 25
-LOOK_SECONDS = 0.05
-long_polls = threading.Event()
+LOOK_SECONDS = 1.0
+stopping = threading.Event()
 """Set while the process stops: long polls then end at once."""
+changed = threading.Event()
+"""Set by the hub at every wake-up: what a long poll waits for may be there. Lost wake-ups are caught by looking every second."""
 
 
 def round_state(job_id: uuid.UUID, number: int) -> dict[str, Any]:
@@ -77,10 +79,12 @@ def signing_requests(wait: float) -> list[dict[str, Any]]:
     """What the distributor is to sign, waiting up to so many seconds for something to appear."""
     until = time.monotonic() + min(wait, LONGEST_WAIT)
     while True:
+        changed.clear()  # before looking, so that a change while looking is not missed
         found = _unsigned()
-        if found or time.monotonic() >= until or long_polls.is_set():
+        rest = until - time.monotonic()
+        if found or rest <= 0 or stopping.is_set():
             return found
-        time.sleep(LOOK_SECONDS)
+        changed.wait(min(rest, LOOK_SECONDS))
 
 
 def _unsigned() -> list[dict[str, Any]]:
