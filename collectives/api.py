@@ -9,7 +9,6 @@ from drf_spectacular.utils import OpenApiTypes, extend_schema
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import AnonRateThrottle
 from rest_framework.views import APIView
 
 from collectives import selectors
@@ -17,16 +16,12 @@ from collectives.errors import CollectiveError
 from collectives.services import notices, presence, subscriptions
 
 
-class AgentThrottle(AnonRateThrottle):
-    scope = "agents"
-
-
 class Public(APIView):
     """Open to anybody; what may change something carries its own signature."""
 
     authentication_classes: list[Any] = []
     permission_classes = [AllowAny]
-    throttle_classes = [AgentThrottle]
+    throttle_scope = "agents"
 
 
 @extend_schema(responses=OpenApiTypes.OBJECT, tags=["collectives"])

@@ -8,6 +8,7 @@ references, patterns or conditions: a person must be able to read what is asked,
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -68,12 +69,12 @@ def validate(requirement: Mapping[str, Any], record: Any) -> list[Problem]:
     return list(unique.values())
 
 
-_VALIDATORS: dict[bytes, Any] = {}
+_VALIDATORS: dict[str, Any] = {}
 
 
 def _validator(requirement: Mapping[str, Any]) -> Any:
     # Compiling costs a thousand times a validation; a wallet asks about the same few requirements again and again.
-    key = digest(requirement)
+    key = json.dumps(requirement, sort_keys=True)
     found = _VALIDATORS.get(key)
     if found is None:
         if len(_VALIDATORS) >= 32:

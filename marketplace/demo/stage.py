@@ -29,21 +29,30 @@ class Stage:
         self.supervisor = Supervisor([], lock_file=self.folder.with_name(self.folder.name + ".lock"), say=say)
         self.hosts: Hosts | None = None
 
-    def start(self) -> None:
-        """Empty the folder, start broker, chain, web and worker, deploy the contracts."""
+    def start(self, *, development: bool) -> None:
+        """Empty the folder, start broker, chain, web and worker, deploy the contracts. What needs nothing of the others starts first."""
         self.supervisor.take_lock()
         prepare.check_ports()
         _empty(self.folder)
+        self._launch_hosts(development=development)
         self.supervisor.parts = parts.embedded()
+        self.supervisor.launch("broker", "chain")
         prepare.migrate_all()
         self.supervisor.start("broker", "chain")
         self._say(prepare.deploy_contracts())
         self.supervisor.start("web", "worker")
         self.supervisor.watch_in_background()
 
-    def start_hosts(self, *, development: bool) -> Hosts:
-        """Wallet hosts that pin this server and follow what their people confirmed on the web."""
-        arguments = ["--server", settings.SITE_URL, "--rule", "confirmed-on-web", "--slots", "1", "--spy"]
+    def ready_hosts(self) -> Hosts:
+        """The wallet hosts, which pin this server from here on and follow what their people confirmed on the web."""
+        assert self.hosts is not None
+        for process in self.hosts.all:
+            process.wait_ready()
+            process.call("server", url=settings.SITE_URL)
+        return self.hosts
+
+    def _launch_hosts(self, *, development: bool) -> None:
+        arguments = ["--rule", "confirmed-on-web", "--slots", "1", "--spy"]
         arguments += ["--visits-per-day", str(VISITS_PER_DAY)]
         if development:
             arguments.append("--allow-development")
@@ -55,10 +64,7 @@ class Stage:
             )
             for number in range(HOSTS)
         ]
-        for process in processes:
-            process.wait_ready()
         self.hosts = Hosts(processes)
-        return self.hosts
 
     def stop(self) -> None:
         if self.hosts is not None:

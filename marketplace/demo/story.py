@@ -64,7 +64,7 @@ class Story:
         stage = Stage(lambda line: self.console.print(f"[dim]  {line}", highlight=False))
         try:
             with self._timed("start"):
-                stage.start()
+                stage.start(development=self.plan.development)
             evidence_parts = self._act(stage)
         finally:
             stage.stop()
@@ -109,7 +109,7 @@ class Story:
             {**record, "private_note": note}
             for record, note in zip(self.data.train, self._canaries, strict=True)
         ]
-        hosts = stage.start_hosts(development=self.plan.development)
+        hosts = stage.ready_hosts()
         with self._bar("creating wallets", None):
             hosts.create(records, stage.folder)
         people = cast.create(len(records))

@@ -9,15 +9,10 @@ from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import AnonRateThrottle
 from rest_framework.views import APIView
 
 from marketplace.individuals import services
 from marketplace.individuals.server_description import describe
-
-
-class AgentThrottle(AnonRateThrottle):
-    scope = "agents"
 
 
 class HexField(serializers.RegexField):
@@ -73,7 +68,7 @@ class Public(APIView):
 
     authentication_classes: list[Any] = []
     permission_classes = [AllowAny]
-    throttle_classes = [AgentThrottle]
+    throttle_scope = "agents"
 
 
 class ServerView(Public):

@@ -56,12 +56,18 @@ class Supervisor:
         Raises:
             RuntimeError: one of them ended or did not answer in time.
         """
-        wanted = [part for part in self.parts if (not names or part.name in names) and not part.alive()]
-        for part in wanted:
-            part.start()
+        wanted = self.launch(*names)
         for part in wanted:
             part.wait_ready()
             self._say(f"{part.name} is up (pid {part.pid})")
+
+    def launch(self, *names: str) -> list[Part]:
+        """Start the named parts without waiting; a later `start` of the same names waits for them."""
+        wanted = [part for part in self.parts if not names or part.name in names]
+        for part in wanted:
+            if not part.alive():
+                part.start()
+        return wanted
 
     def watch(self) -> None:
         """Restart what dies, until `stop`. Blocks."""

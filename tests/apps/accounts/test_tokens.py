@@ -12,7 +12,7 @@ from rest_framework.settings import api_settings
 
 from marketplace.accounts import tokens
 from marketplace.accounts.models import ApiToken
-from marketplace.throttles import PeopleThrottle
+from marketplace.throttles import ApiThrottle
 from tests.apps.cast import World
 
 
@@ -89,12 +89,16 @@ def test_an_account_holds_a_few_tokens_only(world: World) -> None:
 
 def test_asking_too_often_is_slowed_down_by_account(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     cache.clear()
-    assert PeopleThrottle in api_settings.DEFAULT_THROTTLE_CLASSES
-    monkeypatch.setattr(PeopleThrottle, "THROTTLE_RATES", {"people": "3/min"})
+    assert ApiThrottle in api_settings.DEFAULT_THROTTLE_CLASSES
+    monkeypatch.setattr(ApiThrottle, "THROTTLE_RATES", {"people": "3/min", "agents": "9/min"})
     headers = bearer(made(world))
     answers = [Client().get("/api/v1/jobs", headers=headers) for _ in range(4)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
     assert answers[3]["Content-Type"] == "application/problem+json"
     assert int(answers[3]["Retry-After"]) > 0
     assert Client().get("/api/v1/jobs", headers=bearer(made(world, "charlie"))).status_code == 200
+    assert Client().get("/api/v1/server").status_code == 200, "what wallets ask is counted by itself"
+    monkeypatch.setattr(ApiThrottle, "THROTTLE_RATES", {"people": "3/min", "agents": "2/min"})
+    answers = [Client().get("/api/v1/server") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 429]
     cache.clear()
