@@ -44,6 +44,11 @@ def register(
     Raises:
         CollectiveError: an element is missing or not allowed; nothing was written.
     """
+    if Collective.objects.filter(name__iexact=name.strip()).exists():
+        raise CollectiveError(
+            "name_taken",
+            "There is a collective of this name. Choose another, so that nobody takes one for the other.",
+        )
     collective_id = uuid.uuid4()
     public, sealed = new_key(collective_id)
     collective = Collective(
@@ -75,7 +80,7 @@ def propose_terms(*, actor: Any, collective: Collective, **changes: Any) -> Term
     """The next version of the terms; existing subscriptions keep the version they pinned.
 
     Raises:
-        CollectiveError: not the owner, or an element is not allowed.
+        CollectiveError: not the owner, an element is not allowed, or nothing changed.
     """
     _owned(actor, collective)
     with transaction.atomic(durable=True):
@@ -87,6 +92,12 @@ def propose_terms(*, actor: Any, collective: Collective, **changes: Any) -> Term
         ).split()
         values = {field: current.document[field] for field in kept} | {"rate": int(current.document["rate"])}
         version = _sign(collective, current.version + 1, values | changes)
+        same = ("terms_version", "created")
+        if {**version.document, **{k: current.document[k] for k in same}} == current.document:
+            raise CollectiveError(
+                "nothing_changed",
+                "These are the terms as they stand: nothing was signed. Change something first.",
+            )
         version.save(force_insert=True)
     return version
 

@@ -100,12 +100,12 @@ class Terms:
         agreement = f.exactly(m["agreement"], ("chain_id", "registry"), "The agreement's place")
         terms = cls(
             collective_id=f.uuid(m, "collective_id"),
-            name=f.text(m, "name", least=1, most=120),
+            name=f.shown(m, "name", least=1, most=120),
             collective_key=f.hex_bytes(m, "collective_key", 32),
             terms_version=f.integer(m, "terms_version", 1),
-            purpose=f.text(m, "purpose", least=1, most=500),
-            not_for=f.text(m, "not_for", most=500),
-            task_description=f.text(m, "task_description", least=1, most=10_000),
+            purpose=f.shown(m, "purpose", least=1, most=500, lines=True),
+            not_for=f.shown(m, "not_for", most=500, lines=True),
+            task_description=f.shown(m, "task_description", least=1, most=10_000, lines=True),
             requirement=m["requirement"],
             requirement_hash=m["requirement_hash"],
             assurance=f.one_of(m, "assurance", ASSURANCE),

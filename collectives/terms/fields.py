@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _UINT = re.compile(r"0|[1-9][0-9]{0,77}")
 _MONEY = re.compile(r"0|[1-9][0-9]{0,37}")
 LATEST = 2**53 - 1
+# Joiners belong to some scripts' spelling and to emoji; they hide nothing.
+_JOINERS = "\u200c\u200d"
 
 
 def exactly(document: Any, names: Sequence[str], what: str) -> Mapping[str, Any]:
@@ -30,6 +33,25 @@ def text(document: Mapping[str, Any], name: str, *, least: int = 0, most: int = 
     value = document[name]
     if not isinstance(value, str) or not least <= len(value) <= most:
         raise TermsError("malformed", f"{name} must be text of {least} to {most} characters.")
+    return value
+
+
+def shown(document: Mapping[str, Any], name: str, *, least: int = 0, most: int, lines: bool = False) -> str:
+    """Text that a person reads before agreeing: nothing in it may be invisible or turn the writing round (Unicode TR 36).
+
+    Raises:
+        TermsError: `malformed` for a wrong length, `invisible` for control and format characters.
+    """
+    value = text(document, name, least=least, most=most)
+    allowed = _JOINERS + ("\n\r\t" if lines else "")
+    hidden = {c for c in value if unicodedata.category(c) in {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}} - set(
+        allowed
+    )
+    if hidden:
+        codes = ", ".join(f"U+{ord(c):04X}" for c in sorted(hidden)[:4])
+        raise TermsError(
+            "invisible", f"{name} holds characters that cannot be seen ({codes}). Take them out."
+        )
     return value
 
 

@@ -6,7 +6,7 @@ from django import forms
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
-from collectives.terms.description import tokens
+from collectives.terms.description import RATE_TIERS, tokens
 
 SORTS = [
     ("name", _("name")),
@@ -39,6 +39,6 @@ class CatalogueForm(forms.Form):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
-        tiers = [(rate, f"{tokens(rate)} {settings.TOKEN_SYMBOL}") for rate in settings.RATE_TIERS]
+        tiers = [(rate, f"{tokens(rate)} {settings.TOKEN_SYMBOL}") for rate in RATE_TIERS]
         self.fields["rate"].choices = [("", _("any")), *tiers]  # type: ignore[attr-defined]
         self.fields["q"].widget.input_type = "search"  # type: ignore[attr-defined]

@@ -208,8 +208,6 @@ CELERY_BEAT_SCHEDULE = {
 
 # --- money ------------------------------------------------------------------------------------------------
 TOKEN_SYMBOL = "OCEAN"
-RATE_TIERS = tuple(n * 10**15 for n in (1, 2, 5, 10, 20, 50, 100))
-"""Rates per visit a collective may choose, in base units (0.001 … 0.1 tokens): shared rates hide who was visited."""
 EPOCH_SECONDS = 24 * 3600
 EPOCH_MIN_COLLECTIVES = 3
 EPOCH_MIN_RECIPIENTS = 100

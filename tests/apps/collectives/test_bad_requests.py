@@ -12,7 +12,8 @@ from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 
-from collectives.services.collectives import propose_terms
+from collectives.errors import CollectiveError
+from collectives.services.collectives import propose_terms, register
 from tests.apps import cast
 from tests.apps.cast import World
 from tests.apps.collectives.conftest import Stage
@@ -157,6 +158,33 @@ def test_terms_that_have_changed_are_to_be_reviewed_again(stage: Stage) -> None:
     answer = post(stage, "subscriptions", late)
     assert answer.status_code == 409
     assert "Review the current ones and subscribe again" in refused(answer, "stale_terms")
+    assert snapshot() == before
+
+
+def test_terms_that_say_the_same_are_not_signed_again(stage: Stage) -> None:
+    before = snapshot()
+    with pytest.raises(CollectiveError, match="as they stand") as caught:
+        propose_terms(
+            actor=stage.alice,
+            collective=stage.collective,
+            rate=int(stage.collective.terms.first().document["rate"]),
+        )
+    assert caught.value.code == "nothing_changed"
+    assert snapshot() == before
+
+
+def test_two_collectives_do_not_share_a_name(stage: Stage) -> None:
+    document, before = stage.collective.terms.first().document, snapshot()
+    with pytest.raises(CollectiveError) as caught:
+        register(
+            actor=stage.alice,
+            name=f" {stage.collective.name.upper()} ",
+            purpose="Another one",
+            task_description="Another one",
+            requirement=document["requirement"],
+            rate=10**15,
+        )
+    assert caught.value.code == "name_taken"
     assert snapshot() == before
 
 

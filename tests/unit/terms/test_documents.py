@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from typing import Any
 
 import pytest
@@ -246,3 +247,25 @@ def test_an_unknown_field_in_a_document_is_refused() -> None:
 
     with pytest.raises(TermsError, match="extra"):
         Revocation.parse(document | {"extra": 1})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "code"),
+    [
+        ("name", "Trials\u202egninrael", "U+202E"),
+        ("name", "Trials\nof 2026", "U+000A"),
+        ("purpose", "To learn\u200b more", "U+200B"),
+        ("not_for", "Nothing\u2066else", "U+2066"),
+        ("task_description", "a\x00b", "U+0000"),
+    ],
+)
+def test_what_a_holder_agrees_to_holds_nothing_invisible(terms_values, field, value, code):
+    with pytest.raises(TermsError, match=re.escape(code)) as caught:
+        build_terms(**terms_values | {field: value})
+    assert caught.value.code == "invisible"
+
+
+def test_lines_and_joiners_are_writing(terms_values):
+    family = "\U0001f468\u200d\U0001f469"
+    document = build_terms(**terms_values | {"name": f"Families {family}", "task_description": "One\nTwo\n"})
+    assert Terms.parse(document).name.endswith(family)
