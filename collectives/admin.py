@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django import forms
@@ -19,6 +20,23 @@ class ReasonForm(ActionForm):
     """An action's form with the reason that actions here must give."""
 
     reason = forms.CharField(required=False, max_length=300, label="Reason")
+
+
+def each(
+    page: admin.ModelAdmin[Any],
+    request: HttpRequest,
+    rows: Iterable[Any],
+    done: str,
+    work: Callable[[Any], object],
+) -> None:
+    """Do it for every row chosen, and say of each what became of it."""
+    for row in rows:
+        try:
+            work(row)
+        except CollectiveError as error:
+            page.message_user(request, f"{row}: {error}", messages.ERROR)
+        else:
+            page.message_user(request, f"{row} {done}.", messages.SUCCESS)
 
 
 class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -43,18 +61,24 @@ class CollectiveAdmin(ReadOnly):
 
     @admin.action(description="Suspend (the reason is shown to everybody)")
     def suspend(self, request: HttpRequest, queryset: QuerySet[models.Collective]) -> None:
-        for collective in queryset:
-            try:
-                collectives.suspend(
-                    actor=request.user, collective=collective, reason=request.POST.get("reason", "")
-                )
-            except CollectiveError as error:
-                self.message_user(request, f"{collective}: {error}", messages.ERROR)
+        reason = request.POST.get("reason", "")
+        each(
+            self,
+            request,
+            queryset,
+            "is suspended; nothing new begins, and its jobs stop after their round",
+            lambda one: collectives.suspend(actor=request.user, collective=one, reason=reason),
+        )
 
     @admin.action(description="Reinstate")
     def reinstate(self, request: HttpRequest, queryset: QuerySet[models.Collective]) -> None:
-        for collective in queryset:
-            collectives.reinstate(actor=request.user, collective=collective)
+        each(
+            self,
+            request,
+            queryset,
+            "is open again",
+            lambda one: collectives.reinstate(actor=request.user, collective=one),
+        )
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # Actions need it; every field stays read-only.
@@ -84,16 +108,23 @@ class AlgorithmAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.action(description="Approve for notice")
     def approve(self, request: HttpRequest, queryset: QuerySet[models.Algorithm]) -> None:
-        for algorithm in queryset:
-            algorithms.approve(actor=request.user, algorithm=algorithm)
+        each(
+            self,
+            request,
+            queryset,
+            "is approved: collectives may announce it",
+            lambda one: algorithms.approve(actor=request.user, algorithm=one),
+        )
 
     @admin.action(description="Return with the reason written in the algorithm's form")
     def return_to_author(self, request: HttpRequest, queryset: QuerySet[models.Algorithm]) -> None:
-        for algorithm in queryset:
-            try:
-                algorithms.return_(actor=request.user, algorithm=algorithm, reason=algorithm.reason)
-            except CollectiveError as error:
-                self.message_user(request, f"{algorithm}: {error}", messages.ERROR)
+        each(
+            self,
+            request,
+            queryset,
+            "goes back to its author",
+            lambda one: algorithms.return_(actor=request.user, algorithm=one, reason=one.reason),
+        )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -138,27 +169,35 @@ class JobAdmin(ReadOnly):
 
     @admin.action(description="Approve the order in the owner's place")
     def approve_order(self, request: HttpRequest, queryset: QuerySet[models.Job]) -> None:
-        for job in queryset:
-            try:
-                jobs.approve(actor=request.user, job_id=job.pk)
-            except CollectiveError as error:
-                self.message_user(request, f"{job}: {error}", messages.ERROR)
+        each(
+            self,
+            request,
+            queryset,
+            "can be funded now",
+            lambda one: jobs.approve(actor=request.user, job_id=one.pk),
+        )
 
     @admin.action(description="Return the order in the owner's place (the reason is shown to who ordered)")
     def return_order(self, request: HttpRequest, queryset: QuerySet[models.Job]) -> None:
-        for job in queryset:
-            try:
-                jobs.return_(actor=request.user, job_id=job.pk, reason=request.POST.get("reason", ""))
-            except CollectiveError as error:
-                self.message_user(request, f"{job}: {error}", messages.ERROR)
+        reason = request.POST.get("reason", "")
+        each(
+            self,
+            request,
+            queryset,
+            "is returned to who ordered it",
+            lambda one: jobs.return_(actor=request.user, job_id=one.pk, reason=reason),
+        )
 
     @admin.action(description="End the running round (the reason is shown to who ordered the job)")
     def abort_round(self, request: HttpRequest, queryset: QuerySet[models.Job]) -> None:
-        for job in queryset:
-            try:
-                rounds.abort(actor=request.user, job_id=job.pk, reason=request.POST.get("reason", ""))
-            except CollectiveError as error:
-                self.message_user(request, f"{job}: {error}", messages.ERROR)
+        reason = request.POST.get("reason", "")
+        each(
+            self,
+            request,
+            queryset,
+            "goes on without the round that was running",
+            lambda one: rounds.abort(actor=request.user, job_id=one.pk, reason=reason),
+        )
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # Actions need it; every field stays read-only.

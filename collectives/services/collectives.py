@@ -107,6 +107,10 @@ def suspend(*, actor: Any, collective: Collective, reason: str) -> None:
     _staff(actor)
     if not reason.strip():
         raise CollectiveError("reason_missing", "Say why: the reason is shown on the collective's page.")
+    if collective.status == Collective.Status.SUSPENDED:
+        raise CollectiveError(
+            "suspended", "It is suspended already; reinstate it first to say another reason."
+        )
     collective.status, collective.status_reason = Collective.Status.SUSPENDED, reason.strip()[:300]
     collective.save(update_fields=["status", "status_reason"])
 
@@ -114,6 +118,8 @@ def suspend(*, actor: Any, collective: Collective, reason: str) -> None:
 def reinstate(*, actor: Any, collective: Collective) -> None:
     """Open again; jobs that were suspended with it go on where they were."""
     _staff(actor)
+    if collective.status != Collective.Status.SUSPENDED:
+        raise CollectiveError("not_suspended", "It is not suspended.")
     with transaction.atomic():
         collective.status, collective.status_reason = Collective.Status.ACTIVE, ""
         collective.save(update_fields=["status", "status_reason"])

@@ -48,10 +48,15 @@ def submit(request: HttpRequest) -> HttpResponse:
     form = AlgorithmForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
         try:
-            algorithms.submit(
+            known = algorithms.is_known(form.cleaned_data["manifest"])
+            algorithm = algorithms.submit(
                 actor=request.user, manifest=form.cleaned_data["manifest"], name=form.cleaned_data["name"]
             )
-            messages.success(request, _("Submitted. A person reviews it; the state stands below."))
+            if known:
+                words = _("You submitted this very algorithm before; it is %(state)s.")
+                messages.info(request, words % {"state": algorithm.get_status_display()})
+            else:
+                messages.success(request, _("Submitted. A person reviews it; the state stands below."))
             return redirect("algorithms")
         except CollectiveError as error:
             form.add_error(None, str(error))

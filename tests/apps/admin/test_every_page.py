@@ -12,6 +12,7 @@ from django.db import models
 from django.test import Client
 from django.urls import reverse
 
+from collectives.models import Algorithm, Collective
 from tests.apps import cast
 from tests.apps.admin import rows
 from tests.apps.pages.test_permissions import snapshot
@@ -152,3 +153,29 @@ def test_looking_through_the_admin_changes_nothing(world: cast.World) -> None:
     for _, url in pages():
         client.get(url)
     assert snapshot() == before
+
+
+def act(client: Client, model: type[models.Model], action: str, row: models.Model, **extra: str) -> list[str]:
+    """What the administrator reads after an action on one row."""
+    body = {"action": action, "_selected_action": [str(row.pk)], **extra}
+    answer = client.post(address(model, "changelist"), body, follow=True)
+    return [str(message) for message in answer.context["messages"]]
+
+
+def test_an_action_says_what_became_of_it_and_is_not_done_twice(world: cast.World) -> None:
+    ada = world.client("ada")
+    collective, algorithm = world.collective, Algorithm.objects.get(status="approved")
+    (said,) = act(ada, Collective, "suspend", collective)
+    assert "Say why" in said
+    (said,) = act(ada, Collective, "suspend", collective, reason="A complaint.")
+    assert "is suspended" in said
+    (said,) = act(ada, Collective, "suspend", collective, reason="Another one.")
+    assert "already" in said
+    collective.refresh_from_db()
+    assert collective.status_reason == "A complaint."
+    assert "open again" in act(ada, Collective, "reinstate", collective)[0]
+    assert "not suspended" in act(ada, Collective, "reinstate", collective)[0]
+    reviewed = algorithm.reviewed_at
+    assert "approved already" in act(ada, Algorithm, "approve", algorithm)[0]
+    algorithm.refresh_from_db()
+    assert algorithm.reviewed_at == reviewed
