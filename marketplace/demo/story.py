@@ -32,6 +32,8 @@ from marketplace.settlement import services as settlement
 
 PHASE_SECONDS = {"advertise": 60, "share_keys": 20, "masked_input": 20, "consistency": 20, "unmask": 20}
 ROUND_SECONDS = 150
+ACCEPT_SECONDS = 30
+"""A round goes on as soon as enough have accepted; the first comes while thousands of wallets on two processors check their places in the log."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +129,7 @@ class Story:
             fraction_bits=self.plan.fraction_bits,
             bucket_size=self.plan.bucket_size,
             enrol_seconds=60,
+            accept_seconds=ACCEPT_SECONDS,
             phase_seconds=PHASE_SECONDS,
         )
         # Enough for every round at its worst, two spare rounds, and a remainder that no visit fits.
