@@ -134,8 +134,9 @@ def worker() -> Part:
         *(
             "--loglevel",
             "WARNING",
-            "--schedule",
-            str(settings.VAR_DIR / "beat"),
+            # In memory: a schedule file that a kill left half-written keeps beat from ever starting again, and every task is short.
+            "--scheduler",
+            "celery.beat:Scheduler",
             "--without-gossip",
             "--without-mingle",
         ),
