@@ -64,14 +64,6 @@ def submit(*, actor: Any, manifest: Mapping[str, Any], name: str = "") -> Algori
     return algorithm
 
 
-def is_known(manifest: Mapping[str, Any]) -> bool:
-    """Whether this very manifest was submitted before. False for one that cannot be read."""
-    try:
-        return Algorithm.objects.filter(manifest_hash=parse_manifest(dict(manifest)).hash).exists()
-    except TermsError:
-        return False
-
-
 def approve(*, actor: Any, algorithm: Algorithm) -> None:
     _review(actor, algorithm, Algorithm.Status.APPROVED, "")
 
@@ -180,8 +172,6 @@ def _review(actor: Any, algorithm: Algorithm, status: str, reason: str) -> None:
         raise CollectiveError("not_allowed", "Only an administrator reviews algorithms.", status=403)
     algorithm.refresh_from_db(fields=["status"])
     if algorithm.status == status:
-        raise CollectiveError(
-            "reviewed", f"It is {algorithm.get_status_display().lower()} already.", status=409
-        )
+        raise CollectiveError("reviewed", f"It is {algorithm.get_status_display()} already.", status=409)
     algorithm.status, algorithm.reason, algorithm.reviewed_at = status, reason, timezone.now()
     algorithm.save(update_fields=["status", "reason", "reviewed_at"])

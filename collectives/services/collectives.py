@@ -44,11 +44,6 @@ def register(
     Raises:
         CollectiveError: an element is missing or not allowed; nothing was written.
     """
-    if Collective.objects.filter(name__iexact=name.strip()).exists():
-        raise CollectiveError(
-            "name_taken",
-            "There is a collective of this name. Choose another, so that nobody takes one for the other.",
-        )
     collective_id = uuid.uuid4()
     public, sealed = new_key(collective_id)
     collective = Collective(
@@ -128,6 +123,12 @@ def reinstate(*, actor: Any, collective: Collective) -> None:
 
 def _sign(collective: Collective, number: int, values: Mapping[str, Any]) -> TermsVersion:
     """An unsaved, signed terms version."""
+    name = values.get("name", collective.name)
+    if TermsVersion.objects.exclude(collective=collective).filter(document__name__iexact=name).exists():
+        raise CollectiveError(
+            "name_taken",
+            "There is a collective of this name. Choose another, so that nobody takes one for the other.",
+        )
     if values["development"] and not settings.DEVELOPMENT_MINIMA:
         raise CollectiveError(
             "development_off",

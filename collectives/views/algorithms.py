@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from collectives import selectors
 from collectives.errors import CollectiveError
 from collectives.forms import AlgorithmForm
+from collectives.models import Algorithm
 from collectives.services import algorithms
 from collectives.views.access import needs_role
 
@@ -48,15 +49,14 @@ def submit(request: HttpRequest) -> HttpResponse:
     form = AlgorithmForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
         try:
-            known = algorithms.is_known(form.cleaned_data["manifest"])
             algorithm = algorithms.submit(
                 actor=request.user, manifest=form.cleaned_data["manifest"], name=form.cleaned_data["name"]
             )
-            if known:
+            if algorithm.status == Algorithm.Status.SUBMITTED:
+                messages.success(request, _("Submitted. A person reviews it; the state stands below."))
+            else:
                 words = _("You submitted this very algorithm before; it is %(state)s.")
                 messages.info(request, words % {"state": algorithm.get_status_display()})
-            else:
-                messages.success(request, _("Submitted. A person reviews it; the state stands below."))
             return redirect("algorithms")
         except CollectiveError as error:
             form.add_error(None, str(error))

@@ -186,6 +186,20 @@ def test_two_collectives_do_not_share_a_name(stage: Stage) -> None:
         )
     assert caught.value.code == "name_taken"
     assert snapshot() == before
+    other = register(
+        actor=stage.alice,
+        name="A name of its own",
+        purpose="Another one",
+        task_description="Another one",
+        requirement=document["requirement"],
+        rate=10**15,
+    )
+    before = snapshot()
+    with pytest.raises(CollectiveError) as caught:
+        propose_terms(actor=stage.alice, collective=other, name=stage.collective.name.lower())
+    assert caught.value.code == "name_taken"
+    assert snapshot() == before
+    assert propose_terms(actor=stage.alice, collective=other, name="a name of its own").version == 2
 
 
 def test_an_unknown_collective_is_not_there(stage: Stage) -> None:

@@ -12,6 +12,7 @@ from collectives.models import Job, Round
 from collectives.services import collectives
 from marketplace.jobs import model_card, services
 from marketplace.jobs.models import Order
+from marketplace.settlement.models import ConsumerWallet, Escrow
 from tests.apps import cast
 from tests.apps.cast import World
 
@@ -62,6 +63,29 @@ def test_the_card_keeps_the_terms_of_the_day_of_the_order(world: World) -> None:
     before = world.collective.terms.get().hash
     collectives.propose_terms(actor=world.people["alice"], collective=world.collective, rate=10**16)
     assert model_card.build(world.order)["consent"]["terms_hash"] == before
+
+
+def test_a_settled_job_says_what_came_back(world: World) -> None:
+    wallet = ConsumerWallet.objects.create(
+        account=world.people["carla"], address="0x" + "11" * 20, sealed_key=b"x"
+    )
+    escrow = Escrow.objects.create(
+        job_id=world.order.job_id,
+        consumer=wallet,
+        rate=10**16,
+        budget=10**18,
+        spent=4 * 10**17,
+        expires=2**31,
+    )
+    address = reverse("result", args=[world.order.job_id])
+
+    def said() -> str:
+        return " ".join(world.client("carla").get(address).content.decode().split())
+
+    assert "<dt>Comes back</dt><dd>0.6 OCEAN</dd>" in said()
+    Escrow.objects.filter(pk=escrow.pk).update(status="closed", refunded=6 * 10**17)
+    assert "<dt>Came back</dt><dd>0.6 OCEAN</dd>" in said()
+    assert "Comes back" not in said()
 
 
 def test_page_file_and_api_say_the_same(world: World) -> None:

@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from collectives.datatool import page as tool
+from collectives.models import Algorithm
 from collectives.services import collectives as services
 from tests.apps import cast
 from tests.apps.cast import World
@@ -345,6 +346,23 @@ def test_a_manifest_that_cannot_be_says_what_to_do(world: World, manifest: str, 
     answer = world.client("aron").post(reverse("algorithm-submit"), {"text": manifest})
     assert answer.status_code == 422
     assert message in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        ("submitted", "A person reviews it"),
+        ("approved", "before; it is approved"),
+        ("returned", "before; it is returned"),
+    ],
+)
+def test_the_same_manifest_again_says_where_it_stands(world: World, status: str, message: str) -> None:
+    Algorithm.objects.filter(pk=world.algorithm.pk).update(status=status)
+    body = {"text": json.dumps(world.algorithm.manifest)}
+    answer = world.client("aron").post(reverse("algorithm-submit"), body, follow=True)
+    assert message in answer.content.decode()
+    assert Algorithm.objects.count() == 1
+    assert Algorithm.objects.get().status == status
 
 
 def test_a_manifest_file_that_is_not_utf8_is_refused(world: World) -> None:
