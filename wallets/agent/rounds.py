@@ -293,10 +293,10 @@ class RoundSession(RoundLine):
     async def _on_done(self, message: dict[str, Any]) -> None:
         await self.stepped(Step.DONE)
         reason = "" if message["outcome"] == "released" else str(message.get("reason", ""))[:200]
-        raise VisitOver(str(message["outcome"])[:20], reason)
+        raise VisitOver(_word(message["outcome"], 20), reason)
 
     async def _on_error(self, message: dict[str, Any]) -> None:
-        raise VisitOver(str(message["code"])[:40], str(message.get("text", ""))[:200])
+        raise VisitOver(_word(message["code"], 40), str(message.get("text", ""))[:200])
 
     _HANDLERS: dict[str, Callable[[RoundSession, dict[str, Any]], Awaitable[None]]] = {
         "cut": _on_cut,
@@ -365,3 +365,8 @@ class RoundSession(RoundLine):
             sentence=sentence,
             amount=str(amount),
         )
+
+
+def _word(value: Any, most: int) -> str:
+    """The aggregator's word for how a visit ended, short enough for the journal and never empty."""
+    return str(value)[:most] or "unnamed"

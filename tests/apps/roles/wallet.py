@@ -284,7 +284,7 @@ class Visit:
             sealed = sealing.seal(self.world.seal_key, b"cssi/v1/slot", self.input, os.urandom)
             try:
                 answer = await self.world.client.put(self.world.http + path, content=sealed)
-                if answer.status_code in {408, 429}:
+                if answer.status_code in {408, 429} or answer.status_code >= 500:  # as the agent does
                     await asyncio.sleep(0.1)
                     continue
                 assert answer.status_code in {200, 201}, answer.text

@@ -96,4 +96,5 @@ def test_a_message_of_the_protocol_out_of_order_ends_it(fuzzing: Fuzzing) -> Non
     }
     assert fuzzing.run(fuzzing.visit([{"t": "secagg", "m": None}])) == "bad_frame"
     assert fuzzing.run(fuzzing.visit([{"t": "secagg"}])) == "bad_frame"
+    assert fuzzing.run(fuzzing.visit([{"t": "error", "code": "", "text": ""}])) == "unnamed"
     assert fuzzing.run(fuzzing.visit([{"t": "done", "outcome": "x" * 90}])) == "x" * 20
