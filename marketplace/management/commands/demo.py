@@ -15,13 +15,17 @@ from marketplace.demo.plan import PlanError, default_plan
 from marketplace.demo.story import Options, Story
 from marketplace.supervisor.supervisor import AlreadyRunningError
 
+MOST_BY_DEFAULT = 2_000
+
 
 class Command(BaseCommand):
     help = "The main job, end to end, on this machine: wallets teach a model, everybody is paid, and a report says what held."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--wallets", type=int, help="how many people take part (default: all training records)"
+            "--wallets",
+            type=int,
+            help=f"how many people take part (default: all training records, of a folder at most {MOST_BY_DEFAULT:,})",
         )
         parser.add_argument("--rounds", type=int, help="how many rounds (default 20)")
         parser.add_argument(
@@ -51,7 +55,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         console = Console(stderr=False)
         try:
-            data = self._data(options)
+            data = self._data(options, console)
             plan = default_plan(
                 len(data.train), rounds=options["rounds"], development_cohort=options["development_cohort"]
             )
@@ -84,10 +88,21 @@ class Command(BaseCommand):
         if not result.ok:
             raise CommandError("The run did not hold; see the report.")
 
-    def _data(self, options: dict[str, Any]) -> Dataset:
+    def _data(self, options: dict[str, Any], console: Console) -> Dataset:
         if options["data"]:
-            return folder(options["data"]).limited(options["wallets"])
+            return _of_folder(options["data"], options["wallets"], console)
         if options["case"] == "job-performance":
             people = options["wallets"] or 400
             return job_performance(people=people + people // 4, seed=options["seed"]).limited(people)
         return breast_cancer().limited(options["wallets"])
+
+
+def _of_folder(path: Path, wallets: int | None, console: Console) -> Dataset:
+    """The folder's people; without a number at most as many as teach a model within a quarter of an hour, and it is said."""
+    data = folder(path)
+    if wallets is None and len(data.train) > MOST_BY_DEFAULT:
+        wallets = MOST_BY_DEFAULT
+        console.print(
+            f"{wallets:,} of {len(data.train):,} training records get a wallet; with --wallets {len(data.train)} all do, and it takes longer."
+        )
+    return data.limited(wallets)

@@ -198,9 +198,15 @@ def test_a_number_of_wallets_that_cannot_be_filled_is_refused(tmp_path: Path) ->
     assert len(data.limited(2).train) == 2
 
 
+def test_fewer_wallets_are_spread_over_a_sorted_file(tmp_path: Path) -> None:
+    rows = [f"t{i},train,{int(i >= 50)},{i},1,A,0" for i in range(100)] + ROWS[2:]
+    data = folder(write(tmp_path, text="\n".join([HEADER, *rows]))).limited(10)
+    assert [record["age"] for record in data.train] == list(range(0, 100, 10))
+
+
 def test_the_plan_needs_three_minimum_cohorts_or_says_so() -> None:
     assert default_plan(447).cohort == 115
-    assert default_plan(2000).cohort == 400
+    assert default_plan(2000).cohort == 300
     with pytest.raises(PlanError, match=r"299 wallets are too few.*--development-cohort"):
         default_plan(299)
     plan = default_plan(60, development_cohort=20, rounds=3)
