@@ -47,7 +47,8 @@ class CollectiveDetail(Public):
             }
             for a in card.admissions
         ]
-        return Response(_summary(card) | {"algorithms": algorithms, "status": card.collective.status})
+        state = {"status": card.collective.status, "status_reason": card.collective.status_reason}
+        return Response(_summary(card) | {"algorithms": algorithms} | state)
 
 
 @extend_schema(responses=OpenApiTypes.OBJECT, tags=["wallets"])

@@ -78,11 +78,17 @@ def announce(*, actor: Any, collective: Collective, algorithm: Algorithm, reason
     """Tell every subscriber of a new algorithm; it may run after the notice period of the current terms.
 
     Raises:
-        CollectiveError: not the owner, not approved, does not fit the data requirement, or announced already.
+        CollectiveError: not the owner, suspended, not approved, does not fit the data requirement, or announced already.
     """
     if collective.owner_id != actor.pk:
         raise CollectiveError(
             "not_yours", "Only the collective's owner may announce an algorithm.", status=403
+        )
+    if collective.status != Collective.Status.ACTIVE:
+        raise CollectiveError(
+            "suspended",
+            f"The collective is suspended; nothing can be announced: {collective.status_reason}",
+            status=409,
         )
     if algorithm.status != Algorithm.Status.APPROVED:
         raise CollectiveError("not_approved", "This algorithm is not approved yet; wait for the review.")

@@ -118,6 +118,8 @@ def subscribe(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
     known = selectors.open_link(request.user, collective_id)
     if known is not None:
         return redirect("subscription", known.pk)
+    if card.collective.status != "active":
+        return redirect("collective", collective_id)  # its page says why, and what that means
     form = WalletChoiceForm(
         request.POST if request.method == "POST" else None, wallets=selectors.active_wallets(request.user)
     )

@@ -1,6 +1,6 @@
 """What the live page shows, as plain values for `templates/jobs/_live.html` and for the API.
 
-Context: `order job plan status sentence reason steps (list of {name, state: done|now|next}) current (round or None) enough
+Context: `order job plan status sentence reason suspended steps (list of {name, state: done|now|next}) current (round or None) enough
 deadline budget {total, earned, reserved, left in visits; spent, rest in tokens} rounds (closed, newest first) chart {labels,
 series: [{name, values}]} events (newest first) can_stop can_pause can_resume can_fund`.
 """
@@ -13,7 +13,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from collectives import selectors
-from collectives.models import Job, Round
+from collectives.models import Collective, Job, Round
+from collectives.models.jobs import ENDED
 from collectives.terms.description import tokens
 from marketplace.jobs.models import Order
 
@@ -27,6 +28,7 @@ def context(order: Order) -> dict[str, Any]:
     job: Job = live["job"]
     current: Round | None = live["current"]
     rate = int(order.rate)
+    suspended = _suspended(job)
     return {
         "order": order,
         "job": job,
@@ -34,6 +36,7 @@ def context(order: Order) -> dict[str, Any]:
         "status": job.get_status_display(),
         "sentence": sentence(job, current, live["rounds_done"]),
         "reason": job.reason,
+        "suspended": suspended,
         "steps": steps(current),
         "current": current,
         "enough": bool(current and current.enough),
@@ -53,12 +56,18 @@ def context(order: Order) -> dict[str, Any]:
         "rounds_done": live["rounds_done"],
         "chart": chart(order),
         "events": live["transitions"],
-        "can_fund": job.status == S.VALIDATED,
+        "can_fund": job.status == S.VALIDATED and not suspended,
         "can_stop": job.status
         in (S.APPROVAL, S.FUNDED, S.WAITING, S.NOTICE, S.SCHEDULED, S.RUNNING, S.PAUSED, S.SUSPENDED),
         "can_pause": job.status == S.RUNNING and not job.pause_requested,
         "can_resume": job.status == S.PAUSED,
     }
+
+
+def _suspended(job: Job) -> str:
+    """Why the collective of an open job is suspended; empty where nothing holds the job up."""
+    over = job.status in ENDED or job.status in (S.SETTLED, S.RETURNED)
+    return "" if over or job.collective.status == Collective.Status.ACTIVE else job.collective.status_reason
 
 
 def sentence(job: Job, current: Round | None, done: int) -> str:

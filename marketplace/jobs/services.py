@@ -64,6 +64,7 @@ def order(
     algorithm = Algorithm.objects.filter(manifest_hash=manifest_hash).first()
     if card is None or algorithm is None:
         raise OrderError("unknown", "There is no such collective or algorithm.", status=404)
+    _check_open(card.collective)
     _check_budget(card, budget)
     try:
         with transaction.atomic():
@@ -112,6 +113,15 @@ def _placed_before(consumer: Any, key: str, digest: str) -> Order | None:
     return found
 
 
+def _check_open(collective: Collective) -> None:
+    if collective.status != Collective.Status.ACTIVE:
+        raise OrderError(
+            "suspended",
+            f"This collective is suspended; nothing can be ordered or funded: {collective.status_reason}",
+            status=409,
+        )
+
+
 def _check_budget(card: Card, budget: int) -> None:
     blocked = money.new_jobs_blocked()
     if blocked:
@@ -149,7 +159,7 @@ def fund(*, order: Order, actor: Any) -> None:
     """Open the escrow from the consumer's wallet. Repeating it changes nothing.
 
     Raises:
-        OrderError: not the consumer's order, or not approved by the owner where the terms ask for it.
+        OrderError: not the consumer's order, not approved by the owner where the terms ask for it, or `suspended`.
         SettlementError: insufficient funds, with numbers.
     """
     if order.consumer_id != actor.pk:
@@ -164,6 +174,8 @@ def fund(*, order: Order, actor: Any) -> None:
             else f"The collective's owner returned this order: {job.reason}",
             status=409,
         )
+    if job is not None and job.status == S.VALIDATED:
+        _check_open(job.collective)
     settlement.open_escrow(
         job_id=order.job_id,
         consumer_account=order.consumer,

@@ -50,6 +50,8 @@ def order(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
     card = collectives.card(collective_id)
     if card is None:
         raise Http404
+    if card.collective.status != "active":
+        return redirect("collective", collective_id)  # its page says why, and what that means
     if request.method == "POST":
         return _place(request, card)
     chosen = AlgorithmStep(request.GET if "algorithm" in request.GET else None, card=card)

@@ -42,7 +42,12 @@ def send_offer(
     if card is None:
         raise IndividualError("unknown_collective", _("There is no such collective."), status=404)
     if card.collective.status != "active":
-        raise IndividualError("suspended", _("This collective takes no subscriptions now."), status=409)
+        raise IndividualError(
+            "suspended",
+            _("This collective is suspended and takes no subscriptions now: %(why)s")
+            % {"why": card.collective.status_reason},
+            status=409,
+        )
     now = timezone.now()
     deliveries.expire_offers()
     try:
