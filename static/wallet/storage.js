@@ -1,0 +1,110 @@
+// Where sealed bytes lie: IndexedDB for records, an OPFS file for keys that must be overwritten in place; or memory, for tests.
+// Python twin: the SQLite file behind wallets/agent/vault.py and the lock of in_use.py. Nothing here knows a key or a value.
+
+import { fault } from "./failures.js";
+
+/**
+ * @typedef {object} Storage
+ * @property {(name: string) => Promise<Uint8Array | undefined>} read
+ * @property {(prefix: string) => Promise<Map<string, Uint8Array>>} scan names that start with the prefix
+ * @property {(changes: Map<string, Uint8Array | null>) => Promise<void>} write all or nothing, on the disk when it returns
+ * @property {{read: (slot: number) => Promise<Uint8Array>, write: (slot: number, bytes: Uint8Array) => Promise<void>}} strip
+ *   fixed places that are overwritten where they lie
+ * @property {() => Promise<void>} close
+ * @property {() => Promise<void>} destroy everything, for good
+ */
+
+export const STRIP_BYTES = 64;
+
+/** @returns {Storage & {dump: () => Uint8Array[]}} */
+export function memoryStorage() {
+  const records = new Map(), strip = new Map();
+  return {
+    read: async (name) => records.get(name),
+    scan: async (prefix) => new Map([...records].filter(([name]) => name.startsWith(prefix))),
+    write: async (changes) => {
+      for (const [name, bytes] of changes) bytes === null ? records.delete(name) : records.set(name, bytes);
+    },
+    strip: {
+      read: async (slot) => (strip.get(slot) ?? new Uint8Array(STRIP_BYTES)).slice(),
+      write: async (slot, bytes) => { strip.set(slot, bytes.slice()); },
+    },
+    close: async () => {},
+    destroy: async () => { records.clear(); strip.clear(); },
+    dump: () => [...records.values(), ...strip.values()],
+  };
+}
+
+const done = (request) => new Promise((resolve, reject) => {
+  request.onsuccess = () => resolve(request.result);
+  request.onerror = () => reject(request.error);
+  if ("oncomplete" in request) {
+    request.oncomplete = () => resolve(undefined);
+    request.onabort = () => reject(request.error);
+  }
+});
+
+async function openDatabase(name) {
+  const request = indexedDB.open(name, 1);
+  request.onupgradeneeded = () => request.result.createObjectStore("sealed");
+  return done(request);
+}
+
+/** Overwriting in place is possible in workers only. Throws WalletError `store_busy` while another tab has it. @returns {Promise<Storage>} */
+export async function browserStorage(name = "wallet") {
+  const root = await navigator.storage.getDirectory();
+  const file = await root.getFileHandle(`${name}.keys`, { create: true });
+  let handle;
+  try {
+    handle = await file.createSyncAccessHandle();
+  } catch (error) {
+    if (error.name !== "NoModificationAllowedError") throw error;
+    throw fault("This wallet is open in another tab. Close it there, or go on there.", "store_busy");
+  }
+  const db = await openDatabase(name);
+  const store = (mode) => db.transaction("sealed", mode, { durability: "strict" }).objectStore("sealed");
+  const close = async () => { handle.close(); db.close(); };
+  return {
+    read: (key) => done(store("readonly").get(key)),
+    scan: async (prefix) => {
+      const range = IDBKeyRange.bound(prefix, `${prefix}\uffff`), from = store("readonly");
+      const [names, values] = await Promise.all([done(from.getAllKeys(range)), done(from.getAll(range))]);
+      return new Map(names.map((key, i) => [key, values[i]]));
+    },
+    write: (changes) => {
+      const to = store("readwrite");
+      for (const [key, bytes] of changes) bytes === null ? to.delete(key) : to.put(bytes, key);
+      return done(to.transaction);
+    },
+    strip: {
+      read: async (slot) => {
+        const bytes = new Uint8Array(STRIP_BYTES);
+        handle.read(bytes, { at: slot * STRIP_BYTES });
+        return bytes;
+      },
+      write: async (slot, bytes) => {
+        handle.write(bytes, { at: slot * STRIP_BYTES });
+        handle.flush();
+      },
+    },
+    close,
+    destroy: async () => {
+      const size = handle.getSize();
+      for (let at = 0; at < size; at += 65_536) {
+        handle.write(crypto.getRandomValues(new Uint8Array(Math.min(65_536, size - at))), { at });
+      }
+      handle.flush();
+      await close();
+      await done(indexedDB.deleteDatabase(name));
+      await root.removeEntry(`${name}.keys`);
+    },
+  };
+}
+
+/** Have the wallet for this tab alone: a function that gives it back, or null while another tab has it. @param {LockManager} [locks] */
+export function alone(name = "wallet", locks = navigator.locks) {
+  return new Promise((resolve, reject) => {
+    const held = (lock) => (lock ? new Promise((giveBack) => { resolve(giveBack); }) : void resolve(null));
+    locks.request(`cssi-${name}`, { ifAvailable: true }, held).catch(reject);
+  });
+}
