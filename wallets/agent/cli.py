@@ -19,7 +19,9 @@ from wallets.agent import commands_credentials as issued
 from wallets.agent import commands_data as data
 from wallets.agent import commands_keeping as keep
 from wallets.agent import commands_limits as limits
+from wallets.agent import commands_notices as announced
 from wallets.agent.errors import BadData, WalletError
+from wallets.agent.messages import Choice
 from wallets.agent.terminal import clean
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
@@ -150,6 +152,18 @@ def _memberships(steps: Any) -> None:
 
     step = _command(steps, "pages", commands.pages, "look after the wallet in a browser on this machine")
     step.add_argument("--allow-development", action="store_true", help="allow terms with lowered minima")
+
+    step = _command(steps, "notices", announced.show, "list announced changes that wait for your answer")
+    step.add_argument("--all", action="store_true", help="also the ones you have answered")
+
+    step = _command(steps, "answer", announced.answer, "answer an announced change, or change your answer")
+    step.add_argument("notice", metavar="NOTICE", help="its reference, or how it begins; `notices` shows it")
+    step.add_argument(
+        "choice",
+        nargs="?",
+        choices=[choice.value for choice in Choice],
+        help="go on with it, go on without it, or leave the collective; asked when not given",
+    )
 
     step = _command(steps, "revoke", commands.revoke, "delete a permit now, servers up or down")
     step.add_argument("collective", metavar="ID or name")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from collectives.terms.description import Terms, words_for_agreement
-from wallets.agent.messages import Choice, SeenNotice
+from wallets.agent.messages import Choice
 
 RULE = ("meta", "consent-rule")
 
@@ -58,19 +58,20 @@ class Consent:
         )
         return await self._ask(question) == "subscribe", "asked"
 
-    async def to_notice(self, name: str, notice: SeenNotice) -> Choice | None:
+    async def to_notice(self, name: str, words: tuple[str, ...]) -> Choice | None:
         """The holder's choice, or None to leave it open (then the agreed meaning of silence holds)."""
         if self.rule is Rule.HOST:
             return Choice.WITH
         if self._ask is None:
             return None
-        question = Question(
-            title=f"{name} announces a change",
-            sentences=(notice.reason, f"If you do not answer, you continue {notice.silence} it."),
-            answers=("decide later", *(choice.value for choice in Choice)),
-        )
-        answer = await self._ask(question)
+        answer = await self._ask(question_about(name, words))
         return Choice(answer) if answer in set(Choice) else None
+
+
+def question_about(name: str, words: tuple[str, ...]) -> Question:
+    """The same question wherever a notice is shown: three choices of equal weight, and leaving it open first."""
+    answers = ("decide later", *(choice.value for choice in Choice))
+    return Question(title=f"{name} announces a change", sentences=words, answers=answers)
 
 
 def sentences(terms: Terms) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from aggregation.secagg.messages import Enrolment
 from aggregation.wire import signing
 from collectives.terms.permit import Permit
-from wallets.agent import credentials, journal, leaving, letters, membership, permits, plain_json
+from wallets.agent import credentials, journal, leaving, letters, membership, notices, permits, plain_json
 from wallets.agent.consent import Rule
 from wallets.agent.errors import NotFound, Unreachable, WalletError
 from wallets.agent.identity import SubscriptionKeys
@@ -46,6 +46,11 @@ if TYPE_CHECKING:
     from wallets.agent.agent import WalletAgent
 
 OFFER_ATTEMPTS = 20
+_ANSWERED = {
+    Choice.WITH: "You continue with the announced algorithm",
+    Choice.WITHOUT: "You continue without the announced algorithm",
+    Choice.LEAVE: "You leave because of the announced algorithm",
+}
 
 
 class Inbox:
@@ -102,7 +107,10 @@ class Inbox:
             return "refused"
         try:
             await self.answer_notice(
-                str(document["collective_id"]), str(document["notice_ref"]), Choice(document["choice"])
+                str(document["collective_id"]),
+                str(document["notice_ref"]),
+                Choice(document["choice"]),
+                how="on the web",
             )
         except NotFound:
             return None  # the notice itself has not come yet
@@ -119,6 +127,7 @@ class Inbox:
             assert isinstance(decision, NoticeKept)
             if not decision.repeated:
                 await records.put("memory", collective_id, decision.memory.to_record())
+                await notices.keep(records, collective_id, decision.seen.notice_ref, envelope)
                 await journal.append(
                     records,
                     self._agent.now(),
@@ -126,14 +135,22 @@ class Inbox:
                     collective_id=collective_id,
                     sentence=decision.seen.reason[:200],
                 )
-        if not decision.seen.choice and permit is not None:
-            choice = await self._agent.consent.to_notice(permit.name, decision.seen)
+            stored = await records.get("permit", collective_id)
+            assert stored is not None  # without a permit the machine keeps no notice
+            known = await notices.announced(records, collective_id, stored, decision.seen)
+        if not decision.seen.choice:
+            choice = await self._agent.consent.to_notice(known.name, known.sentences)
             if choice is not None:
                 await self.answer_notice(collective_id, decision.seen.notice_ref, choice)
         return "done"
 
-    async def answer_notice(self, collective_id: str, notice_ref: str, choice: Any) -> None:
-        """Keep the holder's choice, tell the collective when it can be reached, and leave when asked to."""
+    async def answer_notice(
+        self, collective_id: str, notice_ref: str, choice: Choice, *, how: str = "in the wallet"
+    ) -> None:
+        """Keep the holder's choice, tell the collective when it can be reached, and leave when asked to.
+
+        The date plays no part: an answer counts before it and after it, from the very next task on.
+        """
         async with self._agent.store.transaction() as records:
             _, memory = await _standing(records, collective_id)
             decision = self._agent.machine.decide(
@@ -144,6 +161,14 @@ class Inbox:
             assert isinstance(decision, ChoiceKept)
             await records.put("memory", collective_id, decision.memory.to_record())
             await letters.queue_notice_answer(self._agent, records, collective_id, notice_ref, choice)
+            await journal.append(
+                records,
+                self._agent.now(),
+                Kind.NOTICE,
+                collective_id=collective_id,
+                code=choice.value,
+                sentence=f"{_ANSWERED[choice]} (answered {how}).",
+            )
         if decision.leave:
             await leaving.revoke(self._agent, collective_id)
         else:

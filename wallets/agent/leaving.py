@@ -88,7 +88,7 @@ async def _delete(agent: WalletAgent, records: Records, collective_id: str, *, t
     await receipts.withdraw(records, permit.subscription_key, keys.subscription, now=agent.now(), by=by)
     for category in ("permit", "keys", "memory", "draft"):
         await records.remove(category, collective_id)
-    for category in ("jobkey", "revealed"):
+    for category in ("jobkey", "revealed", "notice"):
         for name, value in (await records.list(category)).items():
             if value["collective_id"] == collective_id:
                 await records.remove(category, name)

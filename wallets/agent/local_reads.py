@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from collectives.terms.description import Terms, tokens, words_for_agreement
-from wallets.agent import journal, membership, permits, receipts, server, settings
+from wallets.agent import journal, membership, notices, permits, receipts, server, settings
 from wallets.agent.commands_limits import sentences
 from wallets.agent.errors import WalletError
 from wallets.agent.holder import Holder
@@ -22,10 +22,10 @@ View = Callable[[Holder, Body], Awaitable[Any]]
 async def overview(holder: Holder, body: Body) -> Any:
     """What needs the holder's eye, and the health of the wallet."""
     agent = holder.agent
-    notices = await open_notices(holder, body)
+    known = await notices.every(agent)
     return {
         "questions": [{"id": one.ident, **asdict(one.question)} for one in holder.pending.values()],
-        "open_notices": sum(1 for notice in notices if not notice["choice"]),
+        "open_notices": sum(1 for one in known if not one.seen.choice),
         "permits": len(await agent.store.list("permit")),
         "health": await health(holder, body),
     }
@@ -60,15 +60,16 @@ async def list_permits(holder: Holder, body: Body) -> Any:
 
 async def open_notices(holder: Holder, body: Body) -> Any:
     """All notices, newest first, with the holder's choice."""
-    store, found = holder.agent.store, []
-    for collective_id, stored in (await store.list("permit")).items():
-        permit = permits.permit_of(stored)
-        assert permit is not None
-        memory = Memory.from_record(await store.get("memory", collective_id))
-        found += [
-            {"collective": collective_id, "name": permit.name, **asdict(seen)} for seen in memory.notices
-        ]
-    return sorted(found, key=lambda notice: -int(notice["first_seen"]))
+    return [
+        {
+            "collective": one.collective_id,
+            "name": one.name,
+            **asdict(one.seen),
+            "runs_from": one.runs_from,
+            "sentences": list(one.sentences),
+        }
+        for one in await notices.every(holder.agent)
+    ]
 
 
 async def read_journal(holder: Holder, body: Body) -> Any:

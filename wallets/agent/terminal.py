@@ -53,6 +53,11 @@ def line(prompt: str) -> str:
         return ""
 
 
+def somebody() -> bool:
+    """Whether a person sits at this terminal."""
+    return sys.stdin.isatty()
+
+
 async def ask(question: Question) -> str:
     """Put a question and wait for one of its answers; an empty line is the first, which changes nothing."""
     return await asyncio.to_thread(_ask, question)

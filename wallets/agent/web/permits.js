@@ -4,6 +4,9 @@
 import { scanning } from "./qr.js";
 import { button, careful, facts, field, check, h, list, when } from "./dom.js";
 
+/** @type {Record<string, string>} the three answers to a notice, in the same words wherever it is shown */
+const CHOICES = { with: "Continue with it", without: "Continue without it", leave: "Leave the collective" };
+
 /** @param {import("./app.js").App} app */
 export async function today(app) {
   const seen = await app.wallet.read("overview");
@@ -38,7 +41,7 @@ function question(app, one) {
   const give = (answer) => app.attempt(() => app.wallet.act("answer", { id: one.id, answer }), `Answered: ${answer}.`);
   return h("section", { class: "card calls" }, h("h2", {}, one.title),
     h("p", { class: "muted small" }, "These words are made from the signed document, not from a page."), list(one.sentences),
-    h("div", { class: "equal" }, one.answers.map((/** @type {string} */ answer) => button(answer[0].toUpperCase() + answer.slice(1), () => give(answer)))));
+    h("div", { class: "equal" }, one.answers.map((/** @type {string} */ answer) => button(CHOICES[answer] ?? answer[0].toUpperCase() + answer.slice(1), () => give(answer)))));
 }
 
 /** @param {import("./app.js").App} app */
@@ -126,8 +129,8 @@ export async function notices(app) {
     h("div", { class: "stack" }, h("h1", {}, "Notices"),
       h("p", { class: "lead" }, seen.length ? "Every new algorithm is announced before it may run. You can refuse each one." : "No collective has announced a change.")),
     seen.map((/** @type {any} */ notice) => h("section", { class: `card ${notice.choice ? "" : "calls"}` },
-      h("h2", {}, `${notice.name}: a new ${notice.subject}`), h("p", {}, notice.reason),
-      facts([["From", when(notice.effective)], ["First seen here", when(notice.first_seen)], ["If you stay silent", `you continue ${notice.silence} it`],
+      h("h2", {}, `${notice.name} announces a change`), list(notice.sentences),
+      facts([["Not before", when(notice.runs_from)], ["First seen here", when(notice.first_seen)],
         ["Your answer", notice.choice ? h("strong", {}, notice.choice) : "open"], ["Its fingerprint", h("span", { class: "code" }, notice.manifest_hash.slice(0, 16))]]),
       h("div", { class: "equal" }, ["with", "without", "leave"].map((choice) => choosing(app, notice, choice))))),
   ].flat();
@@ -135,7 +138,7 @@ export async function notices(app) {
 
 /** @param {import("./app.js").App} app @param {any} notice @param {string} choice */
 function choosing(app, notice, choice) {
-  const label = { with: "Continue with it", without: "Continue without it", leave: "Leave the collective" }[choice] ?? choice;
+  const label = CHOICES[choice] ?? choice;
   const give = () => app.attempt(() => app.wallet.act("choose", { collective: notice.collective, notice: notice.notice_ref, choice }), `Your answer: ${choice}.`);
   return choice === "leave" ? careful(label, "This deletes the permit.", give) : button(label, give);
 }
