@@ -86,15 +86,21 @@ export async function verify(publicKey, label, body, signature) {
 /** The public key of 32 private bytes. @param {Uint8Array} raw */
 export const sealingKey = (raw) => publicHalf("X25519", raw);
 
-/** X25519; throws BadKey for a key of small order, whose shared secret is all zero. @param {Uint8Array} raw @param {Uint8Array} publicKey */
-export async function sharedSecret(raw, publicKey) {
+/** A private key that many agreements use. @param {Uint8Array} raw */
+export const agreementKey = (raw) => privateKey("X25519", raw);
+
+/**
+ * X25519; throws BadKey for a key of small order, whose shared secret is all zero.
+ * @param {Uint8Array | CryptoKey} own 32 bytes, or the key `agreementKey` made of them @param {Uint8Array} publicKey
+ */
+export async function sharedSecret(own, publicKey) {
   if (publicKey.length !== 32) throw new BadKey("an X25519 public key has 32 bytes");
-  const own = await privateKey("X25519", raw);
+  const key = own instanceof Uint8Array ? await agreementKey(own) : own;
   const peer = await subtle.importKey("raw", publicKey, "X25519", false, []);
   /** @type {Uint8Array} */
   let shared;
   try {
-    shared = new Uint8Array(await subtle.deriveBits({name: "X25519", public: peer}, own, 256));
+    shared = new Uint8Array(await subtle.deriveBits({name: "X25519", public: peer}, key, 256));
   } catch {
     throw new BadKey("this is not a usable X25519 public key");
   }
