@@ -72,7 +72,7 @@ def _subscriptions(account: Account) -> list[dict[str, Any]]:
     )
     fields = (
         *("collective_id", "status", "terms_hash", "terms_version", "subscription_key"),
-        *("created_at", "subscribed_at", "ended_at", "ended_by"),
+        *("created_at", "subscribed_at", "ended_at", "ended_by", "permit_deleted_at"),
     )
     return [
         {name: getattr(row, name) for name in fields}

@@ -41,7 +41,7 @@ class SubscriptionLinkAdmin(ReadOnly):
 
     list_display = ("id", "status", "created_at", "ended_at", "ended_by")
     list_filter = ("status", "ended_by")
-    fields = ("id", "status", "created_at", "subscribed_at", "ended_at", "ended_by")
+    fields = ("id", "status", "created_at", "subscribed_at", "ended_at", "ended_by", "permit_deleted_at")
 
 
 @admin.register(models.NoticeMail)

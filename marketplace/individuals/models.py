@@ -106,6 +106,9 @@ class SubscriptionLink(models.Model):
     subscribed_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     ended_by = models.CharField(max_length=6, choices=By.choices, blank=True)
+    permit_deleted_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("When the wallet told us that its permit is deleted.")
+    )
 
     class Meta:
         ordering = ["-created_at"]
@@ -132,6 +135,12 @@ class SubscriptionLink(models.Model):
     @property
     def open(self) -> bool:
         return self.status in (self.Status.SENDING, self.Status.OFFERED, self.Status.SUBSCRIBED)
+
+    @property
+    def waits_for_wallet(self) -> bool:
+        """Revoked here, and the wallet has not said yet that its permit is deleted."""
+        here = self.status == self.Status.REVOKED and self.ended_by == self.By.WEB
+        return here and bool(self.subscription_key) and self.permit_deleted_at is None
 
 
 class NoticeChoice(models.Model):

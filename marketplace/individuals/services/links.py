@@ -82,6 +82,8 @@ def record_link(
 ) -> SubscriptionLink:
     """Note what the wallet says it did with an offer. Repeating it changes nothing; a revoked link never comes back.
 
+    `revoked` also answers a revocation from the web: the wallet has deleted its permit.
+
     Raises:
         IndividualError: bad signature, or no such offer for this wallet (deleted links are not made again).
     """
@@ -119,12 +121,20 @@ def _apply(link: SubscriptionLink, state: str, subscription_key: str) -> None:
             raise IndividualError("malformed", _("A subscription names its key."))
         link.status, link.subscription_key, link.subscribed_at = Link.SUBSCRIBED, subscription_key, now
         link.ended_at, link.ended_by = None, ""
+        link.permit_deleted_at = None
     elif state == "declined" and before in (Link.SENDING, Link.OFFERED, Link.EXPIRED):
         link.status, link.ended_at, link.ended_by = Link.DECLINED, now, SubscriptionLink.By.WALLET
     elif state == "revoked" and before != Link.REVOKED:
         link.status, link.ended_at, link.ended_by = Link.REVOKED, now, SubscriptionLink.By.WALLET
         link.subscription_key = link.subscription_key or subscription_key
-    link.save(update_fields=["status", "subscription_key", "subscribed_at", "ended_at", "ended_by"])
+    if state == "revoked":
+        # Also after a revocation here: the wallet says so once it has deleted its permit.
+        link.permit_deleted_at = link.permit_deleted_at or now
+    link.save(
+        update_fields=[
+            *("status", "subscription_key", "subscribed_at", "ended_at", "ended_by", "permit_deleted_at")
+        ]
+    )
 
 
 def revoke(*, account: Any, link: SubscriptionLink) -> SubscriptionLink:

@@ -176,10 +176,32 @@ def test_while_the_order_waits_the_page_says_pending(world: World, paired: Walle
     OutgoingCall.objects.update(status="done")
     text = client.get(url).content.decode()
     assert "Pending:" not in text
-    assert (
-        "We stopped asking your wallet at once. Your wallet deletes its permit at its next contact with us."
-        in text
-    )
+    assert "We stopped asking your wallet at once." in text
+    assert "not confirmed yet" in text
+    assert "start it, and it deletes the permit as soon as it connects" in text
+    assert "python -m wallets.agent revoke" in text
+    assert 'hx-trigger="every 10s"' in text
+
+
+def test_after_a_web_revocation_the_page_says_when_the_wallet_confirmed(world: World, paired: Wallet) -> None:
+    link = subscribed(world, paired)
+    client = world.client("ivo")
+    client.post(reverse("revoke", args=[link.pk]))
+    OutgoingCall.objects.update(status="done")
+    assert "not confirmed by your wallet yet" in client.get(reverse("wallet")).content.decode()
+    assert paired.says(link.offer_ref, world.collective.pk, "revoked", KEY).status_code == 200
+    link.refresh_from_db()
+    assert (link.status, link.ended_by) == ("revoked", "web")
+    assert link.permit_deleted_at >= link.ended_at
+    said = link.permit_deleted_at
+    text = client.get(reverse("subscription", args=[link.pk])).content.decode()
+    assert "confirmed by your wallet" in text
+    assert "not confirmed" not in text
+    assert "hx-trigger" not in text.split('id="link-state"')[1].split(">")[0]
+    assert "not confirmed" not in client.get(reverse("wallet")).content.decode()
+    paired.says(link.offer_ref, world.collective.pk, "revoked", KEY)
+    link.refresh_from_db()
+    assert link.permit_deleted_at == said
 
 
 def test_wallet_revoke_is_shown_when_the_wallet_says_so(world: World, paired: Wallet) -> None:
