@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from typing import Any
 
 import numpy as np
 
-from aggregation.privacy import noise, quantise, stream
+from aggregation.privacy import budget, noise, quantise, rotation, stream
 from aggregation.wire import signing
 from aggregation.wire.secret import Secret
-from collectives.terms.algorithm import layout, manifest_hash, parse_manifest, stack
+from collectives.terms.algorithm import layout, manifest_hash, output_length, parse_manifest, stack
 from collectives.terms.canonical import canonical
 from collectives.terms.envelope import SignedDocument
 from collectives.terms.errors import TermsError
 from tests.unit.secagg.pair import Entropy
 from tests.unit.terms.test_algorithm import CHANGES
+from tests.vectors import algorithms
 
 TOLERANCE = 1e-5
 """How far a gradient of another engine may be from these, absolute and relative."""
@@ -85,6 +87,70 @@ def noise_vectors() -> dict[str, Any]:
     }
 
 
+def rotation_vectors() -> dict[str, Any]:
+    """A rotation in full, values as binary64 bit patterns: an implementation repeats it bit for bit."""
+    seed = Entropy("rotation seed")(32)
+    update = numbers("rotated", 5).astype(np.float64)
+    turned = rotation.rotate(update, seed)
+    return {
+        "rule": "y = H·(s·x) / sqrt(d'), (a, b) -> (a + b, a - b) over distances 1, 2, 4, ...; s from AES-128-CTR under the key, 1 is -1",
+        "seed": seed,
+        "key": hashlib.sha256(rotation.LABEL + seed).digest()[:16],
+        "d": update.size,
+        "signs": rotation.signs(seed, turned.size).astype(int),
+        "update_binary64_be": [value.tobytes()[::-1].hex() for value in update],
+        "rotated_binary64_be": [value.tobytes()[::-1].hex() for value in turned],
+        "back_binary64_be": [
+            value.tobytes()[::-1].hex() for value in rotation.unrotate(turned, seed, update.size)
+        ],
+    }
+
+
+def budget_vectors() -> dict[str, Any]:
+    """Costs of a visit for header fields, and ε of sums of costs; an implementation agrees within `tolerance`."""
+    costs = [
+        {"clip_micro": clip, "noise_micro": share, "wallets": wallets, "coordinates": d, "f": f}
+        for clip, share, d, f in [
+            (1_000_000, 22_361, 4, 12),
+            (4_000_000, 161_816, 159, 16),
+            (1_000_000, 30_000, 16_384, 8),
+        ]
+        for wallets in (20, 100, 880)
+    ]
+    return {
+        "rule": "D = clip + ceil(10^6 * sqrt(coordinates) / 2^f); rho of a visit = ceil(10^6 * D^2 / (2 * wallets * share^2)), "
+        "all in millionths; eps = min over a > 1 of "
+        "rho*a + (ln(1/delta) + (a-1)*ln(1-1/a) - ln a)/(a-1)",
+        "tolerance": 1e-6,
+        "costs": [
+            row
+            | {
+                "rho_micro": budget.cost_micro(
+                    row["clip_micro"],
+                    row["noise_micro"],
+                    wallets=row["wallets"],
+                    coordinates=row["coordinates"],
+                    fraction_bits=row["f"],
+                )
+            }
+            for row in costs
+        ],
+        "epsilons": [
+            {
+                "rho_micro": rho,
+                "delta_exponent": exponent,
+                "epsilon": round(budget.epsilon(rho, delta_exponent=exponent), 9),
+            }
+            for rho in (0, 1, 1_000, 185_069, 500_000, 27_777_778)
+            for exponent in (5, 6)
+        ],
+        "limits": [
+            {"epsilon": limit, "delta_exponent": 6, "rho_micro": budget.rho_micro(limit)}
+            for limit in (0, 1, 3, 8)
+        ],
+    }
+
+
 def manifest_vectors() -> dict[str, Any]:
     rejected = []
     for why, change in CHANGES.items():
@@ -94,16 +160,18 @@ def manifest_vectors() -> dict[str, Any]:
             parse_manifest(changed)
         except TermsError as error:
             rejected.append({"why": why, "manifest": changed, "code": error.code})
+    accepted = [_accepted(MANIFEST)]
+    for document in algorithms.EXAMPLES.values():
+        accepted.append(_accepted(document) | {"length": output_length(parse_manifest(document))})
+    return {"accept": accepted, "reject": rejected}
+
+
+def _accepted(document: dict[str, Any]) -> dict[str, Any]:
     return {
-        "accept": [
-            {
-                "manifest": MANIFEST,
-                "canonical": canonical(MANIFEST),
-                "hash": manifest_hash(MANIFEST),
-                "layout": layout(parse_manifest(MANIFEST)),
-            }
-        ],
-        "reject": rejected,
+        "manifest": document,
+        "canonical": canonical(document),
+        "hash": manifest_hash(document),
+        "layout": layout(parse_manifest(document)),
     }
 
 
