@@ -28,7 +28,7 @@ def knowledge_table(result: DemoResult) -> list[dict[str, Any]]:
             cells.append(
                 {
                     "domain": domain,
-                    "owners": max((f.owners for f in here), default=0),
+                    "owners": len(frozenset().union(*(f.owners for f in here))),
                     "leak": bool(leaked),
                     "may": domain in ALLOWED.domains_of(fact),
                     "where": ", ".join(sorted({f.place for f in leaked})),

@@ -54,7 +54,8 @@ class Finding:
     domain: str
     place: str
     hits: int
-    owners: int
+    owners: frozenset[int] = field(repr=False)
+    """The numbers of the wallets whose fact it is."""
     allowed: bool
 
 
@@ -74,7 +75,7 @@ def scan(places: Iterable[Place], needles: Sequence[Needle]) -> list[Finding]:
                 domain=place.domain,
                 place=place.name,
                 hits=count,
-                owners=len(owners[fact]),
+                owners=frozenset(owners[fact]),
                 allowed=ALLOWED.permits(fact, place.domain, place.name),
             )
             for fact, count in hits.items()

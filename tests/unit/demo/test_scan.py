@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from marketplace.demo.report import knowledge_table
+from marketplace.demo.result import DemoResult
 from marketplace.demo.scan import Needle, Place, database_places, scan
 from marketplace.demo.who_knows import Fact
 
@@ -20,7 +22,12 @@ def test_a_needle_is_found_at_every_alignment(before: int) -> None:
 
     (finding,) = scan([place], [EMAIL, CANARY])
 
-    assert (finding.fact, finding.hits, finding.owners, finding.allowed) == (Fact.PERSONAL_DATA, 1, 1, False)
+    assert (finding.fact, finding.hits, len(finding.owners), finding.allowed) == (
+        Fact.PERSONAL_DATA,
+        1,
+        1,
+        False,
+    )
 
 
 def test_a_shared_beginning_is_not_enough() -> None:
@@ -42,7 +49,21 @@ def test_owners_are_counted_once_each() -> None:
 
     (finding,) = scan([place], [EMAIL, other])
 
-    assert (finding.hits, finding.owners) == (3, 2)
+    assert (finding.hits, len(finding.owners)) == (3, 2)
+
+
+def test_the_report_counts_the_wallets_of_all_places_together() -> None:
+    others = [Needle(fact=Fact.EMAIL, owner=n, form=f"wallet-{n}@demo.example".encode()) for n in (20, 21)]
+    letters = [b"".join(n.form for n in others), EMAIL.form + others[0].form]
+    places = [Place(domain="mail", name=f"file:{i}", data=data) for i, data in enumerate(letters)]
+    result = DemoResult(
+        title="", generated_data=True, wallets=3, test_people=0, cohort=3, rounds_planned=0, seed=0
+    )
+    result.findings = scan(places, [EMAIL, *others])
+
+    (row,) = [row for row in knowledge_table(result) if row["fact"] == Fact.EMAIL.value]
+
+    assert {cell["domain"]: cell["owners"] for cell in row["cells"] if cell["owners"]} == {"mail": 3}
 
 
 def test_tables_and_the_raw_file_are_both_searched(tmp_path: Path) -> None:
@@ -70,4 +91,4 @@ def test_thousands_who_begin_alike_are_told_apart() -> None:
 
     (finding,) = scan([place], everybody)
 
-    assert (finding.hits, finding.owners) == (1500, 1500)
+    assert (finding.hits, len(finding.owners)) == (1500, 1500)
