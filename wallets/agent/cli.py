@@ -20,7 +20,7 @@ from wallets.agent import commands_data as data
 from wallets.agent import commands_keeping as keep
 from wallets.agent import commands_limits as limits
 from wallets.agent import commands_notices as announced
-from wallets.agent.errors import BadData, WalletError
+from wallets.agent.errors import BadData, Unreachable, WalletError
 from wallets.agent.messages import Choice
 from wallets.agent.terminal import clean
 
@@ -37,6 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BadData as error:
         _complain(error)
         return BAD_INPUT
+    except Unreachable as error:
+        _complain(error)
+        print(f"Nothing was lost. Run `{options.verb}` again when it answers.", file=sys.stderr)
+        return FAILED
     except WalletError as error:
         _complain(error)
         return FAILED
@@ -54,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         "--wallet", type=Path, default=Path("wallet"), metavar="DIR", help="folder of the wallet"
     )
     parser.add_argument("--passphrase-file", metavar="FILE", help="read the passphrase from this file")
-    steps = parser.add_subparsers(required=True, metavar="COMMAND")
+    steps = parser.add_subparsers(required=True, metavar="COMMAND", dest="verb")
 
     _command(steps, "init", commands.init, "create a wallet")
     _own_data(steps)

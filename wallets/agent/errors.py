@@ -72,7 +72,7 @@ class NotFound(WalletError):
 
 
 class Unreachable(WalletError):
-    """A server did not answer; the same call may succeed later."""
+    """A server did not answer; the same call may succeed later. Who shows it says who tries again, and that nothing was lost."""
 
     code = "unreachable"
     permanent = False

@@ -38,14 +38,12 @@ from wallets.agent.messages import (
     Visit,
 )
 from wallets.agent.names import uuid_bytes, uuid_text
-from wallets.agent.patience import patiently
 from wallets.agent.rounds import Delivery
 from wallets.agent.vault import Records
 
 if TYPE_CHECKING:
     from wallets.agent.agent import WalletAgent
 
-OFFER_ATTEMPTS = 20
 _ANSWERED = {
     Choice.WITH: "You continue with the announced algorithm",
     Choice.WITHOUT: "You continue without the announced algorithm",
@@ -88,11 +86,8 @@ class Inbox:
 
     async def _on_offer(self, offer: dict[str, Any]) -> str | None:
         try:
-            await patiently(
-                lambda: membership.subscribe(self._agent, offer, through_pairing=True),
-                rng=self._agent.rng,
-                longest=60.0,
-                attempts=OFFER_ATTEMPTS,
+            await membership.subscribe(
+                self._agent, offer, through_pairing=True, attempts=membership.WHILE_OPEN
             )
             return "done"
         except Unreachable:

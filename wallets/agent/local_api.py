@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl
 import uvicorn
 
 from wallets.agent import local_views, plain_json
-from wallets.agent.errors import LockedOut, NotFound, StoreError, WalletError
+from wallets.agent.errors import LockedOut, NotFound, StoreError, Unreachable, WalletError
 from wallets.agent.holder import Holder
 
 LOOPBACK = "127.0.0.1"
@@ -136,6 +136,8 @@ class LocalPages:
             return _problem(404, error.code, error.sentence)
         except StoreError as error:
             return _problem(423 if error.code == "locked" else 409, error.code, error.sentence)
+        except Unreachable as error:
+            return _problem(503, error.code, f"{error.sentence} Nothing was lost. Try again when it answers.")
         except WalletError as error:
             return _problem(400, error.code, error.sentence)
 

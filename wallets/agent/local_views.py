@@ -212,7 +212,7 @@ async def subscribe(holder: Holder, body: Body) -> Any:
 
     async def work() -> None:
         with suppress(WalletError):  # each is in the journal already, by name
-            await membership.subscribe(agent, offer, through_pairing=False)
+            await membership.subscribe(agent, offer, through_pairing=False, attempts=membership.WHILE_OPEN)
 
     task = asyncio.get_running_loop().create_task(work())
     holder.background.add(task)

@@ -17,14 +17,26 @@ from collectives.terms.envelope import SignedDocument
 from collectives.terms.errors import TermsError
 from collectives.terms.permit import Permit
 from wallets.agent import credentials, journal, letters, permits, presentation, receipts, server
-from wallets.agent.errors import BadData, Declined, PeerNotTrusted, ProtocolFault, ServerRefused
+from wallets.agent.errors import (
+    BadData,
+    Declined,
+    PeerNotTrusted,
+    ProtocolFault,
+    ServerRefused,
+    WalletError,
+)
 from wallets.agent.identity import SubscriptionKeys, eip191_digest, new_subscription_keys, sign_digest
 from wallets.agent.journal import Kind
 from wallets.agent.messages import AskHolder, OfferArrived, Refusal, Refused
+from wallets.agent.patience import patiently
 from wallets.agent.sandbox.policy import Level
 
 if TYPE_CHECKING:
     from wallets.agent.agent import WalletAgent
+
+WHILE_OPEN = 20
+"""Attempts of a wallet that stays open: some quarter of an hour."""
+FRESH_SECONDS = 300  # half of what a collective allows between a statement and its own clock
 
 
 async def pair(agent: WalletAgent, link: server.PairingLink) -> str:
@@ -74,16 +86,21 @@ async def _mailbox_key(agent: WalletAgent) -> Secret:
     return Secret(bytes.fromhex(stored["private"]))
 
 
-async def subscribe(agent: WalletAgent, offer: Mapping[str, Any], *, through_pairing: bool) -> Permit:
+async def subscribe(
+    agent: WalletAgent, offer: Mapping[str, Any], *, through_pairing: bool, attempts: int = 1
+) -> Permit:
     """Subscribe on an offer document; the permit when it is in the store.
 
+    `attempts`: how often the collective is asked while it does not answer; the holder is asked once all the same.
     Raises Declined (holder), BadData (what is missing), ServerRefused (collective), Unreachable (try again later).
     """
     async with agent.subscribing:
-        return await _subscribe(agent, offer, through_pairing=through_pairing)
+        return await _subscribe(agent, offer, through_pairing=through_pairing, attempts=attempts)
 
 
-async def _subscribe(agent: WalletAgent, offer: Mapping[str, Any], *, through_pairing: bool) -> Permit:
+async def _subscribe(
+    agent: WalletAgent, offer: Mapping[str, Any], *, through_pairing: bool, attempts: int
+) -> Permit:
     collective_id, envelope = str(offer["collective_id"]), offer["terms"]
     held = permits.permit_of(await agent.store.get("permit", collective_id))
     event = OfferArrived(collective_id=collective_id, envelope=envelope, permit=held, now=agent.now())
@@ -112,7 +129,47 @@ async def _subscribe(agent: WalletAgent, offer: Mapping[str, Any], *, through_pa
     if not agreed:
         await _declined(agent, collective_id, offer)
         raise Declined(f"Not subscribed to {terms.name}.")
-    return await _conclude(agent, terms, envelope, offer, how)
+    try:
+        draft, answer = await _sent(agent, terms, attempts)
+        permit = _checked_permit(answer, terms, SubscriptionKeys.from_record(draft["keys"]), draft)
+    except WalletError as error:
+        sentence = f"Not subscribed to {terms.name}: {error.sentence}"[:300]
+        await agent.record(Kind.OFFER, collective_id=collective_id, code=error.code, sentence=sentence)
+        raise
+    kept = {
+        "permit": answer,
+        "terms": dict(envelope),
+        "commitment": draft["commitment"],
+        "commitment_seed": draft["seed"],
+        "subscribed": agent.now(),
+        "offer_ref": str(offer.get("offer_ref", "")),
+    }
+    await _keep(agent, terms, permit, draft["keys"], kept, how)
+    return permit
+
+
+async def _sent(agent: WalletAgent, terms: Terms, attempts: int) -> tuple[dict[str, Any], Any]:
+    """The draft that was sent and the collective's answer.
+
+    A collective that refuses knows nothing of the draft's keys, so the draft is dropped. Was it an old one (a wallet that was
+    offline for long), its proof of presence may simply be stale, and a fresh one is made and sent.
+    """
+    url = agent.server.api_url(f"collectives/{terms.collective_id}/subscriptions")
+    while True:
+        draft = await _draft(agent, terms)
+        document = draft["subscription"]
+
+        async def send(document: Any = document) -> Any:
+            return await agent.transport.call("POST", url, document)
+
+        try:
+            return draft, await patiently(send, rng=agent.rng, longest=60.0, attempts=attempts)
+        except ServerRefused as refused:
+            if not refused.permanent:
+                raise
+            await agent.store.remove("draft", terms.collective_id)
+            if document["document"]["created"] > agent.now() - FRESH_SECONDS:
+                raise
 
 
 async def _fitting_sandbox(agent: WalletAgent, terms: Terms) -> None:
@@ -130,28 +187,19 @@ async def _fitting_sandbox(agent: WalletAgent, terms: Terms) -> None:
         raise Declined(refused.sentence, code=refused.refusal.value)
 
 
-async def _conclude(
-    agent: WalletAgent, terms: Terms, envelope: Mapping[str, Any], offer: Mapping[str, Any], how: str
-) -> Permit:
-    """Sign, send, check the permit, keep everything in one transaction."""
-    collective_id = terms.collective_id
-    draft = await _draft(agent, terms)
-    keys = SubscriptionKeys.from_record(draft["keys"])
-    answer = await agent.transport.call(
-        "POST", agent.server.api_url(f"collectives/{collective_id}/subscriptions"), draft["subscription"]
-    )
-    permit = _checked_permit(answer, terms, keys, draft)
-    kept = {
-        "permit": answer,
-        "terms": dict(envelope),
-        "commitment": draft["commitment"],
-        "commitment_seed": draft["seed"],
-        "subscribed": agent.now(),
-        "offer_ref": str(offer.get("offer_ref", "")),
-    }
+async def _keep(
+    agent: WalletAgent,
+    terms: Terms,
+    permit: Permit,
+    key_record: dict[str, Any],
+    kept: dict[str, Any],
+    how: str,
+) -> None:
+    """Everything of a subscription in one transaction, and what must be told of it queued."""
+    collective_id, keys = terms.collective_id, SubscriptionKeys.from_record(key_record)
     async with agent.store.transaction() as records:
         await records.put("permit", collective_id, kept)
-        await records.put("keys", collective_id, draft["keys"])
+        await records.put("keys", collective_id, key_record)
         await records.put("payout", permit.subscription_key, _payout_record(keys, terms))
         await records.remove("draft", collective_id)
         receipt = receipts.given(
@@ -173,7 +221,6 @@ async def _conclude(
         )
     await agent.subscribed(collective_id, keys.public)
     agent.spawn(agent.flush_outgoing())
-    return permit
 
 
 async def earnings(agent: WalletAgent) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from collectives.terms.envelope import SignedDocument
 from collectives.terms.presence import PresenceStatement
 from collectives.terms.requirements import requirement_hash
 from wallets.agent import credentials, journal, permits, presentation
-from wallets.agent.errors import BadData, WalletError
+from wallets.agent.errors import BadData, Unreachable, WalletError
 from wallets.agent.identity import SubscriptionKeys
 from wallets.agent.journal import Kind
 from wallets.agent.material import missing_for
@@ -33,6 +33,10 @@ async def restate_all(agent: WalletAgent) -> dict[str, str]:
         try:
             await restate(agent, collective_id)
             told[permit.name] = "took your changed data"
+        except Unreachable as error:
+            told[permit.name] = (
+                f"could not be told: {error.sentence} It gets no visit until `restate` reaches it"
+            )
         except WalletError as error:
             told[permit.name] = f"is not visited with the changed data: {error.sentence}"
     return told

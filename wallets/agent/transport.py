@@ -139,7 +139,7 @@ class Transport:
                 user_agent_header=None,
             )
         except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
-            raise Unreachable(f"No connection to {urlsplit(url).netloc}. It is tried again.") from error
+            raise Unreachable(f"No connection to {urlsplit(url).netloc}.") from error
         except InvalidURI:
             raise ProtocolFault(f"{url} is not a websocket address.", code="bad_address") from None
         return Socket(connection)
@@ -167,11 +167,11 @@ class Transport:
         except AnswerTooLong:
             raise ProtocolFault("The server sent more than it may.", code="too_long") from None
         except HttpFailed as error:
-            raise Unreachable(f"No answer from {place}. It is tried again.") from error
+            raise Unreachable(f"No answer from {place}.") from error
         if status == TOO_MANY_REQUESTS:
-            raise Unreachable(f"{place} asks this wallet to slow down. It is tried again.", code="busy")
+            raise Unreachable(f"{place} asks this wallet to slow down.", code="busy")
         if status >= 500:
-            raise Unreachable(f"{place} has a problem ({status}). It is tried again.")
+            raise Unreachable(f"{place} has a problem ({status}).")
         return Answer(status=status, body=body)
 
     async def call(self, method: str, url: str, json_body: Any = None) -> Any:

@@ -190,7 +190,9 @@ def test_a_servers_text_cannot_repaint_the_terminal(capsys: pytest.CaptureFixtur
 async def test_a_down_server_is_said(run: Run) -> None:
     await run("init")
     said = await run("pair", "--url", "http://127.0.0.1:9", "--code", "1")
-    assert (said.code, "No answer from 127.0.0.1:9" in said.err) == (1, True)
+    assert (said.code, "No answer from 127.0.0.1:9." in said.err) == (1, True)
+    assert "Nothing was lost. Run `pair` again when it answers." in said.err
+    assert "tried again" not in said.err  # the command ends here: nobody tries
 
 
 def test_it_starts_without_django_or_torch() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
@@ -259,6 +261,43 @@ async def test_a_lost_answer_is_repeated_with_the_same_bytes(make: Make, world: 
     assert await agent.store.get("draft", world.collective.id) is None
 
 
+async def test_a_wallet_that_stays_open_tries_again_without_asking_again(make: Make, world: World) -> None:
+    asked: list[Question] = []
+
+    async def yes(question: Question) -> str:
+        asked.append(question)
+        world.refuse_with = 503
+        asyncio.get_running_loop().call_later(0.3, setattr, world, "refuse_with", None)
+        return "subscribe"
+
+    agent = await make(world, rule=Rule.ASK, ask=yes)
+    permit = await membership.subscribe(agent, offer(world), through_pairing=False, attempts=20)
+    assert permit.name == "Heights"
+    assert len(asked) == 1
+
+
+async def test_a_statement_that_grew_stale_offline_is_made_anew(make: Make, world: World) -> None:
+    agent = await make(world)
+    agent.now = lambda: documents.now() - 3600
+    world.refuse_with = 503
+    with pytest.raises(Unreachable):
+        await membership.subscribe(agent, offer(world), through_pairing=False)
+    agent.now, world.refuse_with = documents.now, None
+    honest = world._route
+
+    def route(method: str, path: str, body: bytes) -> tuple[int, bytes]:
+        if (
+            path.endswith("/subscriptions")
+            and json.loads(body)["document"]["created"] < documents.now() - 600
+        ):
+            return 400, b'{"code":"stale_proof","detail":"The proof is too old."}'
+        return honest(method, path, body)
+
+    world._route = route  # type: ignore[method-assign]
+    await membership.subscribe(agent, offer(world), through_pairing=False)
+    assert await agent.permit(world.collective.id) is not None
+
+
 async def test_subscribing_twice_is_refused_by_name(make: Make, world: World) -> None:
     agent = await subscribed(make, world)
     with pytest.raises(ServerRefused) as refused:
@@ -272,6 +311,10 @@ async def test_a_servers_refusal_is_passed_on(make: Make, world: World) -> None:
     with pytest.raises(ServerRefused) as refused:
         await membership.subscribe(agent, offer(world), through_pairing=False)
     assert refused.value.code == "refused_by_test"
+    assert await agent.store.get("draft", world.collective.id) is None
+    (entry,) = await agent.journal.entries()
+    assert (entry.kind, entry.code) == (Kind.OFFER, "refused_by_test")
+    assert entry.sentence == "Not subscribed to Heights: The test refuses this."
 
 
 async def test_revoking_tells_the_servers_when_they_are_up(make: Make, world: World) -> None:
