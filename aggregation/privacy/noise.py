@@ -56,13 +56,20 @@ def thresholds(sigma_micro: int, fraction_bits: int) -> tuple[int, NDArray[np.ui
     return -reach, np.array(table, dtype=np.uint64)
 
 
-def sample(count: int, *, sigma_micro: int, fraction_bits: int, rng: Rng) -> NDArray[np.int64]:
-    """int64 [count] of independent discrete Gaussian values, σ = sigma_micro/10⁶ · 2^fraction_bits units.
+def sample(
+    count: int | tuple[int, ...], *, sigma_micro: int, fraction_bits: int, rng: Rng
+) -> NDArray[np.int64]:
+    """int64 [count] (or of that shape) of independent discrete Gaussian values, σ = sigma_micro/10⁶ · 2^fraction_bits units.
 
     `rng(n)` returns n private random bytes; 16 are used.
     """
     if sigma_micro == 0:
         return np.zeros(count, dtype=np.int64)
     smallest, table = thresholds(sigma_micro, fraction_bits)
-    drawn = words64(rng(16), count)
-    return np.searchsorted(table, drawn, side="right").astype(np.int64) + smallest
+    drawn = words64(rng(16), math.prod(count) if isinstance(count, tuple) else count)
+    return np.searchsorted(table, drawn, side="right").astype(np.int64).reshape(count) + smallest
+
+
+def largest_units(sigma_micro: int, fraction_bits: int) -> int:
+    """No drawn value is further from zero than this, in units: the table ends there."""
+    return -thresholds(sigma_micro, fraction_bits)[0] if sigma_micro else 0

@@ -15,7 +15,7 @@ from aggregation.privacy.stream import Rng, words32
 def quantise(
     update: NDArray[np.float64], *, fraction_bits: int, value_bits: int, rng: Rng
 ) -> NDArray[np.int64]:
-    """int64 [d] within ±(2^(value_bits−1) − 1).
+    """int64 [d] within ±(2^(value_bits−1) − 1); [n, d] for the updates of n wallets.
 
     Raises:
         ValueError: the update holds NaN or an infinity.
@@ -23,7 +23,7 @@ def quantise(
     values = np.asarray(update, dtype=np.float64)
     if not np.isfinite(values).all():
         raise ValueError("an update must be made of finite numbers")
-    drawn = words32(rng(16), values.size).astype(np.float64)
+    drawn = words32(rng(16), values.size).reshape(values.shape).astype(np.float64)
     scaled = np.floor(values * float(1 << fraction_bits) + drawn / 2.0**32)
     return clamp(scaled, value_bits).astype(np.int64)
 

@@ -258,6 +258,8 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "features": feature_vectors,
     "quantiser": documents.quantiser_vectors,
     "noise": documents.noise_vectors,
+    "rotation": documents.rotation_vectors,
+    "budget": documents.budget_vectors,
     "manifest": documents.manifest_vectors,
     "gradients": documents.gradient_vectors,
     "documents": documents.document_vectors,

@@ -6,12 +6,14 @@ import hashlib
 import json
 import math
 import struct
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from aggregation.privacy import noise, quantise
 from collectives.terms.algorithm import layout, parse_manifest
@@ -60,6 +62,43 @@ def test_the_noise_by_hand() -> None:
         assert table[k - data["smallest_k"]] / 2**64 == pytest.approx(running, abs=1e-12)
     share = data["share_micro_of_clip_1_bucket_min_44"]
     assert share == math.ceil(100_000 / math.sqrt(44)) == noise.floor_share_micro(1_000_000, 44)
+
+
+def test_the_rotation_by_hand() -> None:
+    data = load("rotation")
+    cipher = Cipher(algorithms.AES(bytes.fromhex(data["key"])), modes.CTR(bytes(16))).encryptor()
+    stream, size = cipher.update(bytes(16)), 8
+    assert data["key"] == hashlib.sha256(b"cssi/v1/rotation" + bytes.fromhex(data["seed"])).hexdigest()[:32]
+    signs = [1 - 2 * (stream[i // 8] >> (i % 8) & 1) for i in range(size)]
+    assert signs == data["signs"]
+    values = [*doubles(data["update_binary64_be"]), 0.0, 0.0, 0.0]
+    values = [sign * value for sign, value in zip(signs, values, strict=True)]
+    for distance in (1, 2, 4):
+        values = [
+            values[i] + values[i + distance] if not i & distance else values[i - distance] - values[i]
+            for i in range(size)
+        ]
+    assert [value / math.sqrt(size) for value in values] == doubles(data["rotated_binary64_be"])
+    np.testing.assert_allclose(
+        doubles(data["back_binary64_be"]), doubles(data["update_binary64_be"]), atol=1e-15
+    )
+
+
+def test_privacy_costs_by_hand() -> None:
+    data = load("budget")
+    for row in data["costs"]:
+        rounding = math.sqrt(row["coordinates"]) * 10**6 / 2 ** row["f"]
+        delta = row["clip_micro"] + math.ceil(rounding)
+        cost = Fraction(10**6 * delta**2, 2 * row["wallets"] * row["noise_micro"] ** 2)
+        assert row["rho_micro"] == math.ceil(cost)
+    for row in data["epsilons"]:
+        rho, lost = row["rho_micro"] / 1e6, row["delta_exponent"] * math.log(10)
+        grid = [1 + 10 ** (i / 2000) for i in range(-8000, 14000)]
+        best = min(rho * a + (lost + (a - 1) * math.log(1 - 1 / a) - math.log(a)) / (a - 1) for a in grid)
+        assert row["epsilon"] == pytest.approx(max(0.0, best) if rho else 0.0, rel=1e-5, abs=1e-4)
+    spent = {(row["rho_micro"], row["delta_exponent"]): row["epsilon"] for row in data["epsilons"]}
+    limits = {row["epsilon"]: row["rho_micro"] for row in data["limits"]}
+    assert spent[limits[3], 6] <= 3
 
 
 def test_manifests() -> None:
