@@ -1,8 +1,8 @@
 // The subscription agreement an individual signs: EIP-712 typed data. Python twin: collectives/terms/agreement.py.
 
-import { concat, fromHex, hex, utf8 } from "./bytes.js";
-import { keccak256 } from "./hashing.js";
-import { word } from "./identity.js";
+import {concat, fromHex, hex, utf8} from "./bytes.js";
+import {keccak256} from "./hashing.js";
+import {word} from "./identity.js";
 
 const FIELDS = {
   collectiveId: "bytes32", termsHash: "bytes32", requirementHash: "bytes32", rate: "uint256", payoutHash: "bytes32",

@@ -14,14 +14,14 @@ export class WalletError extends Error {
 /** A server did not answer; the same call may succeed later. */
 export class Unreachable extends WalletError {
   /** @param {string} sentence @param {string} [code] */
-  constructor(sentence, code = "unreachable") { super(code, sentence, { permanent: false }); }
+  constructor(sentence, code = "unreachable") { super(code, sentence, {permanent: false}); }
 }
 
 /** A server answered with a named refusal. */
 export class ServerRefused extends WalletError {
   /** @param {string} sentence @param {string} code @param {number} status */
   constructor(sentence, code, status) {
-    super(code, sentence, { status, permanent: status >= 400 && status < 500 && status !== 429 });
+    super(code, sentence, {status, permanent: status >= 400 && status < 500 && status !== 429});
   }
 }
 

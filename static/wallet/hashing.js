@@ -16,7 +16,7 @@ const le32 = (n) => Uint8Array.of(n, n >>> 8, n >>> 16, n >>> 24);
 
 
 function compress(h, block, counted, last) {
-  const m = Array.from({ length: 16 }, (_, i) => view(block).getBigUint64(8 * i, true));
+  const m = Array.from({length: 16}, (_, i) => view(block).getBigUint64(8 * i, true));
   const v = [...h, ...IV];
   v[12] ^= BigInt(counted);
   if (last) v[14] ^= M64;
@@ -40,7 +40,7 @@ function compress(h, block, counted, last) {
  * BLAKE2b of a short message. `person` is padded with zeros to 16 bytes, as hashlib does.
  * @param {Uint8Array} message @param {{size?: number, key?: Uint8Array, person?: Uint8Array}} [how] @returns {Uint8Array}
  */
-export function blake2b(message, { size = 64, key = new Uint8Array(), person = new Uint8Array() } = {}) {
+export function blake2b(message, {size = 64, key = new Uint8Array(), person = new Uint8Array()} = {}) {
   const parameters = new Uint8Array(64);
   parameters.set([size, key.length, 1, 1]);
   parameters.set(person, 48);
@@ -100,9 +100,9 @@ function permute(v, p) {
   mixWords(v, p[3], p[4], p[9], p[14]);
 }
 
-const ROWS = Array.from({ length: 8 }, (_, i) => Array.from({ length: 16 }, (_, j) => 2 * (16 * i + j)));
-const COLUMNS = Array.from({ length: 8 }, (_, i) =>
-  Array.from({ length: 16 }, (_, j) => 2 * (16 * (j >> 1) + 2 * i + (j & 1))));
+const ROWS = Array.from({length: 8}, (_, i) => Array.from({length: 16}, (_, j) => 2 * (16 * i + j)));
+const COLUMNS = Array.from({length: 8}, (_, i) =>
+  Array.from({length: 16}, (_, j) => 2 * (16 * (j >> 1) + 2 * i + (j & 1))));
 const R = new Uint32Array(WORDS), Z = new Uint32Array(WORDS);
 
 /** memory[to] = G(memory[x], memory[y]), or its XOR with what was there. Offsets count 32-bit words. */
@@ -115,13 +115,13 @@ function fill(out, to, first, x, second, y, keep) {
 
 function longHash(input, size) {
   const start = concat(le32(size), input);
-  if (size <= 64) return blake2b(start, { size });
+  if (size <= 64) return blake2b(start, {size});
   const parts = [];
   let chain = blake2b(start), left = size;
   while (left > 64) {
     parts.push(chain.slice(0, 32));
     left -= 32;
-    chain = blake2b(chain, { size: Math.min(64, left) });
+    chain = blake2b(chain, {size: Math.min(64, left)});
   }
   return concat(...parts, chain);
 }
@@ -163,14 +163,14 @@ export function argon2id(password, salt, memoryKib, passes, size = 32) {
   return longHash(new Uint8Array(last.buffer), size);
 }
 
-const words = (bytes) => Uint32Array.from({ length: bytes.length / 4 }, (_, i) => view(bytes).getUint32(4 * i, true));
+const words = (bytes) => Uint32Array.from({length: bytes.length / 4}, (_, i) => view(bytes).getUint32(4 * i, true));
 const high32 = (a, b) => Number((BigInt(a) * BigInt(b)) >> 32n);
 
 // --- Keccak-256 -------------------------------------------------------------------------------------------------
 
 const ROUND_CONSTANTS = (() => {
   let lfsr = 1;
-  return Array.from({ length: 24 }, () => {
+  return Array.from({length: 24}, () => {
     let constant = 0n;
     for (let j = 0; j < 7; j += 1) {
       if (lfsr & 1) constant |= 1n << BigInt((1 << j) - 1);

@@ -2,9 +2,9 @@
 // secp256k1 (SEC 2) with complete additions (Renes, Costello, Batina 2016, algorithm 7) and nonces by RFC 6979, because
 // WebCrypto has neither the curve nor Ethereum's hash. BigInt is not constant in time: these keys sign a few times in their life.
 
-import { concat, fromHex, hex, random, utf8 } from "./bytes.js";
-import { publicKey } from "./crypto.js";
-import { keccak256 } from "./hashing.js";
+import {concat, fromHex, hex, random, utf8} from "./bytes.js";
+import {publicKey} from "./crypto.js";
+import {keccak256} from "./hashing.js";
 
 const P = 2n ** 256n - 2n ** 32n - 977n;
 const N = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n;
@@ -59,7 +59,7 @@ export function addressOf(secret) {
 }
 
 async function hmac(key, ...parts) {
-  const made = await crypto.subtle.importKey("raw", key, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
+  const made = await crypto.subtle.importKey("raw", key, {name: "HMAC", hash: "SHA-256"}, false, ["sign"]);
   return new Uint8Array(await crypto.subtle.sign("HMAC", made, concat(...parts)));
 }
 

@@ -1,7 +1,7 @@
 // Where sealed bytes lie: IndexedDB for records, an OPFS file for keys that must be overwritten in place; or memory, for tests.
 // Python twin: the SQLite file behind wallets/agent/vault.py and the lock of in_use.py. Nothing here knows a key or a value.
 
-import { fault } from "./failures.js";
+import {fault} from "./failures.js";
 
 /**
  * @typedef {object} Storage
@@ -53,7 +53,7 @@ async function openDatabase(name) {
 /** Overwriting in place is possible in workers only. Throws WalletError `store_busy` while another tab has it. @returns {Promise<Storage>} */
 export async function browserStorage(name = "wallet") {
   const root = await navigator.storage.getDirectory();
-  const file = await root.getFileHandle(`${name}.keys`, { create: true });
+  const file = await root.getFileHandle(`${name}.keys`, {create: true});
   let handle;
   try {
     handle = await file.createSyncAccessHandle();
@@ -62,7 +62,7 @@ export async function browserStorage(name = "wallet") {
     throw fault("This wallet is open in another tab. Close it there, or go on there.", "store_busy");
   }
   const db = await openDatabase(name);
-  const store = (mode) => db.transaction("sealed", mode, { durability: "strict" }).objectStore("sealed");
+  const store = (mode) => db.transaction("sealed", mode, {durability: "strict"}).objectStore("sealed");
   const close = async () => { handle.close(); db.close(); };
   return {
     read: (key) => done(store("readonly").get(key)),
@@ -79,11 +79,11 @@ export async function browserStorage(name = "wallet") {
     strip: {
       read: async (slot) => {
         const bytes = new Uint8Array(STRIP_BYTES);
-        handle.read(bytes, { at: slot * STRIP_BYTES });
+        handle.read(bytes, {at: slot * STRIP_BYTES});
         return bytes;
       },
       write: async (slot, bytes) => {
-        handle.write(bytes, { at: slot * STRIP_BYTES });
+        handle.write(bytes, {at: slot * STRIP_BYTES});
         handle.flush();
       },
     },
@@ -91,7 +91,7 @@ export async function browserStorage(name = "wallet") {
     destroy: async () => {
       const size = handle.getSize();
       for (let at = 0; at < size; at += 65_536) {
-        handle.write(crypto.getRandomValues(new Uint8Array(Math.min(65_536, size - at))), { at });
+        handle.write(crypto.getRandomValues(new Uint8Array(Math.min(65_536, size - at))), {at});
       }
       handle.flush();
       await close();
@@ -105,6 +105,6 @@ export async function browserStorage(name = "wallet") {
 export function alone(name = "wallet", locks = navigator.locks) {
   return new Promise((resolve, reject) => {
     const held = (lock) => (lock ? new Promise((giveBack) => { resolve(giveBack); }) : void resolve(null));
-    locks.request(`cssi-${name}`, { ifAvailable: true }, held).catch(reject);
+    locks.request(`cssi-${name}`, {ifAvailable: true}, held).catch(reject);
   });
 }
