@@ -36,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(asyncio.run(options.command(options)))
     except BadData as error:
         _complain(error)
+        if "othing was" not in error.sentence:
+            print("Nothing was changed.", file=sys.stderr)
         return BAD_INPUT
     except Unreachable as error:
         _complain(error)
@@ -116,7 +118,7 @@ def _requirement_from(step: argparse.ArgumentParser) -> None:
         "--requirement", type=Path, metavar="FILE", help="the data requirement as a JSON file"
     )
     source.add_argument(
-        "--collective", metavar="ID", help="take the requirement from this collective's terms"
+        "--collective", metavar="ID or link", help="take the requirement from this collective's signed terms"
     )
 
 
@@ -211,6 +213,8 @@ def _limits(steps: Any) -> None:
     step.add_argument(
         "--sandbox", choices=["full", "reduced"], help="the lowest level at which tasks may run"
     )
+    step.add_argument("--privacy-job", metavar="RHO", help="what one job may cost in a year, in ρ; 0 is no limit")
+    step.add_argument("--privacy-year", metavar="RHO", help="what all collectives together may cost in a year")
 
     step = _command(steps, "limit", limits.limit, "show or change what one collective may ask of you")
     step.add_argument("collective", metavar="ID or name")

@@ -13,10 +13,10 @@ from typing import Any
 from collectives.datatool import page, saved
 from collectives.terms.errors import TermsError
 from collectives.terms.requirements import check_profile, requirement_hash
-from wallets.agent import credentials, journal, presentation
+from wallets.agent import credentials, journal, linking, presentation
 from wallets.agent.agent import WalletAgent
 from wallets.agent.commands import opened
-from wallets.agent.errors import BadData
+from wallets.agent.errors import BadData, NotFound
 from wallets.agent.journal import Kind
 from wallets.agent.material import missing_for
 
@@ -107,12 +107,8 @@ async def _asked(options: argparse.Namespace) -> AsyncIterator[dict[str, Any]]:
 async def _requirement(agent: WalletAgent | None, options: argparse.Namespace) -> dict[str, Any]:
     if options.collective:
         assert agent is not None
-        envelope = await agent.transport.call(
-            "GET", agent.server.api_url(f"collectives/{options.collective}/terms")
-        )
-        requirement: dict[str, Any] = envelope["document"]["requirement"]
-    else:
-        requirement = credentials.from_json(_text(options.requirement))
+        return await _agreed(agent, options.collective)
+    requirement = credentials.from_json(_text(options.requirement))
     try:
         check_profile(requirement)
     except TermsError as error:
@@ -120,11 +116,23 @@ async def _requirement(agent: WalletAgent | None, options: argparse.Namespace) -
     return requirement
 
 
+async def _agreed(agent: WalletAgent, collective: str) -> dict[str, Any]:
+    """The requirement in the signed terms of a collective, named by id or by its whole link."""
+    link = linking.parse_subscription(collective)
+    try:
+        await linking.know_server(agent, link.url, link.pin)
+    except NotFound as error:
+        raise NotFound(
+            "This wallet knows no server that could be asked for this collective's terms. Pair it first (`pair`), or give the "
+            "collective's whole cssi://subscribe link, or the requirement as a file with --requirement.",
+            code=error.code,
+        ) from None
+    _, terms = await linking.signed_terms(agent, link.collective)
+    return dict(terms.requirement)
+
+
 def _check(what: str, new: dict[str, Any], requirement: dict[str, Any]) -> None:
     problems = presentation.missing(new, requirement)
-    unknown = sorted(set(new) - set(requirement["properties"]))
-    if unknown:
-        problems = (f"fields nobody asked for: {', '.join(unknown[:8])}", *problems)
     if problems:
         raise BadData(_listed(f"{what} does not meet the requirement; nothing was changed:", problems))
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from decimal import Decimal, InvalidOperation
 
-from wallets.agent import receipts, settings, terminal
+from wallets.agent import ledger, receipts, settings, terminal
 from wallets.agent.commands import named_permit, opened
 from wallets.agent.errors import BadData
+from wallets.agent.ledger import Ledger
 from wallets.agent.limits import MICRO, epsilon_of
 from wallets.agent.messages import Memory
 from wallets.agent.permits import permit_of
@@ -21,6 +22,8 @@ async def change_settings(options: argparse.Namespace) -> int:
         "visits_per_day": options.visits_per_day,
         "lock_after_minutes": options.lock_after,
         "sandbox": options.sandbox,
+        "privacy_micro_job": _rho(options.privacy_job),
+        "privacy_micro_year": _rho(options.privacy_year),
     }
     async with opened(options) as agent:
         kept = await settings.save(agent.store, {k: v for k, v in given.items() if v is not None})
@@ -28,6 +31,12 @@ async def change_settings(options: argparse.Namespace) -> int:
         after = f"after {kept.lock_after_minutes} minutes without you" if kept.lock_after_minutes else "never"
         print(f"Locks by itself: {after}.")
         print(f"Sandbox: tasks run at level {kept.sandbox} or better.")
+        spent = Ledger.from_record(await agent.store.get(*ledger.RECORD)).spent(now=agent.now())
+        print(f"Privacy spent in the last 365 days: {spent.words()}.")
+        for what, most in (("one job", kept.privacy_micro_job), ("all collectives", kept.privacy_micro_year)):
+            print(
+                f"Privacy budget of {what} in a year: {f'ρ = {Decimal(most) / MICRO}' if most else 'none of yours'}."
+            )
         if kept.sandbox == "reduced":
             print("At the reduced level a layer may be missing; a collective that requires full is declined.")
     return DONE

@@ -9,9 +9,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
+from math import isinf
 from pathlib import Path
 from typing import Any
+
+import rfc8785
 
 from collectives.datatool import saved
 from collectives.terms.errors import TermsError
@@ -20,6 +24,7 @@ from wallets.agent.errors import BadData
 from wallets.agent.vault import Records
 
 RECORD = ("record", "main")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 LARGEST_FILE = 4 * 1024 * 1024
 Record = dict[str, Any]
 
@@ -50,21 +55,30 @@ def from_text(name: str, text: str, requirement: Mapping[str, Any], *, row: int 
     if name.lower().endswith(".csv"):
         return from_csv(text, requirement, row=row)
     value = from_json(text)
-    if not saved.is_saved(value):
-        return value
-    try:
-        return saved.unpack(value, requirement)
-    except TermsError as error:
-        raise BadData(str(error), code=error.code) from None
+    if saved.is_saved(value):
+        try:
+            value = saved.unpack(value, requirement)
+        except TermsError as error:
+            raise BadData(str(error), code=error.code) from None
+    unknown = sorted(set(value) - set(requirement["properties"]))
+    if unknown:
+        raise BadData(
+            f"{name} has fields nobody asked for: {', '.join(unknown[:8])}. Take them out of the file. "
+            f"Asked for: {', '.join(list(requirement['properties'])[:40])}."
+        )
+    return _carried(value)
 
 
 def from_json(text: str) -> Record:
     """A record from JSON text: one object, or a list with exactly one."""
     try:
-        value = plain_json.loads(text)
+        value = plain_json.loads(text, names_once=True)
+    except json.JSONDecodeError as error:
+        raise BadData(f"This is not JSON (line {error.lineno}). Check the file or save it as CSV.") from None
     except ValueError as error:
-        where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
-        raise BadData(f"This is not JSON{where}. Check the file or save it as CSV.") from None
+        raise BadData(
+            f"This JSON cannot be used: {error}. Correct that in the file, or leave it out."
+        ) from None
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if not isinstance(value, dict):
@@ -81,6 +95,7 @@ def from_csv(text: str, requirement: Mapping[str, Any], *, row: int = 1) -> Reco
     if not rows:
         raise BadData("The file is empty. Export your data again and check that it has content.")
     header, people = [name.strip() for name in rows[0]], rows[1:]
+    _check_separator(header)
     _check_header(header, requirement)
     if not people:
         raise BadData("The file has a header but no row with your values. Add one row below the header.")
@@ -92,11 +107,8 @@ def from_csv(text: str, requirement: Mapping[str, Any], *, row: int = 1) -> Reco
             f"Row {row} has {len(cells)} values for {len(header)} columns. Check quotes and separators."
         )
     fields = requirement["properties"]
-    return {
-        name: _typed(name, cell.strip(), fields[name])
-        for name, cell in zip(header, cells, strict=True)
-        if cell.strip() != ""
-    }
+    given = zip(header, cells, strict=True)
+    return _carried({name: _typed(name, cell.strip(), fields[name]) for name, cell in given if cell.strip()})
 
 
 def from_words(words: Mapping[str, str], requirement: Mapping[str, Any]) -> Record:
@@ -105,7 +117,7 @@ def from_words(words: Mapping[str, str], requirement: Mapping[str, Any]) -> Reco
     unknown = sorted(set(words) - set(fields))
     if unknown:
         raise BadData(f"Fields nobody asked for: {', '.join(unknown[:8])}. Asked for: {', '.join(fields)}.")
-    return {name: _typed(name, text.strip(), fields[name]) for name, text in words.items()}
+    return _carried({name: _typed(name, text.strip(), fields[name]) for name, text in words.items()})
 
 
 def project(record: Mapping[str, Any], requirement: Mapping[str, Any]) -> Record:
@@ -130,6 +142,27 @@ def changes(before: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[list[str
     added = sorted(name for name in new if name not in before)
     replaced = sorted(name for name in new if name in before and before[name] != new[name])
     return added, replaced
+
+
+def _carried(record: Record) -> Record:
+    """The record itself. BadData for what its commitment could not be made of: infinities, whole numbers beyond 2^53, torn characters."""
+    for name, value in record.items():
+        try:
+            rfc8785.dumps({name: value})
+        except (ValueError, RecursionError):
+            raise BadData(
+                f"{name}: holds a number that is infinite or too large, or a broken character. Correct it or leave the field out."
+            ) from None
+    return record
+
+
+def _check_separator(header: Sequence[str]) -> None:
+    other = next((mark for mark in (";", "\t") if len(header) == 1 and mark in header[0]), None)
+    if other is not None:
+        shown = "tabs" if other == "\t" else f"“{other}”"
+        raise BadData(
+            f"The columns are separated by {shown}. Save the file as CSV with commas between the values."
+        )
 
 
 def _check_header(header: Sequence[str], requirement: Mapping[str, Any]) -> None:
@@ -166,7 +199,7 @@ def _typed(name: str, cell: str, schema: Mapping[str, Any]) -> Any:
         return _number(name, cell, integer=kind == "integer")
     if kind in {"array", "object"}:
         try:
-            return plain_json.loads(cell)
+            return plain_json.loads(cell, names_once=True)
         except ValueError:
             raise BadData(
                 f'{name}: a list or object is written as JSON in its cell, for example ["a", "b"].'
@@ -182,11 +215,14 @@ def _boolean(name: str, cell: str) -> bool:
 
 
 def _number(name: str, cell: str, *, integer: bool) -> int | float:
-    try:
-        value = float(cell)
-    except ValueError:
-        raise BadData(f"{name}: “{cell}” is not a number. Use a point for decimals and no unit.") from None
-    if value != value or value in {float("inf"), float("-inf")}:
+    if cell.lower().lstrip("+-") in {"nan", "inf", "infinity"}:
+        raise BadData(
+            f"{name}: “{cell}” is not a finite number. Leave the field out where you have no value."
+        )
+    if not _NUMBER.fullmatch(cell):
+        raise BadData(f"{name}: “{cell}” is not a number. Use a point for decimals and no unit.")
+    value = float(cell)
+    if isinf(value):
         raise BadData(f"{name}: “{cell}” is not a finite number.")
     if integer and value != int(value):
         raise BadData(f"{name}: “{cell}” is not a whole number.")

@@ -12,11 +12,23 @@ from typing import TYPE_CHECKING, Any
 from aggregation.secagg.messages import Enrolment
 from aggregation.wire import signing
 from collectives.terms.permit import Permit
-from wallets.agent import credentials, journal, leaving, letters, membership, notices, permits, plain_json
+from wallets.agent import (
+    credentials,
+    journal,
+    leaving,
+    ledger,
+    letters,
+    membership,
+    notices,
+    permits,
+    plain_json,
+    settings,
+)
 from wallets.agent.consent import Rule
 from wallets.agent.errors import NotFound, Unreachable, WalletError
 from wallets.agent.identity import SubscriptionKeys
 from wallets.agent.journal import Kind
+from wallets.agent.ledger import Ledger
 from wallets.agent.material import missing_for, present
 from wallets.agent.messages import (
     AboutToLeave,
@@ -275,6 +287,17 @@ class Inbox:
                 await self._refuse(records, decision, collective_id)
                 return decision.refusal.wire
             assert isinstance(decision, Accept)
+            accounted = self._agent.machine.account(
+                decision.visit,
+                Ledger.from_record(await records.get(*ledger.RECORD)),
+                await settings.budgets(records),
+                formal=permits.formal_of(stored),
+                now=event.now,
+            )
+            if isinstance(accounted, Refused):
+                await self._refuse(records, accounted, collective_id)
+                return accounted.refusal.wire
+            await records.put(*ledger.RECORD, accounted.to_record())
             await records.put("memory", collective_id, decision.memory.to_record())
             job_id, number = decision.visit.job.job_id, decision.visit.task.round
             await journal.append(

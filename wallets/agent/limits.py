@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log, sqrt
 
+from aggregation.privacy import budget
 from aggregation.secagg.messages import Header
 
 MICRO = 1_000_000
@@ -37,6 +37,5 @@ def privacy_cost(header: Header) -> int:
 
 
 def epsilon_of(privacy_micro: int, *, delta_exponent: int = 6) -> float:
-    """The ε that goes with a sum of costs at δ = 10^-delta_exponent: ρ + 2 √(ρ ln 1/δ) (same paper, Proposition 1.3)."""
-    rho = privacy_micro / MICRO
-    return rho + 2 * sqrt(rho * delta_exponent * log(10))
+    """The ε that goes with a sum of costs at δ = 10^-delta_exponent; see `aggregation.privacy.budget`."""
+    return budget.epsilon(privacy_micro, delta_exponent=delta_exponent)

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from collectives.terms.description import Terms
+from collectives.terms.envelope import SignedDocument
+from collectives.terms.errors import TermsError
 from wallets.agent import server
-from wallets.agent.errors import BadData, PeerNotTrusted
+from wallets.agent.errors import BadData, PeerNotTrusted, ProtocolFault
 from wallets.agent.transport import check_url
 
 if TYPE_CHECKING:
@@ -66,7 +69,7 @@ async def know_server(agent: WalletAgent, url: str, pin: str = "") -> None:
     if not url:
         _ = agent.server  # says in its own words that nothing is pinned
         return
-    document = await server.fetch(agent.transport, url, pin)
+    document = await server.fetch(agent.transport, check_url(url), pin)
     known = await agent.store.get(*server.RECORD)
     if known is None:
         await agent.pin_server(document)
@@ -74,3 +77,19 @@ async def know_server(agent: WalletAgent, url: str, pin: str = "") -> None:
         raise PeerNotTrusted(
             "This wallet already trusts another server. Create a second wallet for the other one."
         )
+
+
+async def signed_terms(agent: WalletAgent, collective: str) -> tuple[dict[str, Any], Terms]:
+    """A collective's terms as the pinned server has them: the envelope, and the document once its signature was checked.
+
+    Raises ProtocolFault when they are not signed by the key they name, or are another collective's.
+    """
+    envelope = await agent.transport.call("GET", agent.server.api_url(f"collectives/{collective}/terms"))
+    try:
+        signed = SignedDocument.from_json(envelope)
+        terms = Terms.parse(signed.open("terms", None))
+    except TermsError as error:
+        raise ProtocolFault(f"The terms are not valid: {error}") from None
+    if signed.key != terms.collective_key or terms.collective_id != collective:
+        raise ProtocolFault("The terms are not signed by the collective they name.")
+    return envelope, terms

@@ -15,9 +15,7 @@ from dataclasses import asdict
 from typing import Any
 
 from aggregation.wire.secret import Secret
-from collectives.terms.description import Terms, words_for_agreement
-from collectives.terms.envelope import SignedDocument
-from collectives.terms.errors import TermsError
+from collectives.terms.description import words_for_agreement
 from wallets.agent import (
     backup,
     consent,
@@ -33,7 +31,7 @@ from wallets.agent import (
     settings,
 )
 from wallets.agent.consent import Rule
-from wallets.agent.errors import BadData, NotFound, ProtocolFault, WalletError
+from wallets.agent.errors import BadData, NotFound, WalletError
 from wallets.agent.holder import Holder, check_new_passphrase
 from wallets.agent.journal import Kind
 from wallets.agent.keyfile import SlotKind
@@ -142,7 +140,8 @@ async def data(holder: Holder, body: Body) -> Any:
         asked.append(_asked(collective_id, stored["terms"]["document"]["name"], requirement, record))
     wanted = body.get("collective")
     if isinstance(wanted, str) and wanted and wanted not in {one["collective"] for one in asked}:
-        terms = await _terms(holder, wanted)
+        link = linking.parse_subscription(wanted)
+        _, terms = await linking.signed_terms(holder.agent, link.collective)
         asked.append(_asked(wanted, terms.name, dict(terms.requirement), record))
     return {"record": record, "collectives": asked}
 
@@ -193,7 +192,7 @@ async def review(holder: Holder, body: Body) -> Any:
     """The signed terms of a collective, in words. What is shown comes from the document and from nowhere else."""
     link = linking.parse_subscription(_text(body, "collective"))
     await linking.know_server(holder.agent, link.url, link.pin)
-    terms = await _terms(holder, link.collective)
+    _, terms = await linking.signed_terms(holder.agent, link.collective)
     record = await credentials.load(holder.agent.store)
     return {
         "collective": terms.collective_id,
@@ -207,7 +206,7 @@ async def review(holder: Holder, body: Body) -> Any:
 async def subscribe(holder: Holder, body: Body) -> Any:
     """Subscribe; the question appears among the open ones and is answered there, from the document that will be signed."""
     agent, collective = holder.agent, _text(body, "collective")
-    envelope = await agent.transport.call("GET", agent.server.api_url(f"collectives/{collective}/terms"))
+    envelope, _ = await linking.signed_terms(agent, collective)
     offer = {"collective_id": collective, "terms": envelope, "offer_ref": ""}
 
     async def work() -> None:
@@ -218,19 +217,6 @@ async def subscribe(holder: Holder, body: Body) -> Any:
     holder.background.add(task)
     task.add_done_callback(holder.background.discard)
     return {}
-
-
-async def _terms(holder: Holder, collective: str) -> Terms:
-    agent = holder.agent
-    envelope = await agent.transport.call("GET", agent.server.api_url(f"collectives/{collective}/terms"))
-    try:
-        signed = SignedDocument.from_json(envelope)
-        terms = Terms.parse(signed.open("terms", None))
-    except TermsError as error:
-        raise ProtocolFault(f"The terms are not valid: {error}") from None
-    if signed.key != terms.collective_key or terms.collective_id != collective:
-        raise ProtocolFault("The terms are not signed by the collective they name.")
-    return terms
 
 
 async def pause(holder: Holder, body: Body) -> Any:

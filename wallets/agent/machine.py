@@ -26,6 +26,8 @@ from collectives.terms.description import Terms
 from collectives.terms.envelope import SignedDocument
 from collectives.terms.errors import TermsError
 from collectives.terms.permit import JobAnnouncement, Notice, Permit, Task
+from wallets.agent import ledger as accounts
+from wallets.agent.ledger import Budgets, Ledger
 from wallets.agent.limits import privacy_cost
 from wallets.agent.messages import (
     DAY_SECONDS,
@@ -100,6 +102,24 @@ class HolderMachine:
         except _No as no:
             return no.refused
 
+    def account(
+        self, visit: Visit, ledger: Ledger, budgets: Budgets, *, formal: bool, now: int
+    ) -> Ledger | Refused:
+        """The person's ledger with an accepted visit charged, or the named budget that the visit would exceed.
+
+        Asked in the same transaction as the acceptance: refused, nothing of the acceptance is stored.
+        """
+        found = accounts.charge(
+            ledger,
+            budgets,
+            header=visit.header,
+            collective_id=visit.collective_id,
+            job_id=visit.job.job_id,
+            formal=formal,
+            now=now,
+        )
+        return found if isinstance(found, Ledger) else Refused(refusal=found)
+
     def _offer(self, event: OfferArrived) -> Decision:
         if event.permit is not None:
             raise _No(Refusal.ALREADY_SUBSCRIBED)
@@ -157,8 +177,7 @@ class HolderMachine:
             if from_when <= job.enrol_until:
                 return EnrolLater(at=from_when)
             raise _No(Refusal.NOTICE_RUNNING)
-        known = event.memory.job(job.job_id)
-        known = known or _known_job(job)
+        known = event.memory.job(job.job_id) or KnownJob.announced(job)
         kept = [old for old in event.memory.jobs if old.job_id != job.job_id and old.expires > event.now]
         if len(kept) >= self.policy.jobs_kept:
             raise _No(Refusal.TOO_MANY)
@@ -178,7 +197,7 @@ class HolderMachine:
         except WireError:
             raise _No(Refusal.NOT_IN_LOG) from None
         placed = replace(job, log_root=event.root.hex(), log_size=event.size, log_index=event.index)
-        return Placed(memory=_with_job(event.memory, placed))
+        return Placed(memory=event.memory.with_job(placed))
 
     def _task(self, event: TaskArrived) -> Decision:
         permit = _live(event.permit, event.now)
@@ -207,7 +226,7 @@ class HolderMachine:
             raise _No(Refusal.DATA_MISSING, "; ".join(event.missing[:3]))
         used = replace(job, last_round=task.round)
         memory = replace(
-            _with_job(event.memory, used),
+            event.memory.with_job(used),
             visits=(*recent, event.now),
             visited=event.memory.visited + 1,
             spent_micro=event.memory.spent_micro + cost,
@@ -359,24 +378,6 @@ def _same_terms(task: Task, permit: Permit, job: KnownJob) -> None:
         raise _No(Refusal.WRONG_MANIFEST)
     if task.rate != permit.rate:
         raise _No(Refusal.RATE_TOO_LOW)
-
-
-def _known_job(job: JobAnnouncement) -> KnownJob:
-    return KnownJob(
-        job_id=job.job_id,
-        manifest_hash=job.manifest_hash,
-        max_rounds=job.max_rounds,
-        cohort=job.cohort,
-        bucket_min=job.bucket_min,
-        release_min=job.release_min,
-        distributor_key=job.distributor_key,
-        aggregator_key=job.aggregator_key,
-        expires=job.expires,
-    )
-
-
-def _with_job(memory: Memory, job: KnownJob) -> Memory:
-    return replace(memory, jobs=tuple(job if old.job_id == job.job_id else old for old in memory.jobs))
 
 
 def _open(envelope: Any, kind: str, key: str | None) -> tuple[Any, str]:

@@ -7,13 +7,13 @@ what a person's data or settings are.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from aggregation.secagg.messages import Header
 from collectives.terms.description import Terms
-from collectives.terms.permit import Permit, Task
+from collectives.terms.permit import JobAnnouncement, Permit, Task
 from wallets.agent.limits import OwnLimits
 from wallets.agent.refusals import Refusal as Refusal
 
@@ -76,6 +76,21 @@ class KnownJob:
     log_size: int = 0
     log_index: int = 0
 
+    @classmethod
+    def announced(cls, job: JobAnnouncement) -> KnownJob:
+        """As the collective announced it; nothing of it has happened yet."""
+        return cls(
+            job_id=job.job_id,
+            manifest_hash=job.manifest_hash,
+            max_rounds=job.max_rounds,
+            cohort=job.cohort,
+            bucket_min=job.bucket_min,
+            release_min=job.release_min,
+            distributor_key=job.distributor_key,
+            aggregator_key=job.aggregator_key,
+            expires=job.expires,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
@@ -96,6 +111,10 @@ class Memory:
     def job(self, job_id: str) -> KnownJob | None:
         """The enrolled job of that id."""
         return next((job for job in self.jobs if job.job_id == job_id), None)
+
+    def with_job(self, job: KnownJob) -> Memory:
+        """With a job it already holds brought up to date."""
+        return replace(self, jobs=tuple(job if old.job_id == job.job_id else old for old in self.jobs))
 
     def notice_for(self, manifest_hash: str) -> SeenNotice | None:
         """The notice that announced a manifest."""

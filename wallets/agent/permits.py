@@ -19,6 +19,11 @@ def requirement_of(record: Mapping[str, Any]) -> dict[str, Any]:
     return requirement
 
 
+def formal_of(record: Mapping[str, Any] | None) -> bool:
+    """Whether the terms promise a formal privacy budget."""
+    return record is not None and record["terms"]["document"]["privacy_level"] == "formal"
+
+
 def sandbox_of(record: Mapping[str, Any] | None) -> str:
     """The sandbox level the terms ask for: `any` or `full`."""
     return "any" if record is None else str(record["terms"]["document"].get("sandbox", "any"))

@@ -14,8 +14,11 @@ MAX_DEPTH = 64
 _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
 
 
-def loads(text: str | bytes) -> Any:
-    """The value; ValueError (json.JSONDecodeError for syntax) for anything that is not plain JSON of sane depth."""
+def loads(text: str | bytes, *, names_once: bool = False) -> Any:
+    """The value; ValueError (json.JSONDecodeError for syntax) for anything that is not plain JSON of sane depth.
+
+    `names_once`: refuse an object that names a field twice, where a person must not lose one of the two values silently.
+    """
     if isinstance(text, bytes):
         text = text.decode("utf-8")
     level = 0
@@ -25,8 +28,18 @@ def loads(text: str | bytes) -> Any:
         level -= first in "]}"
         if level > MAX_DEPTH:
             raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
-    return json.loads(text, parse_constant=_no_constant)
+    pairs = _each_name_once if names_once else None
+    return json.loads(text, parse_constant=_no_constant, object_pairs_hook=pairs)
 
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice} is named twice")
+    return found

@@ -37,6 +37,8 @@ class Refusal(StrEnum):
     DAILY_LIMIT = "daily_limit"
     TOTAL_LIMIT = "total_limit"
     PRIVACY_BUDGET = "privacy_budget"
+    JOB_PRIVACY_BUDGET = "job_privacy_budget"
+    PERSON_PRIVACY_BUDGET = "person_privacy_budget"
     SANDBOX_TOO_LOW = "sandbox_too_low"
     DATA_MISSING = "data_missing"
     WRONG_PAYLOAD = "wrong_payload"
@@ -93,6 +95,8 @@ SENTENCES: Mapping[Refusal, str] = {
     Refusal.DAILY_LIMIT: "Your own limit of visits per day is reached.",
     Refusal.TOTAL_LIMIT: "Your own limit of visits for this collective is reached.",
     Refusal.PRIVACY_BUDGET: "This visit would exceed the privacy budget you set for this collective.",
+    Refusal.JOB_PRIVACY_BUDGET: "This visit would exceed the privacy budget of one job.",
+    Refusal.PERSON_PRIVACY_BUDGET: "This visit would exceed your privacy budget of a year over all collectives together.",
     Refusal.SANDBOX_TOO_LOW: "The sandbox on this machine lacks a layer that you or the collective ask for.",
     Refusal.DATA_MISSING: "Your data does not meet the requirement.",
     Refusal.WRONG_PAYLOAD: "The delivered model is not the one the task names.",

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from wallets.agent.errors import BadData, NotFound
+from wallets.agent.ledger import Budgets
 from wallets.agent.limits import OwnLimits
 from wallets.agent.messages import Memory
 from wallets.agent.sandbox.policy import Level
@@ -21,16 +22,25 @@ class Settings:
     """`visits_per_day`: accepted tasks per collective and day. `lock_after_minutes`: 0 = never by itself.
 
     `sandbox`: the lowest level at which tasks may run; `reduced` is the holder's own, shown decision.
+    `privacy_micro_job`, `privacy_micro_year`: budgets in millionths of ρ for one job, and over all collectives in a year; 0 = none.
     """
 
     visits_per_day: int = 100
     lock_after_minutes: int = 0
     sandbox: str = Level.FULL.value
+    privacy_micro_job: int = 0
+    privacy_micro_year: int = 0
 
     @property
     def lowest_sandbox(self) -> Level:
         """As the sandbox names it."""
         return Level(self.sandbox)
+
+
+async def budgets(records: Records) -> Budgets:
+    """The holder's own budgets, and those of formal collectives."""
+    kept = await load(records)
+    return Budgets(job_micro=kept.privacy_micro_job, person_micro=kept.privacy_micro_year)
 
 
 async def load(records: Records) -> Settings:
@@ -44,6 +54,8 @@ async def save(store: WalletStore, changes: Mapping[str, Any]) -> Settings:
         changed = replace(await load(records), **changes)
         _in_range("visits per day", changed.visits_per_day, 0, MOST_VISITS)
         _in_range("minutes until it locks", changed.lock_after_minutes, 0, MOST_MINUTES)
+        for what in ("privacy_micro_job", "privacy_micro_year"):
+            _in_range(what.replace("_", " "), getattr(changed, what), 0, 2**53)
         if changed.sandbox not in set(Level):
             raise BadData("The sandbox level is full or reduced.")
         await records.put(*RECORD, asdict(changed))

@@ -14,7 +14,7 @@ import pytest
 from tests.unit.agent import documents
 from tests.unit.agent.conftest import Run
 from tests.unit.agent.world import World
-from wallets.agent import server, terminal
+from wallets.agent import linking, server, terminal
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -154,6 +154,32 @@ async def test_revoke_with_every_server_down_says_exactly_what_happened(
     assert "It gets nothing from now on" in said.out
     assert "could not be reached" in said.out
     assert "nobody may learn" in (await run("permits")).out
+
+
+async def test_a_collective_is_asked_for_only_where_a_server_is_known(
+    run: Run, tmp_path: Path, world: World
+) -> None:
+    """By its id after pairing, or by its whole link; and what comes must be signed by the collective it names."""
+    await run("init")
+    file, collective = csv(tmp_path, GOOD), world.collective.id
+    said = await run("import", file, "--collective", collective)
+    assert said.code == 1
+    assert "Pair it first (`pair`)" in said.err
+    assert "with --requirement" in said.err
+    said = await run("import", file, "--collective", "../server")
+    assert (said.code, "id looks like" in said.err) == (2, True)
+    assert "Nothing was changed." in said.err
+    link = linking.SubscriptionLink(
+        collective=collective, url=world.url, pin=server.pin_of(world.description())
+    )
+    said = await run("missing", "--collective", str(link))
+    assert (said.code, "height is missing" in said.out) == (0, True), said.err
+    honest = world.collective.terms_envelope
+    world.collective.terms_envelope = {**honest, "document": {**honest["document"], "name": "x"}}
+    said = await run("import", file, "--collective", collective)
+    assert (said.code, "not valid" in said.err) == (1, True)
+    world.collective.terms_envelope = honest
+    assert (await run("import", file, "--collective", collective)).code == 0
 
 
 SOME_ID = "1b4e28ba-2fa1-11d2-883f-0016d3cca427"

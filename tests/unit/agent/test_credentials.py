@@ -73,6 +73,12 @@ def test_json_holds_one_object(tmp_path: Path) -> None:
         ("age,sector,remote\n41,law,maybe\n", "neither true nor false"),
         ("age,sector,skills\n41,law,a;b\n", "written as JSON"),
         ('age,sector\n41,"law\n', "well-formed CSV"),
+        ("age,sector,height\n41,law,NaN\n", "Leave the field out where you have no value"),
+        ("age,sector,height\n41,law,1e400\n", "not a finite number"),
+        ("age,sector,height\n41,law,1_0\n", "“1_0” is not a number"),
+        ("age;sector\n41;law\n", "separated by “;”"),
+        ("age\tsector\n41\tlaw\n", "separated by tabs"),
+        ('age,sector,skills\n41,law,"[NaN]"\n', "written as JSON"),
     ],
 )
 def test_a_wrong_csv_is_named(tmp_path: Path, content: str | bytes, says: str) -> None:
@@ -81,10 +87,31 @@ def test_a_wrong_csv_is_named(tmp_path: Path, content: str | bytes, says: str) -
     assert says in raised.value.sentence
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "[1]", "41", '{"a": NaN}', "[" * 100_000])
-def test_wrong_json_is_named(tmp_path: Path, content: str) -> None:
-    with pytest.raises(BadData):
+@pytest.mark.parametrize(
+    "content, says",
+    [
+        ("{", "not JSON (line 1)"),
+        ("[]", "one object with your fields"),
+        ("[1]", "one object with your fields"),
+        ("41", "one object with your fields"),
+        ('{"height": NaN}', "NaN is not a JSON number. Correct that in the file, or leave it out."),
+        ('{"height": -Infinity}', "-Infinity is not a JSON number"),
+        ('{"height": 1e400}', "height: holds a number that is infinite or too large"),
+        ('{"age": 9007199254740993}', "age: holds a number that is infinite or too large"),
+        (
+            '{"skills": ["\\ud800"]}',
+            "skills: holds a number that is infinite or too large, or a broken character",
+        ),
+        ('{"age": %s}' % ("9" * 5000), "cannot be used"),
+        ('{"age": 1, "age": 2}', "age is named twice"),
+        ('{"age": 1, "shoe": 44}', "fields nobody asked for: shoe. Take them out of the file"),
+        ("[" * 100_000, "nested deeper than 64 levels"),
+    ],
+)
+def test_wrong_json_is_named(tmp_path: Path, content: str, says: str) -> None:
+    with pytest.raises(BadData) as raised:
         read(tmp_path, content, "me.json")
+    assert says in raised.value.sentence
 
 
 def test_a_missing_row_or_file_is_named(tmp_path: Path) -> None:

@@ -204,6 +204,16 @@ async def enter(pages: LocalPages, client: Client, collective: documents.Collect
         "save-data", collective=collective.id, name="me.json", file=file, confirm=True
     )
     assert imported["saved"]
+    for field, value, says in (
+        ("shoe", 44, "fields nobody asked for: shoe"),
+        ("height", 2**60, "height: holds a number that is infinite or too large"),
+    ):
+        text = json.dumps({"weight": 2.5, "ill": True, field: value})
+        refused = await client.act(
+            "save-data", 400, collective=collective.id, name="x.json", file=text, confirm=True
+        )
+        assert says in refused["sentence"]
+    assert (await client.read("data"))["record"] == {"height": 4.5, "weight": 2.5, "ill": True}
     words["weight"] = "many"
     assert (
         "not a number"
