@@ -31,13 +31,14 @@ export const digest = async (document) => sha256(canonical(document));
 
 /**
  * JSON with unique names and exact integers, at most 256 KiB and 32 deep; throws TermsError `not_json`, `too_large`, `too_deep`.
+ * `floats: false` also refuses 1.0, which JavaScript cannot tell from 1 once it is parsed.
  * @param {string | Uint8Array} source
  */
-export function parseJson(source) {
+export function parseJson(source, {floats = true} = {}) {
   if (source.length > MAX_BYTES) throw new TermsError("too_large", `The document is larger than ${MAX_BYTES / 1024} KiB.`);
   try {
     const text = typeof source === "string" ? source : fromUtf8(source);
-    checkTokens(text);
+    checkTokens(text, floats);
     return JSON.parse(text);
   } catch (error) {
     if (error instanceof TermsError) throw error;
@@ -45,8 +46,8 @@ export function parseJson(source) {
   }
 }
 
-/** What `JSON.parse` lets through: a name twice, an integer that a double cannot hold, bottomless nesting. @param {string} text */
-function checkTokens(text) {
+/** What `JSON.parse` lets through: a name twice, an integer that a double cannot hold, bottomless nesting. @param {string} text @param {boolean} floats */
+function checkTokens(text, floats) {
   /** @type {(Set<string> | null)[]} */
   const open = []; // of an object the names so far, of a list null
   for (const [token, name] of text.matchAll(/"(?:[^"\\]|\\.)*"(?=(\s*:)?)|[[\]{}]|-?\d[\d.eE+-]*/gs)) {
@@ -56,7 +57,9 @@ function checkTokens(text) {
       const [names, word] = [open.at(-1), JSON.parse(token)];
       if (names?.has(word)) throw new SyntaxError("a name appears twice");
       names?.add(word);
-    } else if (/^-?\d+$/.test(token) && !Number.isSafeInteger(Number(token))) throw new SyntaxError("an integer is not exact");
+    } else if (/^-?\d+$/.test(token) ? !Number.isSafeInteger(Number(token)) : !floats && token[0] !== '"') {
+      throw new SyntaxError("a number is not exact");
+    }
     if (open.length > MAX_DEPTH) throw new TermsError("too_deep", `The document is nested more than ${MAX_DEPTH} deep. Send a flatter one.`);
   }
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 from typing import Any
 
 import numpy as np
@@ -159,7 +160,9 @@ def manifest_vectors() -> dict[str, Any]:
         try:
             parse_manifest(changed)
         except TermsError as error:
-            rejected.append({"why": why, "manifest": changed, "code": error.code})
+            rejected.append(
+                {"why": why, "manifest": changed, "text": json.dumps(changed), "code": error.code}
+            )
     accepted = [_accepted(MANIFEST)]
     for document in algorithms.EXAMPLES.values():
         accepted.append(_accepted(document) | {"length": output_length(parse_manifest(document))})
