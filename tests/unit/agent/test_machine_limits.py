@@ -72,7 +72,9 @@ def test_privacy_costs_follow_the_noise() -> None:
     assert privacy_cost(scene.header(bucket_min=40)) == pytest.approx(cost / 2, rel=1e-6)
     assert privacy_cost(replace_noise(scene.header())) == UNBOUNDED
     assert epsilon_of(0) == 0
-    assert 4.8 < epsilon_of(500_000) < 0.5 + 2 * (0.5 * math.log(1e6)) ** 0.5, "tighter than the textbook bound"
+    assert 4.8 < epsilon_of(500_000) < 0.5 + 2 * (0.5 * math.log(1e6)) ** 0.5, (
+        "tighter than the textbook bound"
+    )
 
 
 def replace_noise(header: Header) -> Header:
