@@ -12,22 +12,34 @@ Each field's `x-feature.encode` decides its columns, in the order of the manifes
 A field that may be absent has one more column, 1 when it is absent; its other columns are then 0. Targets use the same
 encodings without that column, numbers scaled to [0, 1]; measurements give one column per listed name there, the mean scaled to
 [0, 1] and 0 when it is not there.
+
+A manifest's `task` may choose another range, scale, bins or combination of measurements for itself (see
+`collectives.terms.algorithm.task`); everything else is as the requirement says.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from statistics import median
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from collectives.terms.algorithm import Manifest
+from collectives.terms.algorithm import Manifest, Preparation
 from collectives.terms.errors import TermsError
 
 Floats = NDArray[np.float32]
 Column = Callable[[Any], list[float]]
+AS_REQUIRED = Preparation()
+_COMBINED: Mapping[str, Callable[[Sequence[float]], float]] = {
+    "mean": lambda values: sum(values) / len(values),
+    "median": median,
+    "minimum": min,
+    "maximum": max,
+    "last": lambda values: values[-1],
+}
 
 
 class Encoder:
@@ -39,15 +51,17 @@ class Encoder:
     """
 
     def __init__(self, requirement: Mapping[str, Any], manifest: Manifest) -> None:
-        self._inputs = [_input(requirement, name) for name in manifest.inputs]
-        self._targets = [_target(requirement, name) for name in manifest.target]
+        task = manifest.task
+        self._inputs = [_input(requirement, name, task.get(name, AS_REQUIRED)) for name in manifest.inputs]
+        self._targets = [_target(requirement, name, task.get(name, AS_REQUIRED)) for name in manifest.target]
         self._input_names, self._target_names = manifest.inputs, manifest.target
         for said, found, what in (
             (manifest.width_in, sum(width for width, _ in self._inputs), "width_in"),
-            (manifest.width_out, _target_width(manifest, self._targets), "width_out"),
+            (manifest.width_out, sum(width for width, _ in self._targets), "width_out"),
         ):
             if said != found:
                 raise TermsError("wrong_fields", f"The manifest says {what} {said}; its fields give {found}.")
+        self._check_blocks(requirement, manifest)
         self._classes = manifest.loss == "softmax-cross-entropy"
 
     def encode(self, record: Mapping[str, Any]) -> tuple[Floats, Floats]:
@@ -66,6 +80,20 @@ class Encoder:
             y = [float(np.argmax(y))]
         return np.array(x, dtype=np.float32), np.array(y, dtype=np.float32)
 
+    def _check_blocks(self, requirement: Mapping[str, Any], manifest: Manifest) -> None:
+        """An embedding's blocks are the columns of whole fields of listed values."""
+        spans, at = set(), 0
+        for name, (width, _) in zip(manifest.inputs, self._inputs, strict=True):
+            if _feature(requirement, name).get("encode") in ("one-hot", "multi-hot"):
+                spans.add((at, width))
+            at += width
+        for block in manifest.layers[0].blocks if manifest.layers else ():
+            if (block.at, block.columns) not in spans:
+                raise TermsError(
+                    "wrong_fields",
+                    f"The embedding's block at column {block.at} is not one field of listed values.",
+                )
+
     def encode_many(self, records: Sequence[Mapping[str, Any]]) -> tuple[Floats, Floats]:
         """(x [n, width_in], y [n, …])."""
         rows = [self.encode(record) for record in records]
@@ -74,15 +102,16 @@ class Encoder:
 
 def input_width(requirement: Mapping[str, Any], names: Sequence[str]) -> int:
     """Columns that these fields give as inputs."""
-    return sum(_input(requirement, name)[0] for name in names)
+    return sum(input_widths(requirement, names))
+
+
+def input_widths(requirement: Mapping[str, Any], names: Sequence[str]) -> list[int]:
+    """Columns that each of these fields gives as an input."""
+    return [_input(requirement, name, AS_REQUIRED)[0] for name in names]
 
 
 def target_width(requirement: Mapping[str, Any], names: Sequence[str]) -> int:
-    return sum(_target(requirement, name)[0] for name in names)
-
-
-def _target_width(manifest: Manifest, targets: Sequence[tuple[int, Column]]) -> int:
-    return sum(width for width, _ in targets)
+    return sum(_target(requirement, name, AS_REQUIRED)[0] for name in names)
 
 
 def _spec(requirement: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -93,36 +122,74 @@ def _spec(requirement: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return found
 
 
-def _input(requirement: Mapping[str, Any], name: str) -> tuple[int, Column]:
-    spec = _spec(requirement, name)
-    width, column = _columns(spec, name, low=-1.0)
+def _feature(requirement: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = _spec(requirement, name).get("x-feature") or {}
+    return found
+
+
+def _input(requirement: Mapping[str, Any], name: str, task: Preparation) -> tuple[int, Column]:
+    width, column = _columns(_spec(requirement, name), name, -1.0, task)
     if name in requirement.get("required", ()):
         return width, column
     absent = [0.0] * width + [1.0]
     return width + 1, lambda value: absent if value is None else [*column(value), 0.0]
 
 
-def _target(requirement: Mapping[str, Any], name: str) -> tuple[int, Column]:
+def _target(requirement: Mapping[str, Any], name: str, task: Preparation) -> tuple[int, Column]:
     spec = _spec(requirement, name)
     if name not in requirement.get("required", ()):
         raise TermsError("wrong_fields", f"The target {name} must be a required field.")
-    return _columns({**spec, "x-feature": {**spec.get("x-feature", {}), "bins": []}}, name, low=0.0)
+    if task.bins_micro:
+        raise TermsError("wrong_fields", f"The target {name} cannot be put into bins.")
+    return _columns({**spec, "x-feature": {**spec.get("x-feature", {}), "bins": []}}, name, 0.0, task)
 
 
-def _columns(spec: Mapping[str, Any], name: str, low: float) -> tuple[int, Column]:
+def _columns(spec: Mapping[str, Any], name: str, low: float, task: Preparation) -> tuple[int, Column]:
     feature = spec.get("x-feature") or {}
-    match feature.get("encode"):
-        case "number":
-            return _number(spec, feature, name, low)
+    encode = feature.get("encode")
+    if encode == "number":
+        _only(task, ("scale", "low_micro", "high_micro", "bins_micro"), name)
+        return _number(spec, feature, name, low, task)
+    if encode == "mean-of-measurements":
+        _only(task, ("combine", "scale", "low_micro", "high_micro"), name)
+        return _measurements(spec, feature, low, task)
+    _only(task, (), name)
+    match encode:
         case "boolean":
             return 1, lambda value: [1.0 if value else 0.0]
         case "one-hot":
             return _one_hot(spec["enum"], feature.get("unlisted_to"))
         case "multi-hot":
             return _multi_hot(spec["items"]["enum"])
-        case "mean-of-measurements":
-            return _measurements(spec, feature, low)
     raise TermsError("wrong_fields", f"The field {name} says no way (x-feature) to become numbers.")
+
+
+def _only(task: Preparation, allowed: Sequence[str], name: str) -> None:
+    for word, said in vars(task).items():
+        if said is not None and word not in allowed:
+            raise TermsError(
+                "wrong_fields", f"The task of {name} says {word}, which this kind of field lacks."
+            )
+
+
+def _range(spec: Mapping[str, Any], task: Preparation, name: str) -> tuple[float, float]:
+    """The public range: the task's ends where it names them, else the requirement's."""
+    least = spec.get("minimum") if task.low_micro is None else task.low_micro / 1e6
+    most = spec.get("maximum") if task.high_micro is None else task.high_micro / 1e6
+    if least is None or most is None:
+        raise TermsError("wrong_fields", f"The number {name} needs a public minimum and maximum.")
+    if least > most:
+        raise TermsError("wrong_fields", f"The range of {name} is empty.")
+    return float(least), float(most)
+
+
+def _checked_scale(
+    spec: Mapping[str, Any], task: Preparation, name: str, *, bottom: float, log: bool
+) -> Callable[[float], float]:
+    least, most = _range(spec, task, name)
+    if log and least <= -1:
+        raise TermsError("wrong_fields", f"log1p of {name} needs a range above -1.")
+    return _scale(least, most, bottom=bottom, log=log)
 
 
 def _scale(least: float, most: float, *, bottom: float, log: bool) -> Callable[[float], float]:
@@ -132,12 +199,12 @@ def _scale(least: float, most: float, *, bottom: float, log: bool) -> Callable[[
     return lambda x: bottom + (1.0 - bottom) * (t(min(max(float(x), least), most)) - start) / span
 
 
-def _number(spec: Mapping[str, Any], feature: Mapping[str, Any], name: str, low: float) -> tuple[int, Column]:
-    if "minimum" not in spec or "maximum" not in spec:
-        raise TermsError("wrong_fields", f"The number {name} needs a public minimum and maximum.")
-    log = feature.get("transform") == "log1p"
-    scale = _scale(spec["minimum"], spec["maximum"], bottom=low, log=log)
-    edges = list(feature.get("bins") or ())
+def _number(
+    spec: Mapping[str, Any], feature: Mapping[str, Any], name: str, low: float, task: Preparation
+) -> tuple[int, Column]:
+    log = (task.scale or feature.get("transform")) == "log1p"
+    scale = _checked_scale(spec, task, name, bottom=low, log=log)
+    edges = [edge / 1e6 for edge in task.bins_micro or ()] or list(feature.get("bins") or ())
     if not edges:
         return 1, lambda value: [scale(value)]
 
@@ -164,19 +231,20 @@ def _multi_hot(values: Sequence[Any]) -> tuple[int, Column]:
     return len(values), lambda chosen: [1.0 if value in chosen else 0.0 for value in values]
 
 
-def _measurements(spec: Mapping[str, Any], feature: Mapping[str, Any], low: float) -> tuple[int, Column]:
+def _measurements(
+    spec: Mapping[str, Any], feature: Mapping[str, Any], low: float, task: Preparation
+) -> tuple[int, Column]:
     item = spec["items"]["properties"]
     name, value = feature.get("name", "name"), feature.get("value", "measurements")
-    number = item[value]["items"]
-    scale = _scale(number["minimum"], number["maximum"], bottom=low, log=False)
-    names = item[name]["enum"]
+    scale = _checked_scale(item[value]["items"], task, name, bottom=low, log=task.scale == "log1p")
+    names, combined = item[name]["enum"], _COMBINED[task.combine or "mean"]
 
-    def means(entries: Any) -> list[float | None]:
-        found = {entry[name]: sum(entry[value]) / len(entry[value]) for entry in entries if entry[value]}
-        return [scale(found[n]) if n in found else None for n in names]
+    def found(entries: Any) -> list[float | None]:
+        known = {entry[name]: combined(entry[value]) for entry in entries if entry[value]}
+        return [scale(known[n]) if n in known else None for n in names]
 
     if low == 0.0:  # a target: "not there" and "none of it" are the same answer
-        return len(names), lambda entries: [mean or 0.0 for mean in means(entries)]
+        return len(names), lambda entries: [one or 0.0 for one in found(entries)]
     return 2 * len(names), lambda entries: [
-        part for mean in means(entries) for part in ((0.0, 0.0) if mean is None else (mean, 1.0))
+        part for one in found(entries) for part in ((0.0, 0.0) if one is None else (one, 1.0))
     ]

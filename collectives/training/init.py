@@ -1,7 +1,8 @@
 """Initial weights from a public seed, so that nobody can slip a crafted model in (numpy only).
 
 seed = SHA-256("cssi/v1/initial-weights" ‖ manifest hash ‖ job id). A linear layer's weights are uniform in ±1/√(inputs), its bias
-zero; the last linear layer starts at zero, so a model first predicts the same for everybody; a layer norm starts as identity.
+zero; the last linear layer starts at zero, so a model first predicts the same for everybody; a layer norm starts as identity; an
+embedding is uniform in ±1. A query's answer starts at zero.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
-from collectives.terms.algorithm import Layer, Manifest
+from collectives.terms.algorithm import Layer, Manifest, parameter_count
 
 LABEL = b"cssi/v1/initial-weights"
 
@@ -26,7 +27,8 @@ def initial_weights(manifest: Manifest, job_id: bytes) -> NDArray[np.float32]:
         _layer(layer, hashlib.sha256(seed + bytes([i])).digest()[:16], i == last)
         for i, layer in enumerate(manifest.layers)
     ]
-    return np.concatenate([p for p in parts if p.size] or [np.zeros(0, np.float32)])
+    filled = [part for part in parts if part.size]
+    return np.concatenate(filled) if filled else np.zeros(parameter_count(manifest), np.float32)
 
 
 def uniform(key: bytes, count: int, bound: float) -> NDArray[np.float32]:
@@ -39,6 +41,8 @@ def uniform(key: bytes, count: int, bound: float) -> NDArray[np.float32]:
 def _layer(layer: Layer, key: bytes, last: bool) -> NDArray[np.float32]:
     if layer.op == "layernorm":
         return np.concatenate([np.ones(layer.width_out, np.float32), np.zeros(layer.width_out, np.float32)])
+    if layer.op == "embedding":
+        return uniform(key, layer.parameters, 1.0)
     if layer.op != "linear":
         return np.zeros(0, np.float32)
     if last:

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+KEPT_AWAY = 1e-7
+"""How far a score stays from 0 and 1 where its logarithm is taken."""
 
 
 def accuracy(labels: Array, scores: Array) -> float:
@@ -29,8 +31,8 @@ def auc(labels: Array, scores: Array) -> float:
 
 
 def log_loss(labels: Array, scores: Array) -> float:
-    """Mean negative log-likelihood in nats, scores kept 1e-7 away from 0 and 1."""
-    p = np.clip(scores.astype(np.float64), 1e-7, 1 - 1e-7)
+    """Mean negative log-likelihood in nats, scores kept a little away from 0 and 1."""
+    p = np.clip(scores.astype(np.float64), KEPT_AWAY, 1 - KEPT_AWAY)
     return float(-np.mean(np.where(labels >= 0.5, np.log(p), np.log1p(-p))))
 
 

@@ -12,7 +12,14 @@ import numpy as np
 from aggregation.privacy import budget, noise, quantise, rotation, stream
 from aggregation.wire import signing
 from aggregation.wire.secret import Secret
-from collectives.terms.algorithm import layout, manifest_hash, output_length, parse_manifest, stack
+from collectives.terms.algorithm import (
+    layout,
+    manifest_hash,
+    output_length,
+    parameter_count,
+    parse_manifest,
+    stack,
+)
 from collectives.terms.canonical import canonical
 from collectives.terms.envelope import SignedDocument
 from collectives.terms.errors import TermsError
@@ -187,29 +194,36 @@ NETS: dict[str, dict[str, Any]] = {
 
 
 def gradient_vectors() -> dict[str, Any]:
-    """Gradients of four small nets; compared within `tolerance`, since engines add in different orders."""
+    """What a wallet answers, before clipping; compared within `tolerance`, since engines add in different orders."""
+    gradient = {"output": {"kind": "gradient", "clip_micro": 10**9}}
+    nets = [_answer(name, {**MANIFEST, **parts, **gradient}) for name, parts in NETS.items()]
+    for name, document in algorithms.NETS.items():
+        drawn = {"seed": algorithms.SEED} if name == "dropout" else {}
+        nets.append(_answer(name, document, **drawn))
+    answers = [_answer(name, document) for name, document in algorithms.ANSWERS.items()]
+    return {"tolerance": TOLERANCE, "nets": nets, "answers": answers}
+
+
+def _answer(name: str, document: dict[str, Any], **drawn: bytes) -> dict[str, Any]:
     from collectives.training.net import compute_update
 
-    nets = []
-    for name, parts in NETS.items():
-        document = {**MANIFEST, **parts, "output": {"kind": "gradient", "clip_micro": 10**9}}
-        manifest = parse_manifest(document)
-        size = layout(manifest)[-1][1]
-        weights, x = numbers(f"{name} w", size) / 2, numbers(f"{name} x", 3 * 4).reshape(3, 4)
-        y = targets(name, manifest.width_out, manifest.loss)
-        update = compute_update(manifest, weights, x, y)
-        rounded = [round(float(value), 7) for value in update]
-        nets.append(
-            {
-                "name": name,
-                "manifest": document,
-                "weights": weights.tolist(),
-                "x": x.tolist(),
-                "y": y.tolist(),
-                "update": [0.0 if value == 0 else value for value in rounded],
-            }
-        )
-    return {"tolerance": TOLERANCE, "nets": nets}
+    manifest = parse_manifest(document)
+    weights, x = (
+        numbers(f"{name} w", parameter_count(manifest)) / 2,
+        numbers(f"{name} x", 3 * 4).reshape(3, 4),
+    )
+    y = targets(name, manifest.width_out, manifest.loss)
+    update = compute_update(manifest, weights, x, y, **drawn)
+    rounded = [round(float(value), 7) for value in update]
+    return {
+        "name": name,
+        "manifest": document,
+        **drawn,
+        "weights": weights.tolist(),
+        "x": x.tolist(),
+        "y": y.tolist(),
+        "update": [0.0 if value == 0 else value for value in rounded],
+    }
 
 
 def numbers(name: str, count: int) -> np.ndarray:
@@ -220,6 +234,8 @@ def numbers(name: str, count: int) -> np.ndarray:
 def targets(name: str, width: int, loss: str) -> np.ndarray:
     if loss == "softmax-cross-entropy":
         return np.array([[0], [2], [1]], dtype=np.float32)
+    if loss == "":
+        return np.zeros((3, 0), dtype=np.float32)
     made = numbers(f"{name} y", 3 * width).reshape(3, width)
     return made if loss == "mse" else (made > 0).astype(np.float32)
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from aggregation.privacy import noise, quantise
-from collectives.terms.algorithm import layout, parse_manifest
+from collectives.terms.algorithm import LOSSES, OPS, OUTPUTS, TRAINED, layout, output_length, parse_manifest
 from collectives.terms.canonical import canonical
 from collectives.terms.envelope import SignedDocument
 from collectives.terms.errors import TermsError
@@ -107,7 +107,9 @@ def test_manifests() -> None:
         text = bytes.fromhex(row["canonical"])
         assert canonical(row["manifest"]) == text
         assert hashlib.sha256(text).hexdigest() == row["hash"] == parse_manifest(text).hash
-        assert [list(cut) for cut in layout(parse_manifest(row["manifest"]))] == row["layout"]
+        parsed = parse_manifest(row["manifest"])
+        assert [list(cut) for cut in layout(parsed)] == row["layout"]
+        assert output_length(parsed) == row.get("length", output_length(parsed))
     assert len(data["reject"]) >= 15
     for row in data["reject"]:
         with pytest.raises(TermsError) as caught:
@@ -115,18 +117,28 @@ def test_manifests() -> None:
         assert caught.value.code == row["code"], row["why"]
 
 
-def test_gradients_of_four_small_nets() -> None:
+def test_gradients_and_other_answers() -> None:
     from collectives.training.net import compute_update
 
     data = load("gradients")
-    assert len(data["nets"]) == 4
-    for net in data["nets"]:
+    assert len(data["nets"]) >= 11 and len(data["answers"]) >= 8
+    for net in data["nets"] + data["answers"]:
         made = compute_update(
             parse_manifest(net["manifest"]),
             *(np.array(net[name], np.float32) for name in ("weights", "x", "y")),
+            seed=bytes.fromhex(net.get("seed", "")),
         )
         np.testing.assert_allclose(made, net["update"], rtol=data["tolerance"], atol=data["tolerance"])
         assert np.abs(made).max() > 100 * data["tolerance"], net["name"]
+
+
+def test_every_operator_loss_and_kind_has_a_vector() -> None:
+    rows = [net["manifest"] for net in load("gradients")["nets"] + load("gradients")["answers"]]
+
+    assert {layer["op"] for row in rows for layer in row.get("layers", ())} == set(OPS)
+    assert {row["output"]["kind"] for row in rows} == set(OUTPUTS)
+    assert {row["loss"] for row in rows if row["output"]["kind"] in TRAINED} == set(LOSSES)
+    assert {row["loss"] for row in rows if row["output"]["kind"] == "evaluation"} == set(LOSSES)
 
 
 def test_the_gradient_of_logistic_regression_by_hand() -> None:
