@@ -22,7 +22,10 @@ from aggregation.wire import cbor, merkle, sealing, signing
 from aggregation.wire.secret import Secret
 from tests.unit.secagg.pair import NOW, Entropy, Notes, Wire, distributor, header, job_key, member_log
 from tests.vectors import documents
+from tests.vectors.contracts import contract_vectors
+from tests.vectors.decisions import decision_vectors
 from tests.vectors.features import feature_vectors
+from tests.vectors.refusals import refusal_vectors
 
 HERE = Path(__file__).parent
 
@@ -262,8 +265,11 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "budget": documents.budget_vectors,
     "manifest": documents.manifest_vectors,
     "gradients": documents.gradient_vectors,
+    "contract": contract_vectors,
     "documents": documents.document_vectors,
+    "decisions": decision_vectors,
     "merkle": merkle_vectors,
+    "refusals": refusal_vectors,
     "round-7-circulant-u16": lambda: round_vectors(
         n=7, gone={"masked_input": [2]}, seed="seven", graph="circulant", k=4, ring_bits=16, q=10
     ),

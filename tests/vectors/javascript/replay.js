@@ -14,7 +14,7 @@ import {agree, commit, encodeUpdate, openShare, sealEscrow, sealShare, split} fr
 import {leafHash, proof, root, verifyInclusion} from "../../../static/wallet/merkle.js";
 import {headerHash, logLeaf, read, signed, verifySigned} from "../../../static/wallet/messages.js";
 import {computeUpdate} from "../../../static/wallet/net.js";
-import {quantise, rotate, sample, thresholds} from "../../../static/wallet/output.js";
+import {contract, quantise, rotate, sample, thresholds} from "../../../static/wallet/output.js";
 import {stream, words32} from "../../../static/wallet/stream.js";
 
 const b = (text) => fromHex(text);
@@ -233,10 +233,42 @@ async function round(data, checks) {
   }
 }
 
+/** What a wallet refuses in a round: the right messages up to a step, then the wrong one. */
+async function refusals(data, checks) {
+  const header = read("header", b(data.header));
+  const bytes = (message) => (typeof message === "string" ? b(message) : message);
+  const take = (client, step, message, now) => ({
+    list: () => client.receiveList(message, now), bundle: () => client.receiveShares(message), mask: () => client.mask(message),
+    survivors: () => client.receiveSurvivors(message), agreements: () => client.receiveConsistency(message),
+  })[step]();
+  for (const {why, step, after, message, now = data.now, noted = false, code} of data.cases) {
+    const draws = [...data.entropy];
+    const rng = (length) => fromHex(draws.shift(), length);
+    const client = await SecAggClient.create(header, b(data.job_key_seed), {rng, noteRevealed: async () => !noted, verifySample: null});
+    await client.advertise();
+    for (const before of data.steps.slice(0, after === "end" ? data.steps.length : data.steps.indexOf(after))) {
+      await take(client, before, bytes(data.right[before]), data.now);
+    }
+    await checks.refused(`${step}: ${why}`, code, () => take(client, step, bytes(message), now));
+    checks.same(`${step}: ${why}: closed`, client.closed, true);
+  }
+}
+
+async function contracts(data, checks) {
+  const raw = (text) => new Float32Array(b(text).buffer);
+  for (const {name, header, raw_f32, draws, values} of data.cases) {
+    const left = [...draws];
+    checks.same(name, await contract(raw(raw_f32), read("header", b(header)), (length) => fromHex(left.shift(), length)), values);
+    checks.same(`${name}: draws`, left, []);
+  }
+  const header = read("header", b(data.refused_header));
+  for (const {why, code, raw_f32} of data.refused) await checks.refused(why, code, () => contract(raw(raw_f32), header));
+}
+
 /** File name → suite. */
 export const SUITES = {
   cbor: cborVectors, keys, merkle, advertise, derivation, stream: streamVectors, shamir, quantiser, noise, rotation, features, manifest: manifests,
-  gradients, documents, decisions, "round-3": round, "round-5": round, "round-5-dropout": round, "round-7-circulant-u16": round,
+  gradients, contract: contracts, documents, decisions, refusals, "round-3": round, "round-5": round, "round-5-dropout": round, "round-7-circulant-u16": round,
 };
 
 /**
