@@ -13,7 +13,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
 
 from collectives import requirement_table
+from collectives.errors import CollectiveError
 from collectives.models import Algorithm
+from collectives.services import agreed
 from collectives.terms.canonical import check_depth
 from collectives.terms.description import ASSURANCE, RATE_TIERS, duration, tokens
 from collectives.terms.errors import TermsError
@@ -190,6 +192,18 @@ class TermsForm(forms.Form):
             ("owner", lazy("only I")),
         ],
     )
+    manifests = forms.MultipleChoiceField(
+        label=lazy("Algorithms a subscriber agrees to by subscribing"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=lazy(
+            "The holder reads their names before signing, and they need no notice. Every other algorithm is announced ahead, "
+            "and each subscriber can refuse it."
+        ),
+        error_messages={
+            "invalid_choice": lazy("One of the algorithms is not approved any more. Choose from the list.")
+        },
+    )
     development = forms.BooleanField(
         label=lazy("Development collective: smaller groups than usual, never for real data"), required=False
     )
@@ -204,6 +218,10 @@ class TermsForm(forms.Form):
         periods = sorted({least, *(days * DAY for days in (1, 7, 14, 30, 60) if days * DAY >= least)})
         self.fields["notice_seconds"].choices = [(s, duration(s)) for s in periods]  # type: ignore[attr-defined]
         self.fields["notice_seconds"].initial = least
+        self.fields["manifests"].choices = [  # type: ignore[attr-defined]
+            (row.manifest_hash, _algorithm_line(row))
+            for row in Algorithm.objects.filter(status=Algorithm.Status.APPROVED)
+        ]
         if not settings.DEVELOPMENT_MINIMA:
             del self.fields["development"]
 
@@ -214,7 +232,16 @@ class TermsForm(forms.Form):
             values["requirement"] = self._from_json(values.get("schema") or "")
         elif values.get("source") == "table":
             values["requirement"] = self._from_table()
+        self._check_manifests(values)
         return values
+
+    def _check_manifests(self, values: dict[str, Any]) -> None:
+        if not values.get("manifests") or not values.get("requirement"):
+            return
+        try:
+            agreed.chosen(values["manifests"], values["requirement"])
+        except CollectiveError as error:
+            self.add_error("manifests", str(error))
 
     def _from_json(self, text: str) -> dict[str, Any] | None:
         try:
@@ -249,6 +276,25 @@ class TermsForm(forms.Form):
         """What the services take."""
         left_out = {"source", "schema"}
         return {name: value for name, value in self.cleaned_data.items() if name not in left_out}
+
+
+def _algorithm_line(algorithm: Algorithm) -> str:
+    manifest = algorithm.manifest
+    return _("%(name)s: %(purpose)s (reads %(inputs)s; predicts %(targets)s)") % {
+        "name": algorithm.name,
+        "purpose": _shortened(manifest["purpose"], 160).rstrip("."),
+        "inputs": _listed(manifest["inputs"]),
+        "targets": _listed(manifest["target"]),
+    }
+
+
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
+def _listed(names: list[str], most: int = 6) -> str:
+    more = len(names) - most
+    return ", ".join(names[:most]) + (_(" and %(n)s more") % {"n": more} if more > 0 else "")
 
 
 class SchemaFile(forms.Form):

@@ -36,11 +36,13 @@ from collectives.selectors.jobs import (
 from collectives.selectors.notices import (
     NoticeNumbers,
     admissions,
+    agreed_by_subscribing,
     answered,
     notice,
     notice_numbers,
     notices_for,
     running_notices,
+    terms_naming,
     willing,
 )
 from collectives.selectors.steps import STEPS, bucketed
@@ -59,6 +61,7 @@ __all__ = [
     "VersionUse",
     "active_algorithms",
     "admissions",
+    "agreed_by_subscribing",
     "agreements_for_epoch",
     "algorithm",
     "algorithms_by",
@@ -88,6 +91,7 @@ __all__ = [
     "subscription_state",
     "terms_at",
     "terms_envelope",
+    "terms_naming",
     "version_by_hash",
     "versions",
     "willing",

@@ -32,7 +32,7 @@ def notices_for(collective_ids: Iterable[uuid.UUID]) -> list[Admission]:
 
 def running_notices() -> list[Admission]:
     """Every announced algorithm whose notice still runs."""
-    return list(Admission.objects.filter(status=Admission.Status.ANNOUNCED))
+    return list(Admission.objects.filter(status=Admission.Status.ANNOUNCED).select_related("algorithm"))
 
 
 def answered(admission_id: uuid.UUID, subscription_keys: Iterable[str]) -> set[str]:
@@ -41,6 +41,19 @@ def answered(admission_id: uuid.UUID, subscription_keys: Iterable[str]) -> set[s
         admission_id=admission_id, subscription__subscription_key__in=list(subscription_keys)
     )
     return set(found.values_list("subscription__subscription_key", flat=True))
+
+
+def agreed_by_subscribing(terms_hashes: Iterable[str]) -> set[tuple[str, str]]:
+    """(hash of the terms, hash of the manifest) of every algorithm that these terms name: nobody is asked about it again."""
+    found = TermsVersion.objects.filter(hash__in=set(terms_hashes)).values_list("hash", "document")
+    return {(ident, manifest) for ident, document in found for manifest in document["permitted_manifests"]}
+
+
+def terms_naming(admission: Admission) -> list[str]:
+    """Hashes of the collective's terms that name this algorithm."""
+    found = TermsVersion.objects.filter(collective_id=admission.collective_id).values_list("hash", "document")
+    manifest = admission.algorithm.manifest_hash
+    return [ident for ident, document in found if manifest in document["permitted_manifests"]]
 
 
 def admissions(collective_id: uuid.UUID) -> list[Admission]:

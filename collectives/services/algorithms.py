@@ -13,14 +13,14 @@ from django.utils import timezone
 
 from collectives import selectors
 from collectives.errors import CollectiveError
-from collectives.models import Admission, Algorithm, Collective, OutgoingCall
+from collectives.models import Admission, Algorithm, Collective, OutgoingCall, Subscription, TermsVersion
+from collectives.services.agreed import misfit
 from collectives.services.keys import signing_key
 from collectives.services.outgoing import enqueue
 from collectives.terms.algorithm import parameter_count, parse_manifest
 from collectives.terms.envelope import SignedDocument
 from collectives.terms.errors import TermsError
 from collectives.terms.permit import Notice
-from collectives.training.features import Encoder
 
 
 def submit(*, actor: Any, manifest: Mapping[str, Any], name: str = "") -> Algorithm:
@@ -94,14 +94,46 @@ def announce(*, actor: Any, collective: Collective, algorithm: Algorithm, reason
         raise CollectiveError("not_approved", "This algorithm is not approved yet; wait for the review.")
     terms = collective.terms.first()
     assert terms is not None
-    try:
-        Encoder(terms.document["requirement"], parse_manifest(algorithm.manifest))
-    except TermsError as error:
-        raise CollectiveError(
-            "does_not_fit", f"The algorithm does not fit the data requirement: {error}"
-        ) from error
-    if collective.admissions.filter(algorithm=algorithm).exclude(status=Admission.Status.WITHDRAWN).exists():
+    problem = misfit(algorithm, terms.document["requirement"])
+    if problem:
+        raise CollectiveError("does_not_fit", f"The algorithm does not fit the data requirement: {problem}")
+    if _live(collective, algorithm):
         raise CollectiveError("already_announced", "This algorithm is announced already.", status=409)
+    with transaction.atomic(durable=True):
+        admission = _admission(collective, algorithm, terms, reason, terms.document["notice_seconds"])
+        _send_notice(admission)
+    return admission
+
+
+def admit_agreed(*, collective: Collective, terms: TermsVersion) -> list[Admission]:
+    """Algorithms that these terms name and that are not announced yet. Call inside the transaction that keeps the terms.
+
+    Who subscribes under these terms has agreed and gets no notice. While somebody's terms do not name them, they are announced
+    as any other algorithm is.
+    """
+    wanted = terms.document["permitted_manifests"]
+    others = collective.subscriptions.filter(status=Subscription.Status.ACTIVE).exists()
+    made = []
+    for algorithm in Algorithm.objects.filter(manifest_hash__in=wanted):
+        if _live(collective, algorithm):
+            continue
+        period = terms.document["notice_seconds"] if others else 0
+        reason = f"Named in version {terms.version} of the terms."
+        made.append(_admission(collective, algorithm, terms, reason, period))
+        if others:
+            _send_notice(made[-1])
+    return made
+
+
+def _live(collective: Collective, algorithm: Algorithm) -> bool:
+    found = collective.admissions.filter(algorithm=algorithm).exclude(status=Admission.Status.WITHDRAWN)
+    return found.exists()
+
+
+def _admission(
+    collective: Collective, algorithm: Algorithm, terms: TermsVersion, reason: str, period: int
+) -> Admission:
+    """A signed notice that takes effect after `period` seconds, and its row."""
     now = int(time.time())
     ident = uuid.uuid4()
     notice = Notice(
@@ -112,23 +144,20 @@ def announce(*, actor: Any, collective: Collective, algorithm: Algorithm, reason
         manifest=algorithm.manifest,
         manifest_hash=algorithm.manifest_hash,
         announced=now,
-        effective=now + terms.document["notice_seconds"],
+        effective=now + period,
         silence=terms.document["silence"],
     )
     envelope = SignedDocument.sign("notice", notice.to_document(), signing_key(collective)).to_json()
-    with transaction.atomic(durable=True):
-        admission = Admission.objects.create(
-            id=ident,
-            collective=collective,
-            algorithm=algorithm,
-            subject=notice.subject,
-            reason=notice.reason,
-            notice=envelope,
-            announced_at=datetime.fromtimestamp(now, UTC),
-            effective_at=datetime.fromtimestamp(notice.effective, UTC),
-        )
-        _send_notice(admission)
-    return admission
+    return Admission.objects.create(
+        id=ident,
+        collective=collective,
+        algorithm=algorithm,
+        subject=notice.subject,
+        reason=notice.reason,
+        notice=envelope,
+        announced_at=datetime.fromtimestamp(now, UTC),
+        effective_at=datetime.fromtimestamp(notice.effective, UTC),
+    )
 
 
 def _send_notice(admission: Admission) -> None:

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from collectives.errors import CollectiveError
 from collectives.models import Collective, TermsVersion
-from collectives.services import jobs
+from collectives.services import agreed, algorithms, jobs
 from collectives.services.keys import new_key, signing_key
 from collectives.terms.description import build_terms, terms_hash
 from collectives.terms.envelope import SignedDocument
@@ -41,6 +41,8 @@ def register(
 ) -> Collective:
     """A new collective: its identifying key, and its first signed terms (task, requirement, rate, sample contract).
 
+    `manifests` are the algorithms that a subscriber agrees to by subscribing; they are admitted at once.
+
     Raises:
         CollectiveError: an element is missing or not allowed; nothing was written.
     """
@@ -68,11 +70,17 @@ def register(
         version = _sign(collective, 1, values)
         collective.save(force_insert=True)
         version.save(force_insert=True)
+        algorithms.admit_agreed(collective=collective, terms=version)
     return collective
 
 
-def propose_terms(*, actor: Any, collective: Collective, **changes: Any) -> TermsVersion:
+def propose_terms(
+    *, actor: Any, collective: Collective, manifests: Sequence[str] | None = None, **changes: Any
+) -> TermsVersion:
     """The next version of the terms; existing subscriptions keep the version they pinned.
+
+    `manifests` replaces the algorithms that a new subscriber agrees to; the ones not announced yet are announced to everybody
+    who subscribed before.
 
     Raises:
         CollectiveError: not the owner, an element is not allowed, or nothing changed.
@@ -86,6 +94,8 @@ def propose_terms(*, actor: Any, collective: Collective, **changes: Any) -> Term
             "bucket_min release_min order_policy development"
         ).split()
         values = {field: current.document[field] for field in kept} | {"rate": int(current.document["rate"])}
+        values |= {"sandbox": current.document["sandbox"]} if "sandbox" in current.document else {}
+        values |= {} if manifests is None else {"permitted_manifests": list(manifests)}
         version = _sign(collective, current.version + 1, values | changes)
         same = ("terms_version", "created")
         if {**version.document, **{k: current.document[k] for k in same}} == current.document:
@@ -94,6 +104,7 @@ def propose_terms(*, actor: Any, collective: Collective, **changes: Any) -> Term
                 "These are the terms as they stand: nothing was signed. Change something first.",
             )
         version.save(force_insert=True)
+        algorithms.admit_agreed(collective=collective, terms=version)
     return version
 
 
@@ -139,10 +150,12 @@ def _sign(collective: Collective, number: int, values: Mapping[str, Any]) -> Ter
             "notice_too_short",
             f"The notice period must be at least {settings.NOTICE_MIN_SECONDS} seconds on this site.",
         )
+    found = agreed.chosen(values["permitted_manifests"], values["requirement"])
     try:
         document = build_terms(
             **{"name": collective.name}
             | values
+            | ({"algorithms": agreed.named(found)} if found else {})
             | {
                 "collective_id": str(collective.id),
                 "collective_key": collective.public_key,

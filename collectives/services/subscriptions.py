@@ -75,7 +75,7 @@ def subscribe(*, collective_id: uuid.UUID, envelope: Mapping[str, Any]) -> dict[
                 path=f"/collectives/{collective.id}/subscribers/{document.subscription_key}",
                 body={"terms_hash": terms.hash, "expires": permit["document"]["expires"]},
             )
-            _send_running_notices(collective, document.subscription_key, after=known)
+            _send_running_notices(collective, terms, document.subscription_key, after=known)
     except IntegrityError as error:
         raise CollectiveError(
             "already_subscribed", "This subscription is known already.", status=409
@@ -83,9 +83,15 @@ def subscribe(*, collective_id: uuid.UUID, envelope: Mapping[str, Any]) -> dict[
     return permit
 
 
-def _send_running_notices(collective: Collective, subscription_key: str, *, after: OutgoingCall) -> None:
-    """A newcomer must see every announced algorithm too, and gets the full notice period for it."""
-    for admission in collective.admissions.exclude(status=Admission.Status.WITHDRAWN):
+def _send_running_notices(
+    collective: Collective, terms: TermsVersion, subscription_key: str, *, after: OutgoingCall
+) -> None:
+    """A newcomer must see every announced algorithm too, and gets the full notice period for it.
+
+    Those the terms name were agreed to by subscribing; nobody is asked again.
+    """
+    running = collective.admissions.exclude(status=Admission.Status.WITHDRAWN)
+    for admission in running.exclude(algorithm__manifest_hash__in=terms.document["permitted_manifests"]):
         enqueue(
             key=f"notice:{admission.id}:{subscription_key}",
             method="PUT",

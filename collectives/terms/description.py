@@ -26,6 +26,8 @@ PRIVACY_LEVELS = ("aggregate", "formal")
 ORDER_POLICIES = ("owner", "approval", "open")
 SANDBOX_LEVELS = ("any", "full")
 """`full`: only wallets whose sandbox has every layer may take part. Absent in a document means `any`."""
+_LATER = ("sandbox", "algorithms")
+"""Fields that came later: older documents are without them."""
 _NAMES = [
     "version",
     "collective_id",
@@ -83,6 +85,7 @@ class Terms:
     development: bool
     created: int
     sandbox: str = "any"
+    algorithms: tuple[Mapping[str, Any], ...] = ()
     document: Mapping[str, Any] = field(repr=False, compare=False)
 
     @classmethod
@@ -90,8 +93,8 @@ class Terms:
         """Raises:
         TermsError: names the field and what is allowed; `rate_not_in_tier`, `minima_too_low` for those two.
         """
-        names = [*_NAMES, "sandbox"] if isinstance(document, Mapping) and "sandbox" in document else _NAMES
-        m = f.exactly(document, names, "Terms")
+        later = [name for name in _LATER if isinstance(document, Mapping) and name in document]
+        m = f.exactly(document, [*_NAMES, *later], "Terms")
         if m["version"] != VERSION:
             raise TermsError("malformed", f"This program knows version {VERSION} of the terms.")
         check_profile(m["requirement"])
@@ -125,6 +128,7 @@ class Terms:
             development=f.flag(m, "development"),
             created=f.integer(m, "created"),
             sandbox=f.one_of(m, "sandbox", SANDBOX_LEVELS) if "sandbox" in m else "any",
+            algorithms=_algorithms(m["algorithms"]) if "algorithms" in m else (),
             document=m,
         )
         terms._check_rules()
@@ -134,6 +138,10 @@ class Terms:
         if self.rate not in RATE_TIERS:
             choices = ", ".join(tokens(tier) for tier in RATE_TIERS)
             raise TermsError("rate_not_in_tier", f"The rate must be one of {choices} {self.token} per visit.")
+        if self.algorithms and tuple(a["manifest_hash"] for a in self.algorithms) != self.permitted_manifests:
+            raise TermsError(
+                "malformed", "algorithms must name exactly the permitted manifests, in their order."
+            )
         if self.release_min < self.bucket_min:
             raise TermsError("minima_too_low", "release_min cannot be below bucket_min.")
         low = self.bucket_min < BUCKET_MIN_FLOOR or self.release_min < RELEASE_MIN_FLOOR
@@ -193,6 +201,7 @@ def words_for_agreement(terms: Terms) -> Sequence[str]:
             f"the buyer of at least {terms.release_min}."
         ),
         f"You earn {tokens(terms.rate)} {terms.token} for each visit, also if the algorithm fails.",
+        *_agreed_words(terms),
         (
             f"New algorithms are announced {duration(terms.notice_seconds)} ahead. You can refuse each one. "
             f"If you stay silent, you continue {terms.silence} it."
@@ -210,6 +219,23 @@ def words_for_agreement(terms: Terms) -> Sequence[str]:
     if terms.development:
         lines.append("Development terms: the usual minimum group sizes are lowered.")
     return tuple(lines)
+
+
+def _agreed_words(terms: Terms) -> list[str]:
+    """What a subscriber agrees to by subscribing; the permit holds these manifests' hashes and lets them run at once."""
+    names = ", ".join(f"“{found['name']}”" for found in terms.algorithms)
+    return [f"By subscribing you agree to {names}, without another notice."] if names else []
+
+
+def _algorithms(value: Any) -> tuple[Mapping[str, Any], ...]:
+    if not isinstance(value, list) or not 1 <= len(value) <= f.MOST_HASHES:
+        raise TermsError("malformed", f"algorithms must list 1 to {f.MOST_HASHES} algorithms.")
+    for item in value:
+        m = f.exactly(item, ("manifest_hash", "name", "purpose"), "An algorithm of the terms")
+        f.hex_bytes(m, "manifest_hash", 32)
+        f.shown(m, "name", least=1, most=120)
+        f.shown(m, "purpose", least=1, most=500, lines=True)
+    return tuple(dict(item) for item in value)
 
 
 def _algorithm_class(value: Any) -> Mapping[str, Any] | None:

@@ -13,6 +13,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _UINT = re.compile(r"0|[1-9][0-9]{0,77}")
 _MONEY = re.compile(r"0|[1-9][0-9]{0,37}")
 LATEST = 2**53 - 1
+MOST_HASHES = 64
 # Joiners belong to some scripts' spelling and to emoji; they hide nothing.
 _JOINERS = "\u200c\u200d"
 
@@ -90,7 +91,7 @@ def hex_bytes(document: Mapping[str, Any], name: str, size: int) -> str:
     return value
 
 
-def hashes(document: Mapping[str, Any], name: str, most: int = 64) -> tuple[str, ...]:
+def hashes(document: Mapping[str, Any], name: str, most: int = MOST_HASHES) -> tuple[str, ...]:
     value = document[name]
     if not isinstance(value, list) or len(value) > most or len(set(map(str, value))) != len(value):
         raise TermsError("malformed", f"{name} must be a list of at most {most} different hashes.")

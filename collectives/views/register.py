@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from collectives import requirement_table, selectors
 from collectives.errors import CollectiveError
 from collectives.forms import FieldRows, SchemaFile, TermsForm
-from collectives.services import collectives
+from collectives.services import agreed, collectives
 from collectives.terms.description import build_terms
 from collectives.terms.errors import TermsError
 from collectives.views.access import needs_role, own_collective
@@ -41,7 +41,10 @@ def register(request: HttpRequest) -> HttpResponse:
         try:
             made = collectives.register(actor=request.user, **form.terms_values)
             messages.success(
-                request, _("Registered. Next: announce an algorithm, and tell people about your collective.")
+                request,
+                _("Registered. Next: tell people about your collective.")
+                if form.cleaned_data["manifests"]
+                else _("Registered. Next: announce an algorithm, and tell people about your collective."),
             )
             return redirect("collective-console", made.pk)
         except CollectiveError as error:
@@ -91,10 +94,17 @@ def preview(request: HttpRequest) -> HttpResponse:
         problem = _("Describe at least one field to see what a holder will read.")
     else:
         try:
-            document = build_terms(**_draft(values) | {"requirement": requirement})
-        except TermsError as error:
+            document = build_terms(**_draft(values) | _agreed(values, requirement))
+        except (TermsError, CollectiveError) as error:
             problem = str(error)
     return render(request, "collectives/_preview.html", {"document": document, "problem": problem})
+
+
+def _agreed(values: dict[str, Any], requirement: dict[str, Any]) -> dict[str, Any]:
+    """The requirement, and the algorithms that are chosen so far."""
+    found = agreed.chosen(values.pop("manifests", None) or [], requirement)
+    named = {"permitted_manifests": [row.manifest_hash for row in found], "algorithms": agreed.named(found)}
+    return {"requirement": requirement} | (named if found else {})
 
 
 def _draft(values: dict[str, Any]) -> dict[str, Any]:
@@ -125,12 +135,14 @@ def _draft(values: dict[str, Any]) -> dict[str, Any]:
         "permitted_manifests": [],
     }
     typed = {name: value for name, value in values.items() if value not in (None, "")}
+    typed.pop("manifests", None)
     return stand_ins | typed | fixed
 
 
 def _filled(document: dict[str, Any]) -> tuple[TermsForm, Any]:
     source, rows = _as_rows(document["requirement"])
-    initial = dict(document) | {"rate": int(document["rate"])} | source
+    initial = dict(document) | {"rate": int(document["rate"]), "manifests": document["permitted_manifests"]}
+    initial |= source
     return TermsForm(initial=initial), rows
 
 
@@ -145,14 +157,19 @@ def _without_signing(request: HttpRequest, **context: Any) -> HttpResponse | Non
     return None
 
 
+def _kept(request: HttpRequest) -> dict[str, Any]:
+    """What was typed, to fill the form again unchecked."""
+    return request.POST.dict() | {"manifests": request.POST.getlist("manifests")}
+
+
 def _imported(request: HttpRequest, **context: Any) -> HttpResponse:
     """The requirement of a file in the table, or in the JSON text where a table cannot say it; the rest stays as typed."""
     file = SchemaFile(request.POST, request.FILES)
     if not file.is_valid():
         rows = FieldRows(request.POST, prefix="field")
-        return _page(request, TermsForm(initial=request.POST.dict()), rows, file=file, **context)
+        return _page(request, TermsForm(initial=_kept(request)), rows, file=file, **context)
     source, rows = _as_rows(file.cleaned_data["schema_file"])
-    form = TermsForm(initial=request.POST.dict() | source)
+    form = TermsForm(initial=_kept(request) | source)
     return _page(request, form, rows, **context)
 
 
@@ -186,7 +203,7 @@ def _with_more_rows(request: HttpRequest, **context: Any) -> HttpResponse:
     total = int(typed) if typed.isascii() and typed.isdecimal() and len(typed) < 4 else 0
     data["field-TOTAL_FORMS"] = str(min(total + 2, 200))
     rows = FieldRows(data, prefix="field")
-    return _page(request, TermsForm(initial=data.dict()), rows, **context)
+    return _page(request, TermsForm(initial=_kept(request)), rows, **context)
 
 
 def _page(request: HttpRequest, form: TermsForm, rows: Any, **context: Any) -> HttpResponse:

@@ -74,7 +74,7 @@ def _login(role: str, roles: tuple[Role, ...]) -> DemoLogin:
 
 
 def seed_demo_collective() -> Any:
-    """The demo owner's collective with the author's algorithm, reviewed, agreed with on subscribing, and announced.
+    """The demo owner's collective with the author's algorithm, reviewed and agreed with on subscribing.
 
     Where the site allows it the minima are lowered, so that the few residents of one machine are enough for a job; every page of
     the collective says so.
@@ -92,7 +92,7 @@ def seed_demo_collective() -> Any:
     )
     if algorithm.status != "approved":
         algorithms.approve(actor=admin, algorithm=algorithm)
-    collective = register.register(
+    return register.register(
         actor=owner,
         name=NAME,
         purpose="Learn which skills, preferences and characteristics go with a job title and its grades.",
@@ -108,13 +108,6 @@ def seed_demo_collective() -> Any:
         manifests=[algorithm.manifest_hash],
         **(LOWERED if settings.DEVELOPMENT_MINIMA else {}),
     )
-    algorithms.announce(
-        actor=owner,
-        collective=collective,
-        algorithm=algorithm,
-        reason="The first algorithm of this collective.",
-    )
-    return collective
 
 
 def seed_demo_funds() -> bool:

@@ -26,11 +26,20 @@ class NamedLink:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenNotice:
-    """A notice for one of the person's subscriptions, and what they clicked here last."""
+    """A notice for one of the person's subscriptions, and what they clicked here last.
+
+    `agreed`: the terms they signed name the algorithm; there is nothing to answer.
+    """
 
     link: SubscriptionLink
     admission: Admission
     choice: NoticeChoice | None
+    agreed: bool = False
+
+    @property
+    def asks(self) -> bool:
+        """Whether there is something to answer before a date."""
+        return self.admission.status == Admission.Status.ANNOUNCED and not self.agreed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +99,12 @@ def open_notices(account: Any) -> list[OpenNotice]:
         row.collective_id: row
         for row in SubscriptionLink.objects.filter(account=account, status=Link.SUBSCRIBED)
     }
-    running = collectives.notices_for(mine)
+    named = collectives.agreed_by_subscribing(row.terms_hash for row in mine.values())
+    running = [
+        row
+        for row in collectives.notices_for(mine)
+        if (mine[row.collective_id].terms_hash, row.algorithm.manifest_hash) not in named
+    ]
     clicked = _clicked([mine[row.collective_id] for row in running])
     return [
         OpenNotice(
@@ -106,8 +120,14 @@ def algorithms(found: SubscriptionLink) -> list[OpenNotice]:
     """Every algorithm announced for this subscription, running notice or not, with what the person clicked here last."""
     clicked = _clicked([found])
     announced = collectives.admissions(found.collective_id)
+    named = collectives.agreed_by_subscribing([found.terms_hash])
     return [
-        OpenNotice(link=found, admission=row, choice=clicked.get((found.pk, str(row.pk))))
+        OpenNotice(
+            link=found,
+            admission=row,
+            choice=clicked.get((found.pk, str(row.pk))),
+            agreed=(found.terms_hash, row.algorithm.manifest_hash) in named,
+        )
         for row in announced
     ]
 

@@ -146,6 +146,7 @@ def subscription(request: HttpRequest, link_id: uuid.UUID) -> HttpResponse:
 
 def _subscription_context(link: SubscriptionLink) -> dict[str, Any]:
     card = collectives.card(link.collective_id)
+    algorithms = selectors.algorithms(link) if link.status == "subscribed" else []
     pinned = collectives.version_by_hash(link.terms_hash)
     subscribed = collectives.subscription_state(link.subscription_key) if link.subscription_key else None
     return {
@@ -155,8 +156,8 @@ def _subscription_context(link: SubscriptionLink) -> dict[str, Any]:
         "current": card.terms if card else None,
         "subscription": subscribed,
         "stop_pending": bool(link.subscription_key) and collectives.stop_is_pending(link.subscription_key),
-        "notices": collectives.notices_for([link.collective_id]) if link.status == "subscribed" else [],
-        "algorithms": selectors.algorithms(link) if link.status == "subscribed" else [],
+        "notices": [row.admission for row in algorithms if row.asks],
+        "algorithms": algorithms,
     }
 
 
@@ -208,6 +209,7 @@ def notice(request: HttpRequest, link_id: uuid.UUID, notice_ref: uuid.UUID) -> H
         "predicts": _titles(terms, admission.algorithm.manifest["target"]),
         "form": form,
         "choice": selectors.last_choice(link, str(notice_ref)),
+        "agreed": link.terms_hash in collectives.terms_naming(admission),
         "terms": terms,
     }
     return render(request, "individuals/notice.html", context, status=422 if form.errors else 200)

@@ -118,6 +118,13 @@ def ago(value: Any) -> str:
 
 
 @register.filter
+def is_past(value: Any) -> bool:
+    """Whether a moment is over."""
+    when = moment(value)
+    return when is not None and when <= timezone.now()
+
+
+@register.filter
 def short_hash(value: Any) -> str:
     """The first twelve digits of a hash, enough to compare by eye."""
     text = str(value or "")

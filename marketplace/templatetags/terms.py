@@ -172,12 +172,18 @@ def terms_diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Diff
     if set(before.get("permitted_manifests", ())) != set(after.get("permitted_manifests", ())):
         rows.append(
             DiffRow(
-                label=_("Algorithms agreed from the start"),
-                before=str(len(before.get("permitted_manifests", ()))),
-                after=str(len(after.get("permitted_manifests", ()))),
+                label=_("Algorithms agreed by subscribing"),
+                before=_agreed(before),
+                after=_agreed(after),
             )
         )
     return rows
+
+
+def _agreed(document: Mapping[str, Any]) -> str:
+    """The algorithms that terms name; those of older terms by the beginning of their hashes."""
+    names = {found["manifest_hash"]: found["name"] for found in document.get("algorithms", ())}
+    return ", ".join(names.get(ident, ident[:12]) for ident in document.get("permitted_manifests", ()))
 
 
 def _asked(row: FieldRow | None) -> str:

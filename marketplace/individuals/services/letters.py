@@ -41,7 +41,10 @@ def sweep() -> int:
 
 
 def _unwritten(admission: Admission, kind: str) -> QuerySet[SubscriptionLink]:
-    """Subscriptions of this collective without an answer given here and without a letter of this kind."""
+    """Subscriptions of this collective without an answer given here and without a letter of this kind.
+
+    Who agreed to the algorithm by subscribing has nothing to decide.
+    """
     same = {"link": OuterRef("pk"), "notice_ref": str(admission.pk)}
     return SubscriptionLink.objects.filter(
         ~Exists(NoticeMail.objects.filter(**same, kind=kind)),
@@ -49,7 +52,7 @@ def _unwritten(admission: Admission, kind: str) -> QuerySet[SubscriptionLink]:
         collective_id=admission.collective_id,
         status=SubscriptionLink.Status.SUBSCRIBED,
         account__is_active=True,
-    )
+    ).exclude(terms_hash__in=collectives.terms_naming(admission))
 
 
 def _to_remind(admission: Admission, half: datetime) -> list[SubscriptionLink]:
