@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregation.privacy import budget
+from tests.unit.agent import documents
 from tests.unit.agent.scene import NOW, Scene, machine
+from tests.unit.agent.test_hostile_server import Attack
+from tests.unit.agent.test_inbox import scene_with
+from tests.unit.agent.world import World
+from wallets.agent import settings
+from wallets.agent.consent import Rule
+from wallets.agent.journal import Kind
 from wallets.agent.ledger import (
     DAY_SECONDS,
+    RECORD,
     UNBOUNDED,
     YEAR_DAYS,
     Budgets,
@@ -164,3 +173,29 @@ def test_the_machine_names_the_budget_and_charges_an_accepted_visit() -> None:
     assert no.refusal is Refusal.JOB_PRIVACY_BUDGET
     assert no.refusal.wire == "no"
     assert "one job" in no.sentence
+
+
+async def test_a_refused_visit_is_in_the_journal_and_charges_nothing(tmp_path: Path) -> None:
+    """Over the wire: the first visit is charged durably, the next round would exceed the holder's year and hears a vague no."""
+    async with World() as world:
+        scene = await scene_with(tmp_path, world, Rule.WEB)
+        try:
+            attack = await Attack.prepare(scene)
+            cost = cost_of(attack.header()).operator_micro
+            await settings.save(scene.agent.store, {"privacy_micro_year": cost + 1})
+
+            assert await attack.invite() == "accept"
+            first = Ledger.from_record(await scene.agent.store.get(*RECORD))
+            assert [(one.visits, one.operator_micro, one.formal) for one in first.charges] == [
+                (1, cost, False)
+            ]
+
+            task = world.collective.task(attack.header(round=2), documents.now())
+            assert await attack.invite(task) == "no"
+            assert (await scene.codes(Kind.REFUSED))[-1] == "person_privacy_budget"
+            assert Ledger.from_record(await scene.agent.store.get(*RECORD)) == first
+
+            await settings.save(scene.agent.store, {"privacy_micro_year": 0})
+            assert await attack.invite(task) == "accept", "the refusal used nothing up"
+        finally:
+            await scene.host.stop()
