@@ -26,6 +26,7 @@ from tests.vectors.contracts import contract_vectors
 from tests.vectors.decisions import decision_vectors
 from tests.vectors.features import feature_vectors
 from tests.vectors.refusals import refusal_vectors
+from tests.vectors.signatures import signature_vectors
 
 HERE = Path(__file__).parent
 
@@ -76,6 +77,9 @@ def key_vectors() -> dict[str, Any]:
         "ed25519_reject": {"small order": SMALL_ORDER, "not canonical": NOT_CANONICAL},
         "ed25519_accept": [public for _, public in RFC_8032],
         "x25519_reject_all_zero_secret": LOW_ORDER,
+        "ed25519_signatures": signature_vectors(
+            Entropy("signer")(32), signing.signed_bytes(b"cssi/v1/vectors", {})
+        ),
     }
 
 

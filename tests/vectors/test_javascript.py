@@ -10,18 +10,13 @@ from typing import Any
 
 import pytest
 
+from tests.unit.tab.node import node
+
 HERE = Path(__file__).parent
 JAVASCRIPT = HERE / "javascript"
 ELSEWHERE = {"budget"}
 """Files that these modules compute nothing of."""
 NAMES = sorted({path.stem for path in HERE.glob("*.json")} - ELSEWHERE)
-
-
-def node() -> str:
-    found = shutil.which("node")
-    if found is None:
-        pytest.skip("no Node on this machine; install the package nodejs, version 20 or later")
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from aggregation.secagg.messages import (
 from aggregation.secagg.server import Accumulator, BucketServer
 from aggregation.secagg.server.roster import Bucket
 from aggregation.wire import cbor, merkle, sealing, signing
-from aggregation.wire.errors import BadKey, CodecError
+from aggregation.wire.errors import BadKey, BadSignature, CodecError
 from aggregation.wire.secret import Secret
 from tests.vectors import generate
 
@@ -68,6 +68,16 @@ def test_keys() -> None:
     for key in data["x25519_reject_all_zero_secret"]:
         with pytest.raises(BadKey):
             sealing.shared_secret(Secret(b"\x01" * 32), b(key))
+
+
+def test_signatures_that_engines_disagree_about() -> None:
+    data = load("keys")["ed25519_signatures"]
+    label, _, body = b(data["signed_bytes"]).partition(b"\x00")
+    signing.verify_encoded(b(data["public"]), label, body, b(data["accept"]))
+    for why, signature in data["reject"].items():
+        with pytest.raises(BadSignature):
+            signing.verify_encoded(b(data["public"]), label, body, b(signature))
+        assert why
 
 
 def test_advertise() -> None:

@@ -14,7 +14,7 @@ import pytest
 from aggregation.secagg.errors import Fault, LocalProtocolError, RemoteProtocolError
 from aggregation.secagg.messages import Header
 from aggregation.wire.secret import Secret
-from tests.vectors.test_javascript import node
+from tests.unit.tab.node import node
 
 SCRIPT = Path(__file__).parent / "js" / "clients.mjs"
 

@@ -67,6 +67,11 @@ async function keys(data, checks) {
     for (const key of all) await checks.refused(`${why} ${key}`, "bad_key", () => checkPublicKey(b(key)));
   }
   for (const key of data.ed25519_accept) checks.same(key, checkPublicKey(b(key)), undefined);
+  const {public: signer, accept, reject} = data.ed25519_signatures;
+  checks.same("a plain signature", await verify(b(signer), "cssi/v1/vectors", {}, b(accept)), undefined);
+  for (const [why, signature] of Object.entries(reject)) {
+    await checks.refused(why, "bad_signature", () => verify(b(signer), "cssi/v1/vectors", {}, b(signature)));
+  }
   const own = new Uint8Array(32).fill(1);
   for (const key of data.x25519_reject_all_zero_secret) await checks.refused(key, "bad_key", () => sharedSecret(own, b(key)));
 }
