@@ -16,10 +16,10 @@ from collectives.models import Admission, Algorithm, Checkpoint, Collective, Job
 from collectives.models.jobs import ENDED, TRANSITIONS
 from collectives.services.outgoing import enqueue
 from collectives.services.plan import JobPlan
-from collectives.terms.algorithm import parse_manifest
-from collectives.training.checkpoint import checkpoint_hash, weights_to_bytes
+from collectives.terms.algorithm import EVALUATION, model_hash, parse_manifest
+from collectives.training.checkpoint import checkpoint_hash, weights_from_bytes, weights_to_bytes
 from collectives.training.init import initial_weights
-from collectives.training.update import ServerState
+from collectives.training.outcome import begin
 
 S = Job.Status
 MOST_VISITS = 2**63 - 1
@@ -34,14 +34,17 @@ def create(
     visits_budget: int,
     plan: JobPlan,
     request: str = "",
+    judged: Checkpoint | None = None,
 ) -> Job:
     """A validated job with its initial checkpoint, waiting for funds, or for the owner where the terms say so.
 
-    `request` says who orders and what for; the owner who approves orders decides by it.
+    `request` says who orders and what for; the owner who approves orders decides by it. `judged` is the checkpoint whose
+    quality an algorithm of the kind `evaluation` measures, of a job that trained the same model.
 
     Raises:
         CollectiveError: suspended, not the owner where only the owner may order, algorithm not admitted, budget below one
-            minimum cohort, cohort below the minimum, no request where the owner approves orders.
+            minimum cohort, cohort below the minimum, no request where the owner approves orders, an evaluation without a
+            model of its own kind, or a model given to another algorithm.
     """
     terms = collective.terms.first()
     assert terms is not None
@@ -84,6 +87,7 @@ def create(
             "bad_plan",
             f"bucket_size must be at least {text['bucket_min']}, the collective's smallest bucket.",
         )
+    _check_judged(algorithm, judged)
     with transaction.atomic():
         job = Job.objects.create(
             collective=collective,
@@ -94,7 +98,7 @@ def create(
             plan=plan.to_json(),
             request=request.strip()[:1000],
         )
-        _store_initial(job)
+        _store_initial(job, judged)
         if asks:
             move(job, S.APPROVAL, "the owner decides on this order")
         else:
@@ -249,9 +253,30 @@ def _ask(job_id: uuid.UUID, **flags: bool) -> None:
     wake(job_id)
 
 
-def _store_initial(job: Job) -> None:
+def _check_judged(algorithm: Algorithm, judged: Checkpoint | None) -> None:
+    """An evaluation needs a model it fits; every other algorithm begins with weights that nobody chose."""
+    manifest = parse_manifest(algorithm.manifest)
+    if (manifest.output.kind == EVALUATION) != (judged is not None):
+        raise CollectiveError(
+            "bad_model",
+            "An evaluation judges the checkpoint of a job, so name one."
+            if judged is None
+            else "Only an evaluation begins with the checkpoint of another job.",
+        )
+    if judged is not None and model_hash(parse_manifest(judged.job.algorithm.manifest)) != model_hash(
+        manifest
+    ):
+        raise CollectiveError("bad_model", "That checkpoint belongs to another model than this evaluation's.")
+
+
+def _store_initial(job: Job, judged: Checkpoint | None) -> None:
     manifest = parse_manifest(job.algorithm.manifest)
-    state = ServerState.start(initial_weights(manifest, job.pk.bytes))
+    start = (
+        initial_weights(manifest, job.pk.bytes)
+        if judged is None
+        else weights_from_bytes(bytes(judged.weights))
+    )
+    state = begin(manifest, start)
     weights = weights_to_bytes(state.weights)
     Checkpoint.objects.create(
         job=job,

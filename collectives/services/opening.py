@@ -12,7 +12,7 @@ from aggregation.wire import cbor
 from collectives.models import Job, Round
 from collectives.services.keys import signing_key
 from collectives.services.plan import JobPlan
-from collectives.terms.algorithm import Manifest, parameter_count
+from collectives.terms.algorithm import Manifest, output_length
 from collectives.terms.canonical import canonical
 from collectives.terms.envelope import SignedDocument
 from collectives.terms.permit import JobAnnouncement, Task
@@ -69,7 +69,7 @@ def parameters(job: Job, manifest: Manifest, checkpoint: bytes) -> dict[str, Any
         "manifest_hash": manifest.hash,
         "checkpoint_hash": checkpoint.hex(),
         "requirement_hash": terms["requirement_hash"],
-        "d": parameter_count(manifest),
+        "d": output_length(manifest),
         "clip_micro": clip,
         "noise_micro": plan.noise_micro(clip, terms["bucket_min"]),
         "q": plan.value_bits,

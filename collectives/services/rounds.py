@@ -30,9 +30,10 @@ from collectives.services.lease import LostLease, claim, holding, release
 from collectives.services.opening import terms_of
 from collectives.services.plan import JobPlan
 from collectives.services.starting import AGAIN, DONE, WAIT, admission_of, enrol, prepare, suspend
-from collectives.terms.algorithm import parse_manifest
+from collectives.terms.algorithm import output_length, parse_manifest
 from collectives.training.checkpoint import checkpoint_hash, weights_to_bytes
-from collectives.training.update import ServerState, step
+from collectives.training.outcome import advance
+from collectives.training.update import ServerState
 
 log = structlog.get_logger(__name__)
 S, R = Job.Status, Round.Status
@@ -245,16 +246,19 @@ def _collect(job: Job, fence: int, current: Round) -> str:
     found = clients.aggregator().call("GET", f"/jobs/{job.pk}/rounds/{current.number}/sum")
     plan, manifest = JobPlan.from_json(job.plan), parse_manifest(job.algorithm.manifest)
     total = np.frombuffer(base64.b64decode(found["sum"]), dtype="<i8")
-    if total.size != job.algorithm.parameters or found["count"] < terms_of(job)["release_min"]:
+    if total.size != output_length(manifest) or found["count"] < terms_of(job)["release_min"]:
         reason = f"Round {current.number} stopped: its sum does not fit the model or the minimum, and was not used."
         return _abandon(job, fence, current, reason)
     mean = total.astype(np.float64) / (float(1 << plan.fraction_bits) * found["count"])
     with holding(job, fence) as held:
         latest = held.checkpoints.last()
         assert latest is not None
-        state = step(
+        state = advance(
+            manifest,
             ServerState.from_bytes(bytes(latest.weights), bytes(latest.moments)),
             mean,
+            wallets=found["count"],
+            noise=_noise_of_mean(held, plan, manifest.output.clip_micro, found["count"]),
             optimiser=plan.optimiser,
             learning_rate_micro=plan.learning_rate_micro,
             decay_rounds=held.max_rounds if plan.decay else 0,
@@ -272,6 +276,11 @@ def _collect(job: Job, fence: int, current: Round) -> str:
         held.failures = 0
         _close(held, current, R.POSTED, receipts=current.receipts)
     return AGAIN
+
+
+def _noise_of_mean(job: Job, plan: JobPlan, clip_micro: int, wallets: int) -> float:
+    """σ of the noise in a coordinate of the mean: each wallet added its share."""
+    return float(plan.noise_micro(clip_micro, terms_of(job)["bucket_min"]) / 1e6 / wallets**0.5)
 
 
 def _acknowledge(job: Job, fence: int, posted: Round) -> str:
