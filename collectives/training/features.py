@@ -84,7 +84,7 @@ class Encoder:
         """An embedding's blocks are the columns of whole fields of listed values."""
         spans, at = set(), 0
         for name, (width, _) in zip(manifest.inputs, self._inputs, strict=True):
-            if _feature(requirement, name).get("encode") in ("one-hot", "multi-hot"):
+            if encoding(requirement, name) in ("one-hot", "multi-hot"):
                 spans.add((at, width))
             at += width
         for block in manifest.layers[0].blocks if manifest.layers else ():
@@ -108,6 +108,11 @@ def input_width(requirement: Mapping[str, Any], names: Sequence[str]) -> int:
 def input_widths(requirement: Mapping[str, Any], names: Sequence[str]) -> list[int]:
     """Columns that each of these fields gives as an input."""
     return [_input(requirement, name, AS_REQUIRED)[0] for name in names]
+
+
+def encoding(requirement: Mapping[str, Any], name: str) -> str:
+    """How a field becomes numbers, by the requirement; empty when it says no way."""
+    return str(_feature(requirement, name).get("encode", ""))
 
 
 def target_width(requirement: Mapping[str, Any], names: Sequence[str]) -> int:

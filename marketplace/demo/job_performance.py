@@ -12,8 +12,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-from collectives.terms.algorithm import stack
-from collectives.training.features import input_width, target_width
+from collectives.training import catalogue
 from marketplace.demo.datasets import Dataset, Record
 
 TITLES = ("software developer", "data analyst", "account manager", "nurse", "electrician", "teacher")
@@ -30,6 +29,10 @@ CHARACTERISTICS = (
     *("persistent", "creative", "independent"),
 )
 _SKILLS_EACH, _CHOSEN = 6, 5
+PURPOSE = (
+    "Learn which skills, preferences and characteristics go with good work in which job. "
+    "Not for decisions about a person."
+)
 
 
 class _Stream:
@@ -126,21 +129,13 @@ def manifest(required: dict[str, Any]) -> dict[str, Any]:
 
     Skills are grades from 0 to 1, the others yes or no, so that all have the same influence.
     """
-    inputs = ["job_title", "manager_evaluation", "peer_review"]
-    target = ["skills", "preferences", "characteristics"]
-    return {
-        "version": 1,
-        "name": "Skills, preferences and characteristics for a job",
-        "purpose": "Learn which skills, preferences and characteristics go with good work in which job. Not for decisions about a person.",
-        "inputs": inputs,
-        "target": target,
-        "width_in": input_width(required, inputs),
-        "width_out": target_width(required, target),
-        "layers": stack([16, target_width(required, target)], "tanh"),
-        "loss": "bce-with-logits",
-        "training": {"learning_rate_micro": 1_000_000, "steps": 1},
-        "output": {"kind": "gradient", "clip_micro": 1_000_000},
-    }
+    return catalogue.build(
+        "skill-profile",
+        required,
+        inputs=["job_title", "manager_evaluation", "peer_review"],
+        target=["skills", "preferences", "characteristics"],
+        purpose=PURPOSE,
+    )
 
 
 def job_performance(*, people: int = 600, seed: int = 0) -> Dataset:
