@@ -13,6 +13,7 @@ from collectives.terms.algorithm.outputs import (
     ELM,
     EVALUATION,
     NO_TRAINING,
+    ONE_SHOT,
     QUERIES,
     TRAINED,
     Output,
@@ -73,6 +74,18 @@ def model_hash(manifest: Manifest) -> str:
     return digest({name: manifest.document[name] for name in names if name in manifest.document}).hex()
 
 
+def question_hash(manifest: Manifest) -> str:
+    """Identity of what is asked of a wallet, hex: the same however the algorithm is called, clipped or solved."""
+    unasked = ("version", "name", "purpose", "training", "output")
+    output = {
+        name: manifest.document["output"][name]
+        for name in ("kind", "bins")
+        if name in manifest.document["output"]
+    }
+    asked = {name: value for name, value in manifest.document.items() if name not in unasked}
+    return digest(asked | {"output": output}).hex()
+
+
 def parameter_count(manifest: Manifest) -> int:
     """Scalars of a checkpoint: the flat weight vector, or of a query its answer."""
     if manifest.output.kind in QUERIES:
@@ -93,6 +106,11 @@ def output_length(manifest: Manifest) -> int:
     return {"mean": width, "histogram": width * bins}.get(kind, triangle(manifest.features))
 
 
+def scalars(manifest: Manifest) -> int:
+    """The size of an algorithm: its parameters or its answer, whichever is longer."""
+    return max(parameter_count(manifest), output_length(manifest))
+
+
 def natural_bound(manifest: Manifest) -> float | None:
     """The L2 norm that no honest answer of this kind exceeds, or None where there is none. A clip at it changes nothing."""
     kind, width, out = manifest.output.kind, manifest.width_in, manifest.width_out
@@ -111,6 +129,11 @@ def release_ratio(manifest: Manifest, wallets: int) -> float:
     """ρ: scalars released in one sum over so many wallets, per wallet and field read. Above 1 a sum of exact statistics could be
     taken apart like equations with fewer unknowns than lines; see docs/algorithms.md."""
     return output_length(manifest) / (wallets * (len(manifest.inputs) + len(manifest.target)))
+
+
+def most_ratio(manifest: Manifest) -> float:
+    """ρ beyond which this kind of answer may only leave under formal privacy."""
+    return 1.0 if manifest.output.kind in ONE_SHOT else 3.0
 
 
 def layout(manifest: Manifest) -> tuple[tuple[int, int], ...]:
