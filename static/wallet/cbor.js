@@ -10,7 +10,7 @@ const MAX_DEPTH = 16;
 const [UNSIGNED, NEGATIVE, BYTES, TEXT, ARRAY, MAP, , SIMPLE] = [0, 1, 2, 3, 4, 5, 6, 7];
 const CONSTANTS = new Map([[0xf4, false], [0xf5, true], [0xf6, null]]);
 
-/** @typedef {number | Uint8Array | string | boolean | null | Value[] | {[key: string]: Value}} Value */
+/** @typedef {any} Value safe integer, Uint8Array, string, boolean, null, array of values, plain object of values */
 
 /** The one encoding of a value; throws CodecError. @param {Value} value @returns {Uint8Array} */
 export function encode(value) {

@@ -14,18 +14,26 @@ import {
   verifySurvivors,
 } from "./messages.js";
 
-/** @typedef {import("./messages.js").Message} Message */
-/** @typedef {import("./masking.js").Edge} Edge */
+/**
+ * @typedef {import("./messages.js").Message} Message
+ * @typedef {import("./masking.js").Edge} Edge
+ * @typedef {{job_key: Uint8Array, public_key: Uint8Array, index: number, expires: number}} Member
+ * @typedef {{index: number, count: number, root: Uint8Array, members: Member[], position: number, neighbours: number[], threshold: number}} Bucket
+ * @typedef {{noteRevealed: (job: Uint8Array, round: number) => Promise<boolean>, rng?: (n: number) => Uint8Array, verifySample?: number | null}} Options
+ *   `noteRevealed` records durably and gives false when it was recorded before; `verifySample`: how many neighbours, picked by this wallet,
+ *   have signatures and log proofs verified; null for all
+ */
 
-/** phase → the one event it allows and what follows. */
-const TABLE = /** @type {const} */ ({
+/** phase → the one event it allows and what follows. @type {{[phase: string]: [string, string]}} */
+const TABLE = {
   start: ["advertise", "advertised"],
   advertised: ["list", "shared"],
   shared: ["bundle", "joined"],
   joined: ["mask", "masked"],
   masked: ["survivors", "agreed"],
   agreed: ["agreements", "revealing"],
-});
+};
+const NOTHING = new Uint8Array(0);
 
 /** @param {boolean} fine @param {keyof typeof import("./errors.js").FAULTS} code @param {string} [detail] */
 function ensure(fine, code, detail) {
@@ -33,27 +41,31 @@ function ensure(fine, code, detail) {
 }
 
 export class SecAggClient {
-  /** @type {string} */
   phase = "start";
   /** @type {CryptoKey | null} */ #key = null;
-  /** @type {Uint8Array | null} */ #selfSeed = null;
+  #ownPublic = NOTHING;
+  #selfSeed = NOTHING;
   /** @type {Map<number, Edge>} */ #edges = new Map();
   /** @type {Map<number, Uint8Array>} */ #held = new Map();
-  /** @type {number[]} */ #joined = [];
+  /** @type {Bucket} */ #bucket = {index: 0, count: 0, root: NOTHING, members: [], position: -1, neighbours: [], threshold: Infinity};
+  /** @type {Set<number>} */ #joined = new Set();
+  /** @type {Set<number>} */ #alive = new Set();
+  #agreedOn = NOTHING;
 
-  /**
-   * @param {Message} header checked against the permit by the caller
-   * @param {Uint8Array} jobKey 32-byte seed; it stays the caller's
-   * @param {{noteRevealed: (job: Uint8Array, round: number) => Promise<boolean>, rng?: (n: number) => Uint8Array, verifySample?: number | null}} options
-   *   `noteRevealed` records durably and gives false when it was recorded before; `verifySample`: how many neighbours, picked by
-   *   this wallet, have signatures and log proofs verified; null for all
-   */
-  static async create(header, jobKey, {noteRevealed, rng = random, verifySample = 8}) {
-    const client = new SecAggClient();
-    Object.assign(client, {header, jobKey, noteRevealed, rng, verifySample});
-    client.salt = await headerHash(header);
-    client.jobPublic = await publicKey(jobKey);
-    return client;
+  /** @param {Message} header @param {Uint8Array} jobKey @param {Uint8Array} jobPublic @param {Uint8Array} salt @param {Options} options */
+  constructor(header, jobKey, jobPublic, salt, {noteRevealed, rng = random, verifySample = 8}) {
+    this.header = header;
+    this.jobKey = jobKey;
+    this.jobPublic = jobPublic;
+    this.salt = salt;
+    this.noteRevealed = noteRevealed;
+    this.rng = rng;
+    this.verifySample = verifySample;
+  }
+
+  /** @param {Message} header checked against the permit by the caller @param {Uint8Array} jobKey 32-byte seed; it stays the caller's @param {Options} options */
+  static async create(header, jobKey, options) {
+    return new SecAggClient(header, jobKey, await publicKey(jobKey), await headerHash(header), options);
   }
 
   get closed() {
@@ -63,10 +75,10 @@ export class SecAggClient {
   /** Erase every secret of the round; nothing is answered any more. May be called again. */
   close() {
     for (const edge of this.#edges.values()) for (const secret of Object.values(edge)) secret.fill(0);
-    for (const secret of [this.#selfSeed, ...this.#held.values()]) secret?.fill(0);
+    for (const secret of [this.#selfSeed, ...this.#held.values()]) secret.fill(0);
     this.#edges.clear();
     this.#held.clear();
-    this.#key = this.#selfSeed = null;
+    this.#key = null;
     this.phase = "closed";
   }
 
@@ -75,9 +87,9 @@ export class SecAggClient {
     return this.#step("advertise", LocalProtocolError, async () => {
       const secret = this.rng(32);
       this.#key = await agreementKey(secret);
-      this.ownPublic = await sealingKey(secret);
+      this.#ownPublic = await sealingKey(secret);
       secret.fill(0);
-      return this.#signed("advertise", {public_key: this.ownPublic});
+      return this.#signed("advertise", {public_key: this.#ownPublic});
     });
   }
 
@@ -85,12 +97,8 @@ export class SecAggClient {
   receiveList(data, now) {
     return this.#step("list", RemoteProtocolError, async () => {
       const list = read("advertise-list", data);
-      await this.#checkList(list, now);
-      this.list = list;
-      this.members = list.members.map(([job_key, public_key, index, expires]) => ({job_key, public_key, index, expires}));
-      this.neighbours = neighbours(this.header, this.members.length, this.position);
-      this.threshold = threshold(this.header, this.members.length);
-      await this.#checkEvidence(new Map(list.evidence.map(([peer, ...evidence]) => [peer, evidence])));
+      this.#bucket = await this.#checkList(list, now);
+      await this.#checkEvidence(list.evidence);
       return this.#share();
     });
   }
@@ -105,8 +113,8 @@ export class SecAggClient {
         const opened = await openShare(this.#edge(peer).incoming, ciphertext, this.salt);
         if (opened !== null) this.#held.set(peer, opened);
       }
-      ensure(this.#held.size >= this.threshold, "too_few_shares", "too few neighbours' shares open");
-      this.#joined = bundle.joined;
+      ensure(this.#held.size >= this.#bucket.threshold, "too_few_shares", "too few neighbours' shares open");
+      this.#joined = new Set(bundle.joined);
     });
   }
 
@@ -114,10 +122,10 @@ export class SecAggClient {
   mask(update) {
     return this.#step("mask", LocalProtocolError, async () => {
       const words = await encodeUpdate(this.header, update);
-      const joined = new Set(this.#joined);
-      const peers = this.neighbours.filter((peer) => joined.has(peer));
-      const masks = peers.map((peer) => [this.#edge(peer).seed, this.position < peer ? 1 : -1]);
-      await addMasks(words, [[/** @type {Uint8Array} */ (this.#selfSeed), 1], ...masks]);
+      const peers = this.#bucket.neighbours.filter((peer) => this.#joined.has(peer));
+      /** @type {[Uint8Array, number][]} */
+      const masks = peers.map((peer) => [this.#edge(peer).seed, this.#bucket.position < peer ? 1 : -1]);
+      await addMasks(words, [[this.#selfSeed, 1], ...masks]);
       return this.#signed("masked-input", {y: new Uint8Array(words.buffer)});
     });
   }
@@ -127,9 +135,9 @@ export class SecAggClient {
     return this.#step("survivors", RemoteProtocolError, async () => {
       const survivors = read("survivors", data);
       await this.#checkSurvivors(survivors);
-      this.alive = new Set(survivors.positions);
-      this.agreedOn = await survivorsDigest(survivors);
-      return this.#signed("consistency", {survivors: this.agreedOn});
+      this.#alive = new Set(survivors.positions);
+      this.#agreedOn = await survivorsDigest(survivors);
+      return this.#signed("consistency", {survivors: this.#agreedOn});
     });
   }
 
@@ -137,7 +145,7 @@ export class SecAggClient {
   async receiveConsistency(data) {
     const answer = await this.#step("agreements", RemoteProtocolError, async () => {
       await this.#checkAgreements(read("consistency-set", data));
-      const message = await this.#signed("unmask", {survivors: this.agreedOn, shares: this.#revealed()});
+      const message = await this.#signed("unmask", {survivors: this.#agreedOn, shares: this.#revealed()});
       if (!await this.noteRevealed(this.header.job, this.header.round)) throw new LocalProtocolError("already_revealed");
       return message;
     });
@@ -150,7 +158,7 @@ export class SecAggClient {
    * @template T @param {string} event @param {typeof LocalProtocolError | typeof RemoteProtocolError} Fault @param {() => Promise<T>} work @returns {Promise<T>}
    */
   async #step(event, Fault, work) {
-    const [allowed, next] = TABLE[/** @type {keyof typeof TABLE} */ (this.phase)] ?? [];
+    const [allowed, next] = TABLE[this.phase] ?? [];
     try {
       if (event !== allowed) throw new Fault("out_of_order", `${event} in phase ${this.phase}`);
       this.phase = next;
@@ -178,28 +186,34 @@ export class SecAggClient {
   /** @param {Message} message */
   #checkRound({header, bucket}) {
     ensure(equal(header, this.salt), "wrong_round", "the message has another header");
-    ensure(bucket === this.list.bucket, "wrong_round", "the message is for another bucket");
+    ensure(bucket === this.#bucket.index, "wrong_round", "the message is for another bucket");
   }
 
-  /** @param {Message} list @param {number} now */
+  /** @param {Message} list @param {number} now @returns {Promise<Bucket>} */
   async #checkList(list, now) {
     ensure(equal(list.header, this.salt), "wrong_round", "the list has another header");
     await verifyList(list, this.header.distributor_key);
-    this.position = list.members.findIndex(([jobKey]) => equal(jobKey, this.jobPublic));
-    ensure(this.position >= 0 && equal(list.members[this.position][1], this.ownPublic), "not_listed");
-    ensure(list.members.length >= this.header.bucket_min, "too_few_members");
-    ensure(list.members.length <= largestBucket(this.header), "out_of_range", "the bucket is larger than the header allows");
-    ensure(list.members.every(([, , , expires]) => expires > now), "expired");
+    /** @type {Member[]} */
+    const members = list.members.map((/** @type {any[]} */ [job_key, public_key, index, expires]) => ({job_key, public_key, index, expires}));
+    const [size, position] = [members.length, members.findIndex((member) => equal(member.job_key, this.jobPublic))];
+    ensure(position >= 0 && equal(members[position].public_key, this.#ownPublic), "not_listed");
+    ensure(size >= this.header.bucket_min, "too_few_members");
+    ensure(size <= largestBucket(this.header), "out_of_range", "the bucket is larger than the header allows");
+    ensure(members.every(({expires}) => expires > now), "expired");
+    const {bucket: index, buckets: count, root} = list;
+    return {index, count, root, members, position, neighbours: neighbours(this.header, size, position), threshold: threshold(this.header, size)};
   }
 
-  /** Signature and log proof of the neighbours this wallet picks; the server cannot know which. @param {Map<number, any[]>} evidence */
-  async #checkEvidence(evidence) {
-    for (const peer of this.#picked(this.neighbours)) {
-      const {job_key, public_key, index, expires} = this.members[peer];
-      ensure(evidence.has(peer), "bad_proof", "a neighbour comes without evidence");
-      const [signature, proof] = evidence.get(peer);
+  /** Signature and log proof of the neighbours this wallet picks; the server cannot know which. @param {[number, Uint8Array, Uint8Array[]][]} rows */
+  async #checkEvidence(rows) {
+    const evidence = new Map(rows.map((row) => [row[0], row]));
+    const {job, log_size, log_root} = this.header;
+    for (const peer of this.#picked(this.#bucket.neighbours)) {
+      const {job_key, public_key, index, expires} = this.#bucket.members[peer];
+      const [, signature, proof] = evidence.get(peer) ?? [];
+      if (!signature || !proof) throw new RemoteProtocolError("bad_proof", "a neighbour comes without evidence");
       try {
-        await verifyInclusion(logLeaf({job: this.header.job, job_key, expires}), index, this.header.log_size, proof, this.header.log_root);
+        await verifyInclusion(logLeaf({job, job_key, expires}), index, log_size, proof, log_root);
       } catch (error) {
         throw error instanceof BadProof ? new RemoteProtocolError("bad_proof", error.message) : error;
       }
@@ -210,70 +224,70 @@ export class SecAggClient {
   /** A uniform sample without replacement (partial Fisher–Yates), or everything. @template T @param {T[]} items @returns {T[]} */
   #picked(items) {
     const pool = [...items];
-    if (this.verifySample === null) return pool;
-    const count = Math.min(this.verifySample, pool.length);
+    const count = this.verifySample === null ? 0 : Math.min(this.verifySample, pool.length);
     for (let i = 0; i < count; i += 1) {
       const word = new DataView(Uint8Array.from(this.rng(8)).buffer).getBigUint64(0, true);
       const j = i + Number(word % BigInt(pool.length - i));
       [pool[i], pool[j]] = [pool[j], pool[i]];
     }
-    return pool.slice(0, count);
+    return this.verifySample === null ? pool : pool.slice(0, count);
   }
 
   async #share() {
-    for (const peer of this.neighbours) {
+    const {members, neighbours: peers, position, threshold: t, root} = this.#bucket;
+    for (const peer of peers) {
       if (this.#key === null) throw new LocalProtocolError("closed");
-      this.#edges.set(peer, await agree(this.#key, this.ownPublic, this.members[peer].public_key, this.position < peer, this.salt));
+      this.#edges.set(peer, await agree(this.#key, this.#ownPublic, members[peer].public_key, position < peer, this.salt));
     }
     this.#key = null;
     const seed = this.#selfSeed = this.rng(SECRET_BYTES);
     const kappa = this.rng(SECRET_BYTES);
     const secret = concat(seed, kappa);
-    const pieces = split(secret, this.neighbours.length, this.threshold, this.rng);
-    const shares = await Promise.all(
-      this.neighbours.map(async (peer, i) => [peer, await sealShare(this.#edge(peer).outgoing, pieces[i], this.salt)]),
-    );
-    const escrow = await sealEscrow(kappa, this.neighbours.map((peer) => this.#edge(peer).seed), this.jobPublic, this.salt);
+    const pieces = split(secret, peers.length, t, this.rng);
+    const shares = await Promise.all(peers.map(async (peer, i) => [peer, await sealShare(this.#edge(peer).outgoing, pieces[i], this.salt)]));
+    const escrow = await sealEscrow(kappa, peers.map((peer) => this.#edge(peer).seed), this.jobPublic, this.salt);
     const commitment = await commit(seed, this.jobPublic, this.salt);
     for (const used of [kappa, secret, ...pieces]) used.fill(0);
-    return this.#signed("share-keys", {lists_root: this.list.root, shares, escrow, commitment});
+    return this.#signed("share-keys", {lists_root: root, shares, escrow, commitment});
   }
 
   /** @param {Message} bundle */
   #checkJoined({joined, shares}) {
+    const {members, position, neighbours: peers, threshold: t} = this.#bucket;
     const all = new Set(joined);
-    const inside = joined.every((/** @type {number} */ position) => position < this.members.length);
-    ensure(inside && all.has(this.position), "stranger", "the joined wallets are not of this bucket, or lack this one");
+    const inside = joined.every((/** @type {number} */ one) => one < members.length);
+    ensure(inside && all.has(position), "stranger", "the joined wallets are not of this bucket, or lack this one");
     ensure(all.size >= this.header.bucket_min, "too_few_members", "too few wallets shared their keys");
-    const expected = this.neighbours.filter((peer) => all.has(peer));
+    const expected = peers.filter((peer) => all.has(peer));
     const exact = shares.length === expected.length && expected.every((peer, i) => shares[i][0] === peer);
     ensure(exact, "wrong_shares", "shares must come from exactly the joined neighbours");
-    ensure(expected.length >= this.threshold, "too_few_shares");
+    ensure(expected.length >= t, "too_few_shares");
   }
 
   /** @param {Message} survivors */
   async #checkSurvivors(survivors) {
+    const {count, root, position, neighbours: peers, threshold: t} = this.#bucket;
     this.#checkRound(survivors);
-    ensure(equal(survivors.lists_root, this.list.root) && survivors.buckets === this.list.buckets, "wrong_list");
+    ensure(equal(survivors.lists_root, root) && survivors.buckets === count, "wrong_list");
     await verifySurvivors(survivors, this.header.distributor_key);
     const alive = new Set(survivors.positions);
-    const joined = new Set(this.#joined);
-    ensure(alive.has(this.position), "not_a_survivor");
-    ensure(survivors.positions.every((/** @type {number} */ position) => joined.has(position)), "not_a_subset");
+    ensure(alive.has(position), "not_a_survivor");
+    ensure(survivors.positions.every((/** @type {number} */ one) => this.#joined.has(one)), "not_a_subset");
     ensure(alive.size >= this.header.bucket_min, "below_bucket_min");
     ensure(survivors.total >= this.header.release_min, "below_release_min");
-    ensure(this.neighbours.filter((peer) => alive.has(peer)).length >= this.threshold, "too_few_shares", "too few neighbours survived");
+    ensure(peers.filter((peer) => alive.has(peer)).length >= t, "too_few_shares", "too few neighbours survived");
   }
 
   /** @param {Message} answer */
   async #checkAgreements(answer) {
+    const {members, neighbours: peers, threshold: t} = this.#bucket;
     this.#checkRound(answer);
-    ensure(equal(answer.survivors, this.agreedOn), "wrong_list", "the agreements are about other survivors");
-    const near = new Set(this.neighbours.filter((peer) => this.alive.has(peer)));
-    const agreed = answer.agreements.filter(([peer]) => near.has(peer));
-    ensure(agreed.length >= this.threshold, "too_few_agree");
+    ensure(equal(answer.survivors, this.#agreedOn), "wrong_list", "the agreements are about other survivors");
+    const near = new Set(peers.filter((peer) => this.#alive.has(peer)));
+    const agreed = answer.agreements.filter((/** @type {[number]} */ [peer]) => near.has(peer));
+    ensure(agreed.length >= t, "too_few_agree");
     for (const [peer, signature] of this.#picked(agreed)) {
-      const sender = this.members[peer].job_key;
+      const sender = members[peer].job_key;
       await verifySigned("consistency", sender, {header: this.salt, sender, survivors: answer.survivors, signature});
     }
   }
@@ -281,6 +295,6 @@ export class SecAggClient {
   /** For every joined neighbour whose share opened: of b if it survived, of κ if not, so never both and none of strangers. */
   #revealed() {
     return [...this.#held].sort(([a], [b]) => a - b).map(([peer, share]) =>
-      this.alive.has(peer) ? [peer, "self", share.slice(0, SECRET_BYTES)] : [peer, "escrow", share.slice(SECRET_BYTES)]);
+      this.#alive.has(peer) ? [peer, "self", share.slice(0, SECRET_BYTES)] : [peer, "escrow", share.slice(SECRET_BYTES)]);
   }
 }

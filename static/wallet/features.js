@@ -17,7 +17,9 @@ export function encoder(requirement, manifest) {
   const task = (/** @type {string} */ name) => (Object.hasOwn(manifest.task, name) ? manifest.task[name] : {});
   const inputs = manifest.inputs.map((name) => input(requirement, name, task(name)));
   const targets = manifest.target.map((name) => target(requirement, name, task(name)));
-  for (const [said, encodings, what] of [[manifest.widthIn, inputs, "width_in"], [manifest.widthOut, targets, "width_out"]]) {
+  /** @type {[number, Encoding[], string][]} */
+  const widths = [[manifest.widthIn, inputs, "width_in"], [manifest.widthOut, targets, "width_out"]];
+  for (const [said, encodings, what] of widths) {
     const found = encodings.reduce((sum, {width}) => sum + width, 0);
     ensure(said === found, `The manifest says ${what} ${said}; its fields give ${found}.`);
   }
@@ -145,7 +147,7 @@ const ENCODINGS = {
     /** The scaled combination of every listed name, or null. @param {any[]} entries @returns {(number | null)[]} */
     const found = (entries) => {
       const known = new Map(entries.filter((entry) => entry[value].length).map((entry) => [entry[name], combined(entry[value])]));
-      return item[name].enum.map((/** @type {any} */ one) => (known.has(one) ? scaled(known.get(one)) : null));
+      return item[name].enum.map((/** @type {any} */ one) => (known.has(one) ? scaled(/** @type {number} */ (known.get(one))) : null));
     };
     const count = item[name].enum.length;
     if (low === 0) return {width: count, column: (entries) => found(entries).map((one) => one ?? 0)}; // a target: "not there" is "none of it"

@@ -22,7 +22,9 @@ async function levels(leaves) {
 
 /** 32 bytes; of no leaves, the hash of nothing. @param {Uint8Array[]} leaves @returns {Promise<Uint8Array>} */
 export async function root(leaves) {
-  return leaves.length ? (await levels(leaves)).at(-1)[0] : sha256();
+  if (leaves.length === 0) return sha256();
+  const all = await levels(leaves);
+  return all[all.length - 1][0];
 }
 
 /** The audit path of a leaf, from its sibling upwards. @param {Uint8Array[]} leaves @param {number} index */

@@ -63,11 +63,11 @@ const list = (item, longest) => (value, name, message) => {
   for (const one of value) item(one, `every ${name}`, message);
 };
 
-/** Rows of so many columns; the first column ascends when it is a position. @param {Check[]} columns @returns {Check} */
+/** Rows of so many columns; the first column ascends when it is a position. @param {...Check} columns @returns {Check} */
 const rows = (...columns) => (value, name, message) => {
-  ensure(Array.isArray(value) && value.every((row) => Array.isArray(row) && row.length === columns.length), `${name} must be an array of rows`);
+  ensure(Array.isArray(value) && value.every((/** @type {any} */ row) => Array.isArray(row) && row.length === columns.length), `${name} must be an array of rows`);
   columns.forEach((check, i) => {
-    if (check === position) ascending(value.map((row) => row[i]), name, message);
+    if (check === position) ascending(value.map((/** @type {any} */ row) => row[i]), name, message);
     else for (const row of value) check(row[i], name, message);
   });
 };
@@ -76,8 +76,8 @@ const rows = (...columns) => (value, name, message) => {
 const ascending = (value, name, message) => {
   ensure(Array.isArray(value) && value.every(Number.isSafeInteger), `${name} must be integers`);
   const high = name === "evidence" ? message.members.length : MEMBERS;
-  ensure(value.every((one) => one >= 0 && one < high), `${name} must lie within 0 and ${high - 1}`, "out_of_range");
-  ensure(value.every((one, i) => i === 0 || value[i - 1] < one), `${name} must ascend`, "duplicate");
+  ensure(value.every((/** @type {number} */ one) => one >= 0 && one < high), `${name} must lie within 0 and ${high - 1}`, "out_of_range");
+  ensure(value.every((/** @type {number} */ one, /** @type {number} */ i) => i === 0 || value[i - 1] < one), `${name} must ascend`, "duplicate");
 };
 
 /** A column of positions. @type {Check} */

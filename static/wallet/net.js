@@ -14,6 +14,7 @@ import {words32} from "./stream.js";
  * @typedef {import("./manifest.js").Layer} Layer
  * @typedef {(dy: Float64Array, own: Float64Array) => Float64Array} Back gradient of the output → of the input; adds to that of the parameters
  * @typedef {[Float64Array, Back]} Applied
+ * @typedef {(layer: Layer, own: Float32Array, x: Float64Array, n: number, given: any) => Applied} Operator
  * @typedef {(Float32Array | Uint32Array)[]} Given per layer what it needs besides its parameters: frozen weights, or the words of a dropout mask
  */
 
@@ -35,8 +36,9 @@ export async function computeUpdate(manifest, weights, x, y, seed) {
   return regression(manifest, rows(features, n), rows(y, n));
 }
 
-/** @template {Float32Array | Float64Array} T @param {T} values @param {number} n */
-const rows = (values, n) => Array.from({length: n}, (_, r) => values.subarray((r * values.length) / n, ((r + 1) * values.length) / n));
+/** @template {Float32Array | Float64Array} T @param {T} values @param {number} n @returns {T[]} */
+const rows = (values, n) =>
+  Array.from({length: n}, (_, r) => /** @type {T} */ (values.subarray((r * values.length) / n, ((r + 1) * values.length) / n)));
 
 /** @param {Manifest} manifest @param {Float32Array} weights @param {Float32Array[]} frozen @param {Float32Array} x @param {Float32Array} y @param {number} n @param {Uint8Array} seed */
 async function trained(manifest, weights, frozen, x, y, n, seed) {
@@ -76,7 +78,11 @@ function run(manifest, flat, given, x, n, tape) {
 
 // --- operators ------------------------------------------------------------------------------------------------------
 
-/** y = W·x + b, W row-major [out][in]; `learns` says whether a gradient of W and b is kept. @returns {Applied} */
+/**
+ * y = W·x + b, W row-major [out][in]; `learns` says whether a gradient of W and b is kept.
+ * @param {Float32Array} w @param {Float64Array} x @param {number} n @param {number} widthIn @param {number} widthOut @param {boolean} bias @param {boolean} learns
+ * @returns {Applied}
+ */
 function affine(w, x, n, widthIn, widthOut, bias, learns) {
   const y = new Float64Array(n * widthOut);
   const cut = widthIn * widthOut;
@@ -101,8 +107,8 @@ function affine(w, x, n, widthIn, widthOut, bias, learns) {
   }];
 }
 
-/** Each block of columns by a matrix of its own without a bias, row-major [out][columns]; other columns pass. It is the first layer: no gradient goes further. @returns {Applied} */
-function embedding({widthIn, widthOut, blocks}, w, x, n) {
+/** Each block of columns by a matrix of its own without a bias, row-major [out][columns]; other columns pass. It is the first layer: no gradient goes further. @type {Operator} */
+const embedding = ({widthIn, widthOut, blocks}, w, x, n) => {
   const y = new Float64Array(n * widthOut);
   /** @type {{block: import("./manifest.js").Block, to: number, back: Back, start: number}[]} */
   const parts = [];
@@ -125,10 +131,10 @@ function embedding({widthIn, widthOut, blocks}, w, x, n) {
     for (const {block, to: at, back, start: first} of parts) back(columns(dy, at, block.out), own.subarray(first, first + block.columns * block.out));
     return new Float64Array(x.length);
   }];
-}
+};
 
-/** (x − mean) / √(variance + 10⁻⁵) · γ + β over each record (Ba, Kiros, Hinton 2016). @returns {Applied} */
-function layernorm({widthOut: k}, w, x, n) {
+/** (x − mean) / √(variance + 10⁻⁵) · γ + β over each record (Ba, Kiros, Hinton 2016). @type {Operator} */
+const layernorm = ({widthOut: k}, w, x, n) => {
   const [hat, y] = [new Float64Array(x.length), new Float64Array(x.length)];
   const inverse = Array.from({length: n}, (_, r) => {
     const row = x.subarray(r * k, (r + 1) * k);
@@ -154,18 +160,18 @@ function layernorm({widthOut: k}, w, x, n) {
     }
     return dx;
   }];
-}
+};
 
-/** An activation by its value and its derivative, which is a function of the value. @param {(x: number) => number} f @param {(y: number) => number} slope */
-const activation = (f, slope) => (_layer, _own, /** @type {Float64Array} */ x) => {
+/** An activation by its value and its derivative, which is a function of the value. @param {(x: number) => number} f @param {(y: number) => number} slope @returns {Operator} */
+const activation = (f, slope) => (_layer, _own, x) => {
   const y = x.map(f);
-  return [y, (/** @type {Float64Array} */ dy) => dy.map((d, i) => d * slope(y[i]))];
+  return [y, (dy) => dy.map((d, i) => d * slope(y[i]))];
 };
 
 /** @param {number} z */
 const sigmoid = (z) => (z >= 0 ? 1 / (1 + Math.exp(-z)) : Math.exp(z) / (1 + Math.exp(z)));
 
-/** @type {{[op: string]: (layer: Layer, own: Float32Array, x: Float64Array, n: number, given: any) => any}} */
+/** @type {{[op: string]: Operator}} */
 const OPERATORS = {
   linear: ({widthIn, widthOut, bias}, own, x, n) => affine(own, x, n, widthIn, widthOut, bias, true),
   random: ({widthIn, widthOut}, _own, x, n, frozen) => affine(frozen, x, n, widthIn, widthOut, true, false),
@@ -173,7 +179,7 @@ const OPERATORS = {
   layernorm,
   dropout: ({rateMicro}, _own, x, _n, words) => {
     const kept = x.map((_, i) => (words[i] * 1e6 >= rateMicro * 2 ** 32 ? 1 / (1 - rateMicro / 1e6) : 0));
-    return [x.map((value, i) => value * kept[i]), (/** @type {Float64Array} */ dy) => dy.map((d, i) => d * kept[i])];
+    return [x.map((value, i) => value * kept[i]), (dy) => dy.map((d, i) => d * kept[i])];
   },
   relu: activation((x) => Math.max(x, 0), (y) => (y > 0 ? 1 : 0)),
   tanh: activation(Math.tanh, (y) => 1 - y * y),
@@ -196,13 +202,14 @@ const LOSSES = {
 
 /** @param {Float64Array} z @param {number} n */
 function softmax(z, n) {
-  for (const row of rows(z = z.slice(), n)) {
+  const out = z.slice();
+  for (const row of rows(out, n)) {
     const most = row.reduce((a, b) => Math.max(a, b), -Infinity);
     const parts = row.map((value) => Math.exp(value - most));
     const total = parts.reduce((a, b) => a + b, 0);
     row.set(parts.map((part) => part / total));
   }
-  return z;
+  return out;
 }
 
 /** What the outputs mean, as float32: probabilities for yes or no and for classes, values for numbers. @param {Manifest} manifest @param {Float64Array} out @param {number} n */
