@@ -74,9 +74,8 @@ export async function openRecords(body, kind, secret) {
 
 /** From here on data may be entered: the holder showed us the file that was kept, and it opens. @param {Vault} vault @param {Uint8Array} body */
 export async function confirm(vault, body, kind, secret, now) {
-  const {records} = await openRecords(body, kind, secret), mine = await vault.get("meta", "journal-head");
-  const theirs = records.meta?.["journal-head"], same = theirs && records.journal?.["000000000000"]?.hash;
-  if (!mine || !same || same !== (await journal.entries(vault))[0].hash) throw badData("This is the backup of another wallet.");
+  const {raw} = await openRecords(body, kind, secret);
+  if (!await vault.owns(raw)) throw badData("This is the backup of another wallet.");
   await vault.transaction(async (store) => {
     await store.put(...BACKED_UP, {at: now});
     await journal.append(store, now, "security", {sentence: "A backup was kept and opens."});

@@ -1,6 +1,8 @@
 // Hashes the browser does not have. Python twins: hashlib.blake2b, argon2-cffi (wallets/agent/keyfile.py), eth_hash.
 // BLAKE2b: RFC 7693. Argon2id: RFC 9106, version 0x13, one lane. Keccak-256: with Ethereum's padding, not FIPS 202's.
 
+import {concat} from "./bytes.js";
+
 const M64 = (1n << 64n) - 1n;
 const IV = [
   0x6a09e667f3bcc908n, 0xbb67ae8584caa73bn, 0x3c6ef372fe94f82bn, 0xa54ff53a5f1d36f1n,
@@ -13,7 +15,6 @@ const SIGMA = [
 const rotr = (x, n) => ((x >> n) | (x << (64n - n))) & M64;
 const view = (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 const le32 = (n) => Uint8Array.of(n, n >>> 8, n >>> 16, n >>> 24);
-
 
 function compress(h, block, counted, last) {
   const m = Array.from({length: 16}, (_, i) => view(block).getBigUint64(8 * i, true));

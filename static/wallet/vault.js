@@ -4,7 +4,7 @@
 // keys, memory, jobs) is a compartment with a key of its own, wrapped in a fixed place of the strip. Leaving removes the records and
 // overwrites that place where it lies: what a database keeps of removed records opens for nobody, not even with the passphrase.
 
-import {concat, fromUtf8, hex, random, utf8} from "./bytes.js";
+import {concat, equal, fromUtf8, hex, random, utf8} from "./bytes.js";
 import {hkdf} from "./crypto.js";
 import {WalletError, badData} from "./failures.js";
 import * as keyfile from "./keyfile.js";
@@ -12,7 +12,7 @@ import {STRIP_BYTES} from "./storage.js";
 
 const KEYS = "keys.json";
 const OF_COLLECTIVE = new Set(["permit", "keys", "memory", "draft"]); // named by the collective's id
-const OF_JOB = new Set(["jobkey", "revealed"]); // these name the collective inside
+const OF_JOB = new Set(["jobkey", "revealed", "notice"]); // these name the collective inside
 const INDEX = "compartment";
 const PADDED = 256, WRAPPED_BYTES = 60; // nonce 12, key 32, tag 16
 export const BACKED_UP = ["meta", "backed-up"];
@@ -214,6 +214,13 @@ export class Vault {
       if (category !== INDEX) (found[category] ??= {})[name] = value;
     }
     return found;
+  }
+
+  /** Whether a raw key (overwritten here) is this wallet's. @param {Uint8Array} raw */
+  async owns(raw) {
+    const other = await derive(raw), mark = utf8("cssi/v1/owner");
+    const [mine, theirs] = await Promise.all([this.#open().names, other.names].map((key) => crypto.subtle.sign("HMAC", key, mark)));
+    return equal(new Uint8Array(mine), new Uint8Array(theirs));
   }
 
   #run(work) {
