@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check format bench bench-secagg bench-peers contracts e2e screenshots clean fuzz fuzz-contracts coverage-secagg
+.PHONY: help demo demo-production run test test-production test-postgres check format bench bench-secagg bench-peers contracts e2e screenshots clean fuzz fuzz-contracts coverage-secagg
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -34,9 +34,21 @@ run: $(VENV)/.installed  ## the site with demo data; prints address and log-ins
 # Most tests wait more than they compute, so two processes share them. The stack's own tests start many processes and stay alone, and
 # the browser's driver keeps an event loop in the main thread, so its tests run in a process of their own.
 test: $(VENV)/.installed-dev  ## every test but the long ones
-	$(BIN)/pytest -n 2 --dist loadfile -m "not long and not e2e and not stack" $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile -m "not long and not e2e and not stack and not production" $(ARGS)
 	$(BIN)/pytest -m "stack and not long" tests/stack
 	$(BIN)/pytest -m "e2e and not long" tests/e2e
+	$(MAKE) --no-print-directory test-production
+
+# Tests of the apps that touch what differs between the databases, and one round; `make test-postgres` runs all of them there.
+ON_REAL_SERVERS := tests/apps/roles/test_round.py::test_the_sum_of_a_round_is_the_plain_sum_and_every_visit_is_owed
+test-production: $(VENV)/.installed-dev  ## what needs PostgreSQL and Redis, with private ones on free ports
+	$(BIN)/python -m pytest -p tests.production.plugin -m "not long" tests/production $(ON_REAL_SERVERS) $(ARGS)
+
+test-postgres: $(VENV)/.installed-dev  ## every test of the apps on PostgreSQL and Redis (minutes)
+	$(BIN)/python -m pytest -p tests.production.plugin -m "not long" tests/apps $(ARGS)
+
+demo-production: $(VENV)/.installed  ## the main job on PostgreSQL and Redis, every role in processes of its own
+	$(BIN)/python manage.py demo --profile production $(ARGS)
 
 check: $(VENV)/.installed-dev  ## style, types, doors, migrations, system checks
 	$(BIN)/ruff check .

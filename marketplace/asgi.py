@@ -17,9 +17,7 @@ import django
 
 django.setup(set_prefix=False)
 
-from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
-from channels.security.websocket import AllowedHostsOriginValidator
 from django.conf import settings
 
 from marketplace.handlers import INTERNAL, InternalHandler, PageHandler
@@ -54,11 +52,16 @@ if "aggregator" in settings.ROLES:
     agent_sockets += aggregator_routing.websocket_urlpatterns
     on_start.append(aggregator_lifespan.start)
     on_stop.append(aggregator_lifespan.stop)
-page_sockets: list[Any] = []
+page_sockets: Any = URLRouter([])
 if "web" in settings.ROLES:
+    from channels.auth import AuthMiddlewareStack
+    from channels.security.websocket import AllowedHostsOriginValidator
+
     from marketplace.jobs import routing as jobs_routing
 
-    page_sockets += jobs_routing.websocket_urlpatterns
+    page_sockets = AllowedHostsOriginValidator(
+        AuthMiddlewareStack(URLRouter(jobs_routing.websocket_urlpatterns))
+    )
 
 
 async def http(scope: Scope, receive: Any, send: Any) -> None:
@@ -70,12 +73,11 @@ async def http(scope: Scope, receive: Any, send: Any) -> None:
 
 
 _agents = URLRouter(agent_sockets)
-_pages = AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(page_sockets)))
 _AGENT_PATHS = ("/ws/wallet/", "/ws/round/")
 
 
 async def websocket(scope: Scope, receive: Any, send: Any) -> None:
-    await (_agents if scope["path"].startswith(_AGENT_PATHS) else _pages)(scope, receive, send)
+    await (_agents if scope["path"].startswith(_AGENT_PATHS) else page_sockets)(scope, receive, send)
 
 
 async def lifespan(scope: Scope, receive: Any, send: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.apps import apps
+from django.db import connections
 
 from marketplace.trust import DATABASE_ALIAS, TrustDomain, domain_of
 
@@ -12,6 +13,11 @@ from marketplace.trust import DATABASE_ALIAS, TrustDomain, domain_of
 def alias_for(app_label: str) -> str:
     domain = domain_of(apps.get_app_config(app_label)) or TrustDomain.MARKET
     return DATABASE_ALIAS[domain]
+
+
+def own_aliases() -> list[str]:
+    """Databases of the domains this process holds; a process without the web role has no `default`."""
+    return [alias for alias in connections if connections[alias].vendor != "unknown"]
 
 
 class TrustDomainRouter:

@@ -26,10 +26,16 @@ INTERNAL = "/internal/"
 THREADS = 12
 
 
+class TooLarge(Exception):
+    """A body is larger than this handler takes."""
+
+
 class PageHandler(ASGIHandler):
     """Django with all its middleware. Bodies are read on the event loop: a slow sender holds no thread."""
 
     name = "request"
+    largest = 4 * 1024 * 1024
+    """Bytes of a body. Views have smaller limits of their own; this one keeps a body that nobody asked for from the disk."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,12 +48,38 @@ class PageHandler(ASGIHandler):
         if scope["type"] != "http":
             raise ValueError(f"This handler serves HTTP, not {scope['type']}.")
         try:
-            body = await self.read_body(receive)
+            body = await self.read_body(self._bounded(scope, receive))
         except RequestAborted:
+            return
+        except TooLarge:
+            await self._refuse(send)
             return
         with closing(body):
             response = await self._in_thread(self._respond, scope, body)
             await self._send(response, send)
+
+    def _bounded(self, scope: Any, receive: Any) -> Any:
+        """`receive` for a body of at most `largest` bytes, by what is announced and by what comes."""
+        announced = dict(scope["headers"]).get(b"content-length", b"")
+        came = 0
+
+        async def bounded() -> Any:
+            nonlocal came
+            if announced.isdigit() and int(announced) > self.largest:
+                raise TooLarge
+            message = await receive()
+            came += len(message.get("body", b""))
+            if came > self.largest:
+                raise TooLarge
+            return message
+
+        return bounded
+
+    async def _refuse(self, send: Any) -> None:
+        body = b'{"code":"too_large","status":413,"detail":"The body is too large."}'
+        headers = [(b"content-type", b"application/problem+json"), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": 413, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     def _respond(self, scope: Any, body: Any) -> Any:
         """Everything that may touch the database. Closing a response tells Django that its request has ended."""
@@ -89,6 +121,7 @@ class InternalHandler(PageHandler):
     """
 
     name = "internal"
+    largest = 64 * 1024 * 1024
 
     def load_middleware(self, is_async: bool = False) -> None:
         self._view_middleware: list[object] = []

@@ -16,6 +16,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -84,6 +86,24 @@ def ensure_keys(folder: Path) -> None:
         part = folder / f"public.json.{os.getpid()}"
         part.write_text(json.dumps(public_halves(folder), indent=1), encoding="ascii")
         part.replace(target)
+
+
+def ensure_keys_apart(folder: Path, files: Mapping[str, Iterable[str]]) -> None:
+    """The same for a site whose roles are separate processes: a folder per role with what it may open, and nothing else.
+
+    Args:
+        files: role -> names of its private key files. `public.json` and a `django.key` of its own are added.
+    """
+    together = folder / "all"
+    ensure_keys(together)
+    for role, names in files.items():
+        own = folder / role
+        own.mkdir(exist_ok=True, mode=0o700)
+        wanted = {name: (together / name).read_text(encoding="ascii") for name in names}
+        for name, text in (wanted | {"django.key": secrets.token_hex(32)}).items():
+            with suppress(FileExistsError):
+                _write_private(own / name, text)
+        (own / "public.json").write_bytes((together / "public.json").read_bytes())
 
 
 def load_public(path: str | Path) -> dict[str, str]:

@@ -6,18 +6,15 @@ A process that holds only some roles (`settings.ROLES`) answers only for those.
 from __future__ import annotations
 
 from django.conf import settings
-from django.contrib import admin
-from django.http import HttpRequest, JsonResponse
 from django.urls import URLPattern, URLResolver, include, path
-from drf_spectacular.views import SpectacularAPIView
 
+from marketplace import metrics, probes
 
-def health(request: HttpRequest) -> JsonResponse:
-    """Liveness: this process answers. Says nothing about anybody."""
-    return JsonResponse({"ok": True, "roles": list(settings.ROLES)})
-
-
-urlpatterns: list[URLPattern | URLResolver] = [path("healthz", health, name="health")]
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("healthz", probes.health, name="health"),
+    path("readyz", probes.ready, name="ready"),
+    path("metrics", metrics.metrics, name="metrics"),
+]
 
 if "distributor" in settings.ROLES:
     urlpatterns.append(path("internal/distributor/", include("wallets.distributor.urls")))
@@ -26,6 +23,9 @@ if "aggregator" in settings.ROLES:
 if "issuer" in settings.ROLES:
     urlpatterns.append(path("issuer/", include("attestation.desk.urls")))
 if "web" in settings.ROLES:
+    from django.contrib import admin
+    from drf_spectacular.views import SpectacularAPIView
+
     urlpatterns += [
         path("", include("marketplace.catalogue.urls")),
         path("accounts/", include("allauth.urls")),

@@ -157,7 +157,7 @@ class Hub:
             async with asyncio.timeout(REJOIN_SECONDS):
                 while True:
                     message = await layer.receive(channel)
-                    if message.get("from") != os.getpid():
+                    if message.get("from") != wakeups.HERE:
                         self._wakes.put_nowait(message)
         except TimeoutError:
             await layer.group_discard(wakeups.GROUP, channel)

@@ -20,6 +20,8 @@ from aggregation.server.models import ALIAS
 
 GROUP = "aggregator.hubs"
 Wake = dict[str, Any]
+HERE = os.urandom(8).hex()
+"""This process among all that share the channel layer; in containers process numbers repeat."""
 logger = logging.getLogger(__name__)
 _local: dict[Callable[[Wake], None], asyncio.AbstractEventLoop] = {}
 
@@ -51,7 +53,7 @@ def _tell(what: Wake) -> None:
     if layer is None:
         return
     try:
-        async_to_sync(layer.group_send)(GROUP, {"type": "wake", "from": os.getpid(), **what})
+        async_to_sync(layer.group_send)(GROUP, {"type": "wake", "from": HERE, **what})
     except Exception:  # the hubs look into the database every few seconds anyway
         logger.warning("a wake-up could not be sent; the sweep will find the change")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template import loader
@@ -45,7 +46,8 @@ def _page(request: HttpRequest, status: int, code: str, **context: Any) -> HttpR
 
 
 def _wants_json(request: HttpRequest) -> bool:
-    return request.path.startswith(("/api/", "/internal/"))
+    # A process without the web role has no pages: whoever asks there is a program.
+    return request.path.startswith(("/api/", "/internal/")) or "web" not in settings.ROLES
 
 
 def _problem(status: int, code: str, sentence: str = "") -> JsonResponse:

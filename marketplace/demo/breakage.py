@@ -69,17 +69,23 @@ def outcome(hosts: Hosts, faults: list[PlannedFault]) -> list[FaultFacts]:
 
 
 class ServerKiller:
-    """`kill -9` of the background worker in the first round and of the web server in the second, while wallets compute."""
+    """`kill -9` of the background worker in the first round and of the web server in the second, while wallets compute.
+
+    With roles apart the second one is the aggregator's, which the wallets are speaking to.
+    """
 
     PLAN = ((1, "worker"), (2, "web"))
+    APART = ((1, "web-rounds"), (2, "aggregator"))
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
+        apart = any(part.name == "aggregator" for part in supervisor.parts)
+        self._plan = self.APART if apart else self.PLAN
         self._done: list[str] = []
 
     def look(self, job: Job) -> list[str]:
         """Kill what is due; what was killed so far."""
-        for number, name in self.PLAN:
+        for number, name in self._plan:
             line = f"{name} in round {number}"
             if line in self._done or not job.rounds.filter(number=number, status="aggregating").exists():
                 continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from django.conf import settings
+from django.db import connections
 
 from collectives.models import Checkpoint, Job
 from collectives.services.plan import JobPlan
 from marketplace.demo.hosts import Hosts
+from marketplace.demo.postgres_places import flush, log_places, postgres_places
 from marketplace.demo.scan import Needle, Place, database_places, folder_places
 from marketplace.demo.who_knows import Fact
 from marketplace.individuals.models import SubscriptionLink
@@ -62,11 +64,9 @@ def wallet_facts(
 
 def payout_addresses() -> dict[str, str]:
     """Subscription key -> payout address, read where only the aggregator may: its own database."""
-    import sqlite3
-
-    path = settings.DATABASES["aggregator"]["NAME"]
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
-        return dict(connection.execute("select subscription_key, address from aggregator_payoutaddress"))
+    with connections["aggregator"].cursor() as cursor:
+        cursor.execute("select subscription_key, address from aggregator_payoutaddress")
+        return dict(cursor.fetchall())
 
 
 def needles(facts: Sequence[WalletFacts], encoded: Any, updates: Mapping[int, Sequence[Any]]) -> list[Needle]:
@@ -113,14 +113,25 @@ def _key_forms(fact: Fact, owner: int, key: bytes) -> list[Needle]:
 
 def places(folder: Path) -> Iterator[Place]:
     """Everything a demo left behind, by trust domain."""
-    for domain, name in (("market", "market"), ("distributor", "distributor"), ("aggregator", "aggregator")):
-        yield from database_places(domain, folder / f"{name}.sqlite3")
+    yield from _databases(folder)
     yield from folder_places("aggregator", folder / "spool")
     yield from database_places("chain", folder / "chain" / "chain.sqlite3")
-    yield from folder_places("broker", folder / "broker")
+    yield from folder_places("broker", Path(os.environ.get("CSSI_REDIS_FOLDER", folder / "broker")))
     yield from folder_places("logs", folder / "logs")
     yield from folder_places("mail", folder / "mail")
     yield from folder_places("wallet", folder / "wallets")
+
+
+def _databases(folder: Path) -> Iterator[Place]:
+    domains = {"market": "default", "distributor": "distributor", "aggregator": "aggregator"}
+    if connections["default"].vendor == "sqlite":
+        for domain in domains:
+            yield from database_places(domain, folder / f"{domain}.sqlite3")
+        return
+    flush()
+    for domain, alias in domains.items():
+        yield from postgres_places(domain, alias)
+    yield from log_places()
 
 
 class SpyBook:

@@ -35,12 +35,12 @@ class Stage:
         prepare.check_ports()
         _empty(self.folder)
         self._launch_hosts(development=development)
-        self.supervisor.parts = parts.embedded()
+        self.supervisor.parts = parts.all_of_this_machine()
         self.supervisor.launch("broker", "chain")
         prepare.migrate_all()
         self.supervisor.start("broker", "chain")
         self._say(prepare.deploy_contracts())
-        self.supervisor.start("web", "worker")
+        self.supervisor.start(*(p.name for p in self.supervisor.parts if p.name not in {"broker", "chain"}))
         self.supervisor.watch_in_background()
 
     def ready_hosts(self) -> Hosts:

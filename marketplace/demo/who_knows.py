@@ -37,24 +37,47 @@ DOMAINS = ("wallet", "distributor", "aggregator", "market", "chain", "broker", "
 # everything no table may hold: personal data and updates in free pages.
 ALLOWED = Policy(
     {
-        (Fact.PSEUDONYM, "distributor"): ("table:distributor_*", "file:distributor.sqlite3*"),
-        (Fact.PSEUDONYM, "aggregator"): ("table:aggregator_*", "file:aggregator.sqlite3*"),
+        (Fact.PSEUDONYM, "distributor"): (
+            "table:distributor_*",
+            "file:distributor.sqlite3*",
+            "file:distributor.postgres/*",
+        ),
+        (Fact.PSEUDONYM, "aggregator"): (
+            "table:aggregator_*",
+            "file:aggregator.sqlite3*",
+            "file:aggregator.postgres/*",
+        ),
         (Fact.PSEUDONYM, "market"): (
             "table:collectives_subscription",
             "table:collectives_agreement",
             "table:collectives_outgoingcall",
             "table:individuals_subscriptionlink",
             "file:market.sqlite3*",
+            "file:market.postgres/*",
         ),
         (Fact.EMAIL, "market"): (
             "table:accounts_account",
             "table:account_emailaddress",
             "table:django_admin_log",
             "file:market.sqlite3*",
+            "file:market.postgres/*",
         ),
         (Fact.EMAIL, "mail"): ("file:*",),
-        (Fact.PAYOUT_ADDRESS, "aggregator"): ("table:aggregator_*", "file:aggregator.sqlite3*"),
-        (Fact.PAYOUT_ADDRESS, "market"): ("table:settlement_*", "file:market.sqlite3*"),
+        (Fact.PAYOUT_ADDRESS, "aggregator"): (
+            "table:aggregator_*",
+            "file:aggregator.sqlite3*",
+            "file:aggregator.postgres/*",
+        ),
+        (Fact.PAYOUT_ADDRESS, "market"): (
+            "table:settlement_*",
+            "file:market.sqlite3*",
+            "file:market.postgres/*",
+        ),
         (Fact.PAYOUT_ADDRESS, "chain"): ("*",),
+        # On one PostgreSQL server for all domains its operator sees their rows go by: an argument for a server per domain.
+        **{
+            (fact, "write-ahead log"): ("file:*",)
+            for fact in (Fact.PSEUDONYM, Fact.EMAIL, Fact.PAYOUT_ADDRESS)
+        },
     }
 )

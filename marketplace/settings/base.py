@@ -10,6 +10,9 @@ from pathlib import Path
 
 import structlog
 from csp.constants import NONE, SELF
+from kombu import Queue
+
+from marketplace.settings import roles
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
@@ -169,7 +172,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_THROTTLE_CLASSES": ["marketplace.throttles.ApiThrottle"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "marketplace.schema.NamedSchema",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.CursorPagination",
     "PAGE_SIZE": 50,
@@ -192,6 +195,10 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "polling_interval": 0.2}
 CELERY_TIMEZONE = "UTC"
+# A worker that is not told its queues takes them all, as the embedded one does.
+CELERY_TASK_QUEUES = tuple(Queue(name) for name in roles.queues(roles.ALL))
+CELERY_TASK_ROUTES = {pattern: {"queue": queue} for pattern, queue in roles.ROUTES}
+CELERY_TASK_DEFAULT_QUEUE = "rounds"
 # The database is the truth and these are the safety net: each finds what a lost wake-up left behind.
 CELERY_BEAT_SCHEDULE = {
     "distributor": {"task": "distributor.sweep", "schedule": 2.0, "options": {"expires": 2}},

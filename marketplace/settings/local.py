@@ -7,28 +7,18 @@ State lies in one folder (`CSSI_VAR`, default `var/`): a SQLite file per trust d
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 
-import environ
-
 from marketplace.keys import SEAL, ensure_keys, load_public, read_key
-from marketplace.settings.base import *
+from marketplace.settings.one_machine import *
 
-env = environ.Env()
-
-VAR_DIR = Path(env.str("CSSI_VAR", default=str(BASE_DIR / "var"))).resolve()
-VAR_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
 KEYS_DIR = VAR_DIR / "keys"
 ensure_keys(KEYS_DIR)
 
 DEBUG = env.bool("CSSI_DEBUG", default=False)
 SECRET_KEY = read_key(KEYS_DIR / "django.key").hex()
 ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
-PORT = env.int("CSSI_PORT", default=8000)
-SITE_URL = f"http://127.0.0.1:{PORT}"
 CSRF_TRUSTED_ORIGINS = [SITE_URL, f"http://localhost:{PORT}"]
-DEVELOPMENT = True
 
 DATABASES = {
     alias: {
@@ -65,25 +55,10 @@ CHANNEL_LAYERS = {
 }
 CACHES = {"default": {"BACKEND": "marketplace.cache.SharedRedisCache", "LOCATION": _redis}}
 
-# Letters go to files: what a supervised worker prints lands in its log, and no address may stand there.
-# `CSSI_MAIL=console` prints them instead, for a command started by hand.
-EMAIL_BACKEND = {
-    "files": "django.core.mail.backends.filebased.EmailBackend",
-    "console": "django.core.mail.backends.console.EmailBackend",
-}[env.str("CSSI_MAIL", default="files")]
-EMAIL_FILE_PATH = VAR_DIR / "mail"
-DEFAULT_FROM_EMAIL = "Compute-to-SSI <no-reply@localhost>"
-ACCOUNT_EMAIL_VERIFICATION = "optional"
-# A passkey needs a name, not a number: on this machine it works at http://localhost.
-MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = True
-
 STATIC_ROOT = VAR_DIR / "static"
 STATIC_ROOT.mkdir(exist_ok=True)
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
-
-# On this machine all wallets share one address; on a site each has its own.
-REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"] = {"agents": "60000/min", "people": "6000/min"}
 
 # --- roles, their keys and where they listen --------------------------------------------------------------
 ROLES = ("web", "distributor", "aggregator", "issuer")
@@ -103,20 +78,4 @@ AGGREGATOR_URL = env.str("AGGREGATOR_URL", default=SITE_URL)
 ISSUER_SEAL_KEY_FILE = KEYS_DIR / "issuer-seal.key"
 ISSUER_URL = SITE_URL + "/issuer"
 AGGREGATOR_SPOOL_DIR = VAR_DIR / "spool"
-
-# --- chain ------------------------------------------------------------------------------------------------
-CHAIN_ID = 1337
-CHAIN_PORT = env.int("CSSI_CHAIN_PORT", default=8545)
-CHAIN_RPC_URL = env.str("CHAIN_RPC_URL", default=f"http://127.0.0.1:{CHAIN_PORT}")
 CHAIN_KEYS_DIR = KEYS_DIR / "chain"
-CHAIN_CONFIRMATIONS = 1
-CHAIN_DATA_DIR = VAR_DIR / "chain"
-EPOCH_MIN_COLLECTIVES = 1
-EPOCH_MIN_RECIPIENTS = 1
-LOT = None
-EPOCH_ON_JOB_END = True
-
-NOTICE_MIN_SECONDS = env.int("CSSI_NOTICE_SECONDS", default=20)
-DEVELOPMENT_MINIMA = env.bool("CSSI_DEVELOPMENT_MINIMA", default=False)
-LOG_DIR = VAR_DIR / "logs"
-os.environ.setdefault("OMP_NUM_THREADS", "1")

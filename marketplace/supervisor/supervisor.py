@@ -19,7 +19,7 @@ class AlreadyRunningError(RuntimeError):
 
 
 class Supervisor:
-    """Starts parts in order, restarts what dies, stops in the reverse of need: web, worker, chain, broker.
+    """Starts parts in order, restarts what dies, stops in the reverse of need: pages, workers, chain, broker.
 
     Args:
         parts: in start order.
@@ -27,7 +27,7 @@ class Supervisor:
         say: takes one line for the person watching.
     """
 
-    STOP_ORDER = ("web", "worker", "chain", "broker")
+    STOP_FIRST, STOP_LAST = ("web",), ("chain", "broker")
 
     def __init__(self, parts: Sequence[Part], *, lock_file: Path, say: Say) -> None:
         self.parts = list(parts)
@@ -87,9 +87,8 @@ class Supervisor:
         self._stopping.set()
         if self._watcher is not None:
             self._watcher.join(5)
-        for name in self.STOP_ORDER:
-            for part in self.parts:
-                if part.name == name:
-                    part.stop()
+        order = (*self.STOP_FIRST, "", *self.STOP_LAST)
+        for part in sorted(self.parts, key=lambda part: order.index(part.name if part.name in order else "")):
+            part.stop()
         if self._lock is not None:
             self._lock.close()

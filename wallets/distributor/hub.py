@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
@@ -94,7 +93,7 @@ class Hub:
             async with asyncio.timeout(REJOIN_SECONDS):
                 while True:
                     message = await layer.receive(channel)
-                    if message.get("from") != os.getpid():
+                    if message.get("from") != wakeups.HERE:
                         self._wakes.put_nowait(message)
         except TimeoutError:
             await layer.group_discard(wakeups.GROUP, channel)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
-from marketplace.demo import report
+from marketplace.demo import rehearsal, report
 from marketplace.demo.datasets import Dataset, DatasetError, breast_cancer, folder
 from marketplace.demo.job_performance import job_performance
 from marketplace.demo.plan import PlanError, default_plan
@@ -49,11 +50,20 @@ class Command(BaseCommand):
             "--plant-leak", action="store_true", help="leak something on purpose; the run must then fail"
         )
         parser.add_argument(
+            "--profile",
+            choices=["embedded", "production"],
+            default="embedded",
+            help="production: PostgreSQL, Redis and every role in processes of its own (their programs must be installed)",
+        )
+        parser.add_argument(
             "--report", type=Path, default=settings.BASE_DIR / "report", help="folder for the HTML report"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         console = Console(stderr=False)
+        if options["profile"] == "production" and not rehearsal.on_stage():
+            self._rehearse(console)
+            return
         try:
             data = self._data(options, console)
             plan = default_plan(
@@ -87,6 +97,14 @@ class Command(BaseCommand):
         console.print(f"\nThe report with pictures: {path}")
         if not result.ok:
             raise CommandError("The run did not hold; see the report.")
+
+    def _rehearse(self, console: Console) -> None:
+        try:
+            code = rehearsal.rerun(sys.argv, lambda line: console.print(f"[dim]  {line}", highlight=False))
+        except RuntimeError as error:
+            raise CommandError(str(error)) from error
+        if code:
+            raise CommandError("The run on the production profile did not hold; see above.", returncode=code)
 
     def _data(self, options: dict[str, Any], console: Console) -> Dataset:
         if options["data"]:

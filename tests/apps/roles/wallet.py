@@ -74,7 +74,7 @@ class Wallet:
             await asyncio.sleep(0.2)
 
     async def _serve(self) -> None:
-        async with connect(f"{self.world.ws}/ws/wallet/", compression=None) as socket:
+        async with connect(self.world.socket("/ws/wallet/"), compression=None) as socket:
             self.socket = socket
             challenge = cbor.decode(await socket.recv())
             body = {"nonce": challenge["nonce"], "time": challenge["time"], "server": challenge["key"]}
@@ -155,7 +155,7 @@ class Visit:
         self.input: bytes | None = None
 
     async def run(self) -> None:
-        url = f"{self.world.http}{self.delivery['payload_url']}?token={self.delivery['payload_token']}"
+        url = self.world.url(f"{self.delivery['payload_url']}?token={self.delivery['payload_token']}")
         answer = await self.world.client.get(url)
         assert answer.status_code == 200, answer.status_code
         assert "weights" in cbor.decode(answer.content)
@@ -167,7 +167,7 @@ class Visit:
                 await asyncio.sleep(0.1)
 
     async def _take_part(self) -> bool:
-        async with connect(f"{self.world.ws}/ws/round/", compression=None, max_size=2**20) as socket:
+        async with connect(self.world.socket("/ws/round/"), compression=None, max_size=2**20) as socket:
             self.socket = socket
             challenge = cbor.decode(await socket.recv())
             private = self.wallet.job_key
@@ -283,7 +283,7 @@ class Visit:
         while True:
             sealed = sealing.seal(self.world.seal_key, b"cssi/v1/slot", self.input, os.urandom)
             try:
-                answer = await self.world.client.put(self.world.http + path, content=sealed)
+                answer = await self.world.client.put(self.world.url(path), content=sealed)
                 if answer.status_code in {408, 429} or answer.status_code >= 500:  # as the agent does
                     await asyncio.sleep(0.1)
                     continue
@@ -303,7 +303,7 @@ class Visit:
         assert self.input is not None
         again = self.input if script == "twice" else self._other_input()
         sealed = sealing.seal(self.world.seal_key, b"cssi/v1/slot", again, os.urandom)
-        answer = await self.world.client.put(self.world.http + path, content=sealed)
+        answer = await self.world.client.put(self.world.url(path), content=sealed)
         self.wallet.uploaded = [201, answer.status_code]
 
     def _other_input(self) -> bytes:

@@ -120,7 +120,7 @@ class World:
         self.port = free_port()
         self.http = f"http://127.0.0.1:{self.port}"
         self.ws = f"ws://127.0.0.1:{self.port}"
-        self.seal_key = bytes.fromhex(settings.AGGREGATOR_SEAL_PUBLIC_KEY)
+        self.seal_key = self.sealing_key()
         self.wallets: list[Wallet] = []
         self.worker = Worker()
         self.rate = 5 * 10**15
@@ -170,13 +170,29 @@ class World:
         await self.kill_web()
         await sync_to_async(connections.close_all)()
 
+    def sealing_key(self) -> bytes:
+        """What wallets seal to."""
+        return bytes.fromhex(settings.AGGREGATOR_SEAL_PUBLIC_KEY)
+
+    # where a path is answered: here both roles listen at one place
+
+    def url(self, path: str) -> str:
+        return self.http + path
+
+    def socket(self, path: str) -> str:
+        return self.ws + path
+
     # service calls
+
+    def key(self, role: str) -> Secret:
+        """What a role signs its calls with."""
+        return Secret(bytes.fromhex(getattr(settings, f"{role.upper()}_KEY_FILE").read_text()))
 
     async def call(self, role: str, method: str, path: str, body: Any = None) -> Any:
         raw = b"" if body is None else json.dumps(body).encode()
         header = http.sign_request(
             role=role,
-            private=Secret(bytes.fromhex(getattr(settings, f"{role.upper()}_KEY_FILE").read_text())),
+            private=self.key(role),
             method=method,
             path=path,
             body=raw,
@@ -184,7 +200,7 @@ class World:
             nonce=os.urandom(16),
         )
         answer = await self.client.request(
-            method, self.http + path, content=raw, headers={"Authorization": header}
+            method, self.url(path), content=raw, headers={"Authorization": header}
         )
         return answer.status_code, answer.json()
 

@@ -168,3 +168,21 @@ async def test_pieces_are_sent_as_they_come_and_made_in_threads():
 async def test_what_is_no_request_is_refused():
     with pytest.raises(ValueError, match="websocket"):
         await PageHandler()({"type": "websocket"}, asyncio.Queue().get, None)
+
+
+@pytest.mark.asyncio
+async def test_a_body_too_large_is_refused_before_it_is_read():
+    exchange = await start("echo", method="POST", headers=[(b"content-length", b"4194305")])
+    assert (await answer_of(exchange))[0] == 413
+
+
+@pytest.mark.asyncio
+async def test_a_body_that_announces_nothing_is_cut_where_it_grows_too_large(monkeypatch):
+    monkeypatch.setattr(PageHandler, "largest", 10)
+    assert await ask("echo", b"0123456789", method="POST") == (200, b"0123456789")
+    exchange = await start("echo", method="POST")
+    await exchange.send_input({"type": "http.request", "body": b"01234", "more_body": True})
+    await exchange.send_input({"type": "http.request", "body": b"567890", "more_body": True})
+    status, body = await answer_of(exchange)
+    assert status == 413
+    assert b"too_large" in body

@@ -1,0 +1,43 @@
+"""Every test of this folder needs the plugin that starts the servers, and one site is shared by those that start its processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from marketplace.trust import TrustDomain
+from tests.production import REPOSITORY, plugin
+from tests.production.site import ROLES, Site
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = [item for item in items if HERE in item.path.parents]
+    for item in here:
+        item.add_marker(pytest.mark.production)
+    plugin.skip_without_servers(here)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Four role processes with the tables made, and workers for the two roles of a round."""
+    here = Site(tmp_path_factory.mktemp("site"), plugin.postgres, plugin.redis)
+    for role in ROLES:
+        here.manage(role, "migrate_domains")
+    here.collect_static()
+    try:
+        here.start(workers=("distributor", "aggregator"), settings="tests.production.small")
+        yield here
+    finally:
+        here.stop()
+
+
+@pytest.fixture
+def script() -> Path:
+    return REPOSITORY / "deploy" / "postgres" / "domain.sh"
+
+
+DOMAINS = tuple(domain.value for domain in TrustDomain)
