@@ -27,6 +27,12 @@ const MODEL = ["target", "width_out", "layers", "loss"];
 /** The algorithm's identity: SHA-256 of the document's RFC 8785 form, hex. @param {any} document */
 export const manifestHash = async (document) => hex(await digest(document));
 
+/** Identity of what is asked of a wallet, hex: the same however the algorithm is called, clipped or solved. @param {Manifest} manifest */
+export async function questionHash({document}) {
+  const {version, name, purpose, training, output: {kind, bins}, ...asked} = document;
+  return hex(await digest({...asked, output: bins === undefined ? {kind} : {kind, bins}}));
+}
+
 /** Entries of the upper triangle of a symmetric matrix. @param {number} size */
 const triangle = (size) => (size * (size + 1)) / 2;
 
@@ -49,6 +55,15 @@ export function outputLength(manifest) {
   if (kind === "evaluation") return loss === "mse" ? 4 * out : loss === "bce-with-logits" ? (2 + 2 * bins) * out : 2 + out * out;
   return kind === "mean" ? widthIn : kind === "histogram" ? widthIn * bins : triangle(widthIn + 1);
 }
+
+/** ρ: scalars released in one sum over so many wallets, per wallet and field read. @param {Manifest} manifest @param {number} wallets */
+export const releaseRatio = (manifest, wallets) => outputLength(manifest) / (wallets * (manifest.inputs.length + manifest.target.length));
+
+/** Whether a wallet answers this kind once only, so that no two sums can be subtracted. @param {Manifest} manifest */
+export const isOneShot = (manifest) => manifest.kind === "elm-statistics" || isQuery(manifest);
+
+/** ρ beyond which this kind of answer may only leave under formal privacy. @param {Manifest} manifest */
+export const mostRatio = (manifest) => (isOneShot(manifest) ? 1 : 3);
 
 /** For each layer its [start, end) in the flat vector. @param {Manifest} manifest */
 export function layout({layers}) {

@@ -1,11 +1,12 @@
-// A manifest as a computation: one wallet's answer. Twin: collectives/training/net.py (and init.py for frozen weights).
+// A manifest as a computation: one wallet's answer. Twin: collectives/training/net.py.
 //
 // Reverse-mode differentiation by hand: every operator gives its values and a function from the gradient of its output to that of its
 // input. Sums are binary64, so results lie within float32 rounding of torch's. The server steps against the mean of the updates.
 
-import {fromHex, utf8} from "./bytes.js";
+import {utf8} from "./bytes.js";
 import {evaluation, query, regression} from "./answers.js";
 import {sha256} from "./crypto.js";
+import {frozenWeights} from "./init.js";
 import {isQuery, layout, parameterCount} from "./manifest.js";
 import {words32} from "./stream.js";
 
@@ -31,8 +32,10 @@ export async function computeUpdate(manifest, weights, x, y, seed) {
   if (isQuery(manifest)) return query(manifest, rows(x, n));
   const frozen = await Promise.all(manifest.layers.map(frozenWeights));
   if (manifest.steps > 0) return trained(manifest, weights, frozen, x, y, n, seed);
-  if (manifest.kind === "evaluation") return evaluation(manifest, rows(probabilities(manifest, run(manifest, weights, frozen, x, n), n), n), rows(y, n));
-  const features = run({...manifest, layers: manifest.layers.slice(0, -1)}, weights, frozen, x, n);
+  if (manifest.kind === "evaluation") {
+    return evaluation(manifest, rows(probabilities(manifest, forward(manifest, weights, frozen, x, n), n), n), rows(y, n));
+  }
+  const features = forward({...manifest, layers: manifest.layers.slice(0, -1)}, weights, frozen, x, n);
   return regression(manifest, rows(features, n), rows(y, n));
 }
 
@@ -57,22 +60,28 @@ async function trained(manifest, weights, frozen, x, y, n, seed) {
 function gradientOf(manifest, flat, given, x, y, n) {
   /** @type {Back[]} */
   const tape = [];
-  const out = run(manifest, flat, given, x, n, tape);
-  const gradient = new Float64Array(flat.length);
   const spans = layout(manifest);
+  const out = manifest.layers.reduce((values, layer, i) => {
+    const [made, back] = OPERATORS[layer.op](layer, flat.subarray(...spans[i]), values, n, given[i]);
+    tape.push(back);
+    return made;
+  }, Float64Array.from(x));
+  const gradient = new Float64Array(flat.length);
   let dy = LOSSES[manifest.loss](out, y, n);
   for (let i = tape.length - 1; i >= 0; i -= 1) dy = tape[i](dy, gradient.subarray(...spans[i]));
   return gradient;
 }
 
-/** The outputs [n · widthOut]; with a tape as in training, without one as in use. @param {Manifest} manifest @param {Float32Array} flat @param {Given} given @param {Float32Array} x @param {number} n @param {Back[]} [tape] */
-function run(manifest, flat, given, x, n, tape) {
+/**
+ * The outputs [n · widthOut] in use, without dropout.
+ * @param {Manifest} manifest @param {Float32Array} flat @param {Given} given @param {Float32Array} x @param {number} n
+ * @param {(layer: Layer, values: Float64Array) => void} [watch] shown what goes into each layer
+ */
+export function forward(manifest, flat, given, x, n, watch = () => undefined) {
   const spans = layout(manifest);
   return manifest.layers.reduce((values, layer, i) => {
-    if (layer.op === "dropout" && !tape) return values;
-    const [out, back] = OPERATORS[layer.op](layer, flat.subarray(...spans[i]), values, n, given[i]);
-    tape?.push(back);
-    return out;
+    watch(layer, values);
+    return layer.op === "dropout" ? values : OPERATORS[layer.op](layer, flat.subarray(...spans[i]), values, n, given[i])[0];
   }, Float64Array.from(x));
 }
 
@@ -215,22 +224,6 @@ function softmax(z, n) {
 /** What the outputs mean, as float32: probabilities for yes or no and for classes, values for numbers. @param {Manifest} manifest @param {Float64Array} out @param {number} n */
 function probabilities({loss}, out, n) {
   return Float32Array.from(loss === "bce-with-logits" ? out.map(sigmoid) : loss === "mse" ? out : softmax(out, n));
-}
-
-// --- public and private randomness ----------------------------------------------------------------------------------
-
-/** Uniform in ±bound from the stream of a key, 24 bits each (exact in float32). @param {Uint8Array} key @param {number} count @param {number} bound */
-async function uniform(key, count, bound) {
-  return Float32Array.from(await words32(key, count), (word) => (((word >>> 8) / 2 ** 24) * 2 - 1) * bound);
-}
-
-/** Weights and bias of a random layer, uniform in ±gain/√(inputs) and ±1, from its public seed. @param {Layer} layer */
-async function frozenWeights({op, seed, gain, widthIn, widthOut}) {
-  if (op !== "random") return new Float32Array(0);
-  const made = new Float32Array((widthIn + 1) * widthOut);
-  made.set(await uniform(fromHex(seed, 32).subarray(0, 16), widthIn * widthOut, gain * widthIn ** -0.5));
-  made.set(await uniform(fromHex(seed, 32).subarray(16), widthOut, 1), widthIn * widthOut);
-  return made;
 }
 
 /** Unit j of record i is dropped when its word · 10⁶ < rate · 2^32. @param {Layer} layer @param {number} n @param {Uint8Array} seed @param {number} number of the layer @param {number} step */
