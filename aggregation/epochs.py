@@ -34,6 +34,15 @@ class Earned:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Credit:
+    """One address's part of a sold model, base units: earned like a visit, but paid by the buyer and not by a job."""
+
+    address: Address
+    collective_id: str
+    amount: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rules:
     """`lot` in base units, 0 = pay the exact amount (development). Minima of an epoch that pays."""
 
@@ -71,6 +80,10 @@ class Statement:
     carried: int
     held_over: int
     owed_root: bytes
+    sales: tuple[str, ...] = ()
+    """Ids of the sales whose parts are in `earned`."""
+    sold: int = 0
+    """How much of `earned` came from sales."""
 
     def to_document(self) -> dict[str, Any]:
         """What leaves the aggregator: job totals, (address, amount), totals. No pseudonym, no visit."""
@@ -92,6 +105,8 @@ class Statement:
             "carried": str(self.carried),
             "held_over": str(self.held_over),
             "owed_root": self.owed_root.hex(),
+            "sales": list(self.sales),
+            "sold": str(self.sold),
         }
 
 
@@ -103,6 +118,7 @@ def close_epoch(
     carried: Mapping[Address, int],
     rules: Rules,
     leaving: frozenset[Address] = frozenset(),
+    parts: Iterable[Credit] = (),
 ) -> Statement:
     """Close one epoch.
 
@@ -111,6 +127,7 @@ def close_epoch(
         jobs: the same visits summed per job, for the escrow.
         carried: what each address is owed from before (carried and held over alike).
         leaving: addresses whose subscription ended: their remainder is paid too, lot or not.
+        parts: of sold models; they mix with visits and are paid like them.
 
     Raises:
         ValueError: the jobs' totals and the addresses' visits are not the same amount.
@@ -123,9 +140,13 @@ def close_epoch(
     due: dict[Address, int] = defaultdict(int, carried)
     for e in visits:
         due[e.address] += e.visits * e.rate
+    bonuses = list(parts)
+    sold = sum(part.amount for part in bonuses)
+    for part in bonuses:
+        due[part.address] += part.amount
     payable = {a: _whole_lots(d, rules.lot, a in leaving) for a, d in due.items()}
     payable = {a: p for a, p in payable.items() if p > 0}
-    collectives = {e.collective_id for e in visits}
+    collectives = {e.collective_id for e in visits} | {part.collective_id for part in bonuses}
     enough = len(payable) >= rules.min_recipients and len(collectives) >= rules.min_collectives
     if not enough:
         held = sum(payable.values())
@@ -139,12 +160,29 @@ def close_epoch(
         jobs=totals,
         payouts=tuple(sorted(payable.items())),
         balances=tuple(sorted(balances.items())),
-        earned=amount,
+        earned=amount + sold,
+        sold=sold,
         paid=paid,
         carried=sum(balances.values()) - held,
         held_over=held,
         owed_root=owed_root(balances),
     )
+
+
+def split(amount: int, weights: Mapping[str, int]) -> dict[str, int]:
+    """Whole base units in proportion to weights, summing to exactly `amount`; what rounding leaves goes one by one, by name.
+
+    Raises:
+        ValueError: nobody has a weight.
+    """
+    total = sum(weights.values())
+    if total <= 0 or min(weights.values()) < 0:
+        raise ValueError("there is nobody to split among")
+    parts = {name: amount * weight // total for name, weight in sorted(weights.items())}
+    rest = amount - sum(parts.values())
+    for name in [name for name in parts if weights[name]][:rest]:
+        parts[name] += 1
+    return parts
 
 
 def _whole_lots(due: int, lot: int, everything: bool) -> int:

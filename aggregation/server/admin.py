@@ -105,3 +105,14 @@ class UnopenedAdmin(ReadOnlyAdmin):
 @admin.register(models.JobTotal)
 class JobTotalAdmin(ReadOnlyAdmin):
     list_display = ["job_id", "sequence", "visits", "final"]
+
+
+@admin.register(models.Shares)
+class SharesAdmin(ReadOnlyAdmin):
+    list_display = ["job_id", "epoch", "visits"]
+    exclude = ["sealed"]
+
+
+@admin.register(models.Sale)
+class SaleAdmin(ReadOnlyAdmin):
+    list_display = ["id", "job_id", "amount", "epoch"]

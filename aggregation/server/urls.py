@@ -19,4 +19,5 @@ urlpatterns = [
     path("epochs/<int:number>", views.epoch),
     path("epochs/<int:number>/settled", views.settled),
     path("totals", views.totals),
+    path("jobs/<uuid:job_id>/shares", views.shares_),
 ]

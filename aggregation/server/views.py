@@ -9,8 +9,9 @@ from typing import Any
 from aggregation.server import selectors
 from aggregation.server.errors import Malformed
 from aggregation.server.service_http import service
-from aggregation.server.services import epochs, members, opening, results, signing
+from aggregation.server.services import epochs, members, opening, results, shares, signing
 from aggregation.server.values import b64, b64_list, flag, hex_bytes, integer, money, uuid_of
+from aggregation.wire.secret import Secret
 
 Body = dict[str, Any]
 PHASES = ("advertise", "share_keys", "masked_input", "consistency", "unmask")
@@ -134,8 +135,27 @@ def _post_epoch(*, body: Body) -> Body:
         lot=money(body, "lot"),
         min_recipients=integer(body, "min_recipients"),
         min_collectives=integer(body, "min_collectives"),
+        sales=tuple(_sale(sale) for sale in body.get("sales") or []),
     )
     return epochs.close(order)
+
+
+def _sale(value: Any) -> shares.SaleOrder:
+    if not isinstance(value, dict) or not isinstance(value.get("keys"), dict):
+        raise Malformed("A sale has sale_id, job_id, amount, and keys by epoch.")
+    return shares.SaleOrder(
+        sale_id=uuid_of(value.get("sale_id"), "sale_id"),
+        job_id=uuid_of(value.get("job_id"), "job_id"),
+        amount=money(value, "amount"),
+        keys={
+            integer({"epoch": int(epoch) if epoch.isdecimal() else None}, "epoch"): _secret(key)
+            for epoch, key in value["keys"].items()
+        },
+    )
+
+
+def _secret(value: Any) -> Secret:
+    return Secret(bytes.fromhex(hex_bytes(value, "a key")))
 
 
 def _get_epoch(*, body: Body, number: int) -> Body:
@@ -143,8 +163,16 @@ def _get_epoch(*, body: Body, number: int) -> Body:
 
 
 def _post_settled(*, body: Body, number: int) -> Body:
-    epochs.settled(number)
+    keep = body.get("keep") or []
+    if not isinstance(keep, list):
+        raise Malformed("keep must be a list of job ids.")
+    seal = _secret(body["seal"]) if "seal" in body else None
+    epochs.settled(number, [uuid_of(job, "a job id") for job in keep], seal)
     return {}
+
+
+def _get_shares(*, body: Body, job_id: uuid.UUID) -> Body:
+    return shares.kept(job_id)
 
 
 def _get_totals(*, body: Body) -> Body:
@@ -155,3 +183,4 @@ epochs_ = service("market", POST=_post_epoch)
 epoch = service("market", GET=_get_epoch)
 settled = service("market", POST=_post_settled)
 totals = service("market", GET=_get_totals)
+shares_ = service("market", GET=_get_shares)

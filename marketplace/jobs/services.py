@@ -182,6 +182,7 @@ def fund(*, order: Order, actor: Any) -> None:
         rate=int(order.rate),
         budget=int(order.budget),
         expires=int(time.time()) + ESCROW_SECONDS,
+        collective_id=order.collective_id,
     )
 
 

@@ -22,6 +22,7 @@ from marketplace.jobs.api import checkpoint_file
 from marketplace.jobs.errors import OrderError
 from marketplace.jobs.forms import AlgorithmStep, LimitsStep, MetricForm, RequestForm, spread
 from marketplace.jobs.models import Order
+from marketplace.settlement import preview
 from marketplace.settlement import selectors as money
 from marketplace.settlement.errors import SettlementError
 
@@ -88,6 +89,7 @@ def _step(
     if at == 2:
         context["spread"] = spread(card, form.cleaned_data["budget"])
         context["funds"] = money.funds(request.user)
+        context["cost"] = preview.of_job_of(request.user, card.collective.pk, form.cleaned_data["budget"])
         if _asks(request, card):
             context["asking"] = asking or RequestForm()
     template = ("jobs/order_algorithm.html", "jobs/order_limits.html", "jobs/order_review.html")[at]

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from collectives.admin import ReadOnly
 from collectives.terms.description import tokens
-from marketplace.settlement import models, services
+from marketplace.settlement import alarms, assets, effects, models, services
 from marketplace.settlement.errors import ChainUnavailable, SettlementError
 
 SHOWN = 3
@@ -19,7 +19,10 @@ class WhatFor(admin.SimpleListFilter):
 
     title = "what for"
     parameter_name = "kind"
-    KINDS = ("open", "settle", "fund", "push", "publish", "close", "register", "revoke", "mint", "deploy")
+    KINDS = (
+        *("open", "settle", "fund", "push", "publish", "close", "register", "revoke", "mint", "deploy"),
+        *("asset", "describe", "state", "price", "order", "reuse", "offer", "purchase"),
+    )
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(kind, kind) for kind in self.KINDS]
@@ -73,7 +76,40 @@ class ReconciliationAdmin(ReadOnly):
 
 @admin.register(models.SettlementEpoch)
 class SettlementEpochAdmin(ReadOnly):
-    list_display = ["number", "status", "earned", "paid", "carried", "held_over", "registered", "created_at"]
+    list_display = [
+        *("number", "status", "earned", "sold", "paid", "carried", "held_over"),
+        *("transactions", "registered", "created_at"),
+    ]
+    list_filter = ["status"]
+    actions = ["retry", "go_on"]
+
+    @admin.display(description="transactions (confirmed of all)")
+    def transactions(self, epoch: models.SettlementEpoch) -> str:
+        rows = effects.of_epoch(epoch.number)
+        failed = rows.filter(state=models.ChainTransaction.State.FAILED).count()
+        confirmed = rows.filter(state=models.ChainTransaction.State.CONFIRMED).count()
+        return f"{confirmed} of {rows.count()}" + (f", {failed} failed" if failed else "")
+
+    @admin.action(description="Send again what was sent and not mined (same nonce)")
+    def retry(self, request: HttpRequest, queryset: QuerySet[models.SettlementEpoch]) -> None:
+        state = models.ChainTransaction.State
+        again = sum(
+            effects.of_epoch(epoch.number).filter(state=state.SENT).update(state=state.SIGNED)
+            for epoch in queryset
+        )
+        self.message_user(request, f"{again} transactions are sent again at the next sweep.")
+
+    @admin.action(description="Go on with the unfinished epoch, or close the next one, now")
+    def go_on(self, request: HttpRequest, queryset: QuerySet[models.SettlementEpoch]) -> None:
+        try:
+            epoch = services.run_epoch()
+        except (ChainUnavailable, SettlementError) as error:
+            self.message_user(request, str(error) or "The aggregator does not answer now.", messages.ERROR)
+            return
+        told = (
+            f"Epoch {epoch.number}: {epoch.get_status_display()}." if epoch else "There is nothing to settle."
+        )
+        self.message_user(request, told)
 
     @admin.display(description="agreement roots on chain")
     def registered(self, epoch: models.SettlementEpoch) -> str:
@@ -108,4 +144,42 @@ class DeploymentAdmin(ReadOnly):
 
 @admin.register(models.Signer)
 class SignerAdmin(ReadOnly):
-    list_display = ["address", "chain_id", "next_nonce"]
+    list_display = ["address", "chain_id", "next_nonce", "holds", "looked_at"]
+
+    @admin.display(description="native coin")
+    def holds(self, row: models.Signer) -> str:
+        if row.balance is None:
+            return "not a platform key"
+        low = f", below {tokens(alarms.least())}: fill it up" if alarms.is_low(int(row.balance)) else ""
+        return tokens(int(row.balance)) + low
+
+
+@admin.register(models.Asset)
+class AssetAdmin(ReadOnly):
+    list_display = ["kind", "subject", "status", "state", "price", "nft", "datatoken"]
+    list_filter = ["kind", "status", "state"]
+    search_fields = ["subject", "nft", "datatoken"]
+    actions = ["describe"]
+
+    @admin.action(description="Send the documents again where they changed")
+    def describe(self, request: HttpRequest, queryset: QuerySet[models.Asset]) -> None:
+        sent = sum(assets.describe(asset) for asset in queryset.exclude(nft=""))
+        self.message_user(request, f"{sent} documents are on their way; the others are as they should be.")
+
+
+@admin.register(models.AssetOrder)
+class AssetOrderAdmin(ReadOnly):
+    list_display = ["asset", "wallet", "status", "consumed", "valid_until", "order_id"]
+    list_filter = ["status", "consumed"]
+
+
+@admin.register(models.ModelOffer)
+class ModelOfferAdmin(ReadOnly):
+    list_display = ["job_id", "status", "price", "share_ppm"]
+    list_filter = ["status"]
+
+
+@admin.register(models.ModelPurchase)
+class ModelPurchaseAdmin(ReadOnly):
+    list_display = ["offer", "buyer", "status", "price", "to_individuals", "epoch"]
+    list_filter = ["status"]

@@ -7,8 +7,10 @@ serves the pinned chain.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,23 @@ import requests
 from django.conf import settings
 from web3 import HTTPProvider, Web3
 from web3.contract import Contract
-from web3.exceptions import ContractLogicError, TransactionNotFound, Web3Exception, Web3RPCError
+from web3.exceptions import (
+    BadFunctionCallOutput,
+    ContractLogicError,
+    TransactionNotFound,
+    Web3Exception,
+    Web3RPCError,
+)
+from web3.logs import DISCARD
 
-from marketplace.settlement.errors import ChainRefused, ChainUnavailable, WrongChain
+from marketplace.settlement import conf
+from marketplace.settlement.errors import ChainRefused, ChainUnavailable, FeesTooHigh, NotThere, WrongChain
+
+__all__ = ["Chain", "NotThere", "Receipt", "artifact", "chain", "encode_call"]
 
 ARTIFACTS = Path(__file__).parent / "contracts" / "artifacts"
+OCEAN = "ocean-contracts"
+"""The package with Ocean's own contracts: their ABI, bytecode and where they are on public chains. Only its files are read."""
 MOST_GAS = 16_777_216
 """EIP-7825: the most a transaction may use."""
 MOST_RECIPIENTS = 500
@@ -33,15 +47,29 @@ class Receipt:
     ok: bool
     gas_used: int
     contract: str | None
+    logs: tuple[Any, ...] = ()
 
 
 def artifact(name: str) -> dict[str, Any]:
-    """A checked-in contract: `abi`, `bytecode`, `sourceHash`."""
-    found: dict[str, Any] = json.loads((ARTIFACTS / f"{name}.json").read_text(encoding="utf-8"))
+    """`abi` and `bytecode` of a contract: a checked-in one of ours, or one of Ocean's from its installed package."""
+    ours = ARTIFACTS / f"{name}.json"
+    text = ours.read_text(encoding="utf-8") if ours.exists() else _ocean_file(f"artifacts/{name}.json")
+    found: dict[str, Any] = json.loads(text)
     return found
 
 
-@lru_cache(maxsize=8)
+def ocean_addresses(chain_id: int) -> dict[str, Any] | None:
+    """Ocean's own contracts on a public chain, by the names of its address book; None where it has none."""
+    book: dict[str, dict[str, Any]] = json.loads(_ocean_file("addresses/address.json"))
+    return next((found for found in book.values() if found.get("chainId") == chain_id), None)
+
+
+def _ocean_file(path: str) -> str:
+    # By distribution, not by import: its packages are called `artifacts` and `addresses`, which anybody's may be.
+    return Path(str(metadata.distribution(OCEAN).locate_file(path))).read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=16)
 def _abi(name: str) -> tuple[Any, ...]:
     return tuple(artifact(name)["abi"])
 
@@ -71,10 +99,21 @@ class Chain:
         return int(self._ask(lambda: self._web3.eth.get_balance(Web3.to_checksum_address(address))))
 
     def fees(self) -> tuple[int, int]:
-        """(max fee per gas, priority fee) for a transaction that should be mined soon, wei."""
+        """(max fee per gas, priority fee) for a transaction that should be mined soon, wei.
+
+        Raises:
+            FeesTooHigh: the chain asks for more than this site pays; nothing is signed until it asks for less.
+        """
         base = int(self._ask(lambda: self._web3.eth.get_block("latest")["baseFeePerGas"]))
         tip = int(self._ask(lambda: self._web3.eth.max_priority_fee))
-        return 2 * base + tip, tip
+        ceiling = conf.get("CHAIN_MAX_FEE")
+        if ceiling and base + tip > ceiling:
+            raise FeesTooHigh(
+                f"The chain asks {base + tip} wei per gas now and CHAIN_MAX_FEE is {ceiling}; nothing is sent until it "
+                "asks for less."
+            )
+        fee = 2 * base + tip
+        return min(fee, ceiling) if ceiling else fee, tip
 
     def send(self, raw: bytes) -> None:
         """Broadcast signed bytes.
@@ -107,13 +146,21 @@ class Chain:
             ok=found["status"] == 1,
             gas_used=int(found["gasUsed"]),
             contract=found.get("contractAddress"),
+            logs=tuple(found["logs"]),
         )
 
     def read(self, name: str, address: str, function: str, *arguments: Any, block: int | None = None) -> Any:
-        """A view function's answer after a block, the latest by default."""
+        """A view function's answer after a block, the latest by default.
+
+        Raises:
+            NotThere: the contract at that address has no such function, or refuses the question.
+        """
         bound = self.contract(name, address)
         at: Any = "latest" if block is None else block
-        return self._ask(lambda: getattr(bound.functions, function)(*arguments).call(block_identifier=at))
+        try:
+            return self._ask(lambda: getattr(bound.functions, function)(*arguments).call(block_identifier=at))
+        except (BadFunctionCallOutput, ContractLogicError) as error:
+            raise NotThere(f"{name}.{function} has no answer") from error
 
     def events(
         self, name: str, address: str, event: str, first: int = 0, last: int | None = None
@@ -134,7 +181,7 @@ class Chain:
                     )
                 self._checked = True
             return question()
-        except (TransactionNotFound, ContractLogicError, Web3RPCError):
+        except (TransactionNotFound, ContractLogicError, BadFunctionCallOutput, Web3RPCError):
             raise
         except (requests.RequestException, Web3Exception, ValueError, OSError) as error:
             raise ChainUnavailable(f"{type(error).__name__}: the chain did not answer") from error
@@ -148,6 +195,19 @@ def _chain(url: str, chain_id: int) -> Chain:
 def chain() -> Chain:
     """The configured endpoint."""
     return _chain(settings.CHAIN_RPC_URL, settings.CHAIN_ID)
+
+
+def second_opinion() -> Chain | None:
+    """Another endpoint of the same chain that must agree before anything counts as confirmed, if there is one."""
+    url = conf.get("CHAIN_CONFIRM_RPC_URL")
+    return _chain(url, settings.CHAIN_ID) if url else None
+
+
+def decode_logs(name: str, logs: Iterable[Any], event: str) -> list[dict[str, Any]]:
+    """The events of one kind among a receipt's logs, as their arguments and the `address` that said it."""
+    bound = Web3().eth.contract(abi=list(_abi(name)))
+    found = getattr(bound.events, event)().process_receipt({"logs": list(logs)}, errors=DISCARD)
+    return [dict(entry["args"]) | {"address": str(entry["address"])} for entry in found]
 
 
 def encode_call(name: str, function: str, arguments: list[Any]) -> bytes:

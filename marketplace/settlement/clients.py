@@ -23,8 +23,12 @@ class AggregatorUnavailable(ChainUnavailable):
     """The aggregator did not answer; try again later."""
 
 
-def close_epoch(number: int, final_jobs: list[str]) -> dict[str, Any]:
+def close_epoch(
+    number: int, final_jobs: list[str], sales: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
     """The aggregator's signed statement of an epoch (idempotent by number), as its envelope.
+
+    `sales` names sold models whose individuals' part this epoch pays: see `sales.due`.
 
     Raises:
         SettlementError: `bad_statement`, when it is not signed by the pinned key or is another epoch's.
@@ -35,6 +39,7 @@ def close_epoch(number: int, final_jobs: list[str]) -> dict[str, Any]:
         "lot": str(settings.LOT or 0),
         "min_recipients": settings.EPOCH_MIN_RECIPIENTS,
         "min_collectives": settings.EPOCH_MIN_COLLECTIVES,
+        "sales": sales or [],
     }
     envelope = call("POST", "/epochs", body)
     try:
@@ -48,8 +53,14 @@ def close_epoch(number: int, final_jobs: list[str]) -> dict[str, Any]:
     return envelope
 
 
-def epoch_settled(number: int) -> None:
-    call("POST", f"/epochs/{number}/settled", {})
+def epoch_settled(number: int, keep: list[str], seal: Secret) -> None:
+    """Visits of the epoch may be forgotten; those of the jobs in `keep` stay sealed, for a sale of their models."""
+    call("POST", f"/epochs/{number}/settled", {"keep": keep, "seal": seal.reveal().hex()})
+
+
+def shares(job_id: str) -> dict[str, Any]:
+    """`epochs` and `visits` that are kept for a job."""
+    return call("GET", f"/jobs/{job_id}/shares")
 
 
 def totals() -> dict[str, int]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import uuid
 
+from django.db.models import QuerySet
 from eth_utils import keccak
 
+from marketplace.settlement import asset_effects
 from marketplace.settlement.chain import Receipt
-from marketplace.settlement.models import ChainTransaction, Deployment, Escrow, SettlementEpoch
+from marketplace.settlement.models import AssetOrder, ChainTransaction, Deployment, Escrow, SettlementEpoch
 
 E = Escrow.Status
 
@@ -19,7 +21,11 @@ def transaction_hash(raw: bytes) -> str:
 def confirmed(row: ChainTransaction, receipt: Receipt) -> None:
     kind, _, rest = row.key.partition(":")
     if kind == "open":
-        Escrow.objects.filter(job_id=uuid.UUID(rest), status=E.OPENING).update(status=E.OPEN)
+        job_id = uuid.UUID(rest.split(":")[0])
+        Escrow.objects.filter(job_id=job_id, status=E.OPENING).update(status=E.OPEN)
+        AssetOrder.objects.filter(escrow__job_id=job_id).update(consumed=True)
+    elif kind in asset_effects.KINDS:
+        asset_effects.confirmed(kind, rest, row, receipt)
     elif kind == "settle":
         job, sequence, visits = rest.split(":")
         escrow = Escrow.objects.select_for_update().get(job_id=uuid.UUID(job))
@@ -43,16 +49,27 @@ def confirmed(row: ChainTransaction, receipt: Receipt) -> None:
 def failed(row: ChainTransaction) -> None:
     kind, _, rest = row.key.partition(":")
     if kind in ("approve", "open"):
-        Escrow.objects.filter(job_id=uuid.UUID(rest), status=E.OPENING).update(status=E.FAILED)
+        # The order stays good: it opened nothing, and the next try takes it.
+        job_id = uuid.UUID(rest.split(":")[0])
+        Escrow.objects.filter(job_id=job_id, status=E.OPENING).update(
+            status=E.FAILED, asset_order=None, reason=row.error[:300]
+        )
+    elif kind in asset_effects.KINDS:
+        asset_effects.failed(kind, rest, row.error)
 
 
 def finish_epoch(number: int) -> None:
     """An epoch is done when every transaction of it is confirmed."""
-    mine = ChainTransaction.objects.filter(
-        key__regex=rf"^(fund|push|publish):{number}(:|$)"
-    ) | ChainTransaction.objects.filter(pk__in=_settlements(number))
+    mine = of_epoch(number)
     if not mine.exclude(state=ChainTransaction.State.CONFIRMED).exists():
         SettlementEpoch.objects.filter(number=number).update(status=SettlementEpoch.Status.DONE)
+
+
+def of_epoch(number: int) -> QuerySet[ChainTransaction]:
+    """Every transaction that pays an epoch."""
+    return ChainTransaction.objects.filter(
+        key__regex=rf"^(fund|push|publish):{number}(:|$)"
+    ) | ChainTransaction.objects.filter(pk__in=_settlements(number))
 
 
 def _settlements(number: int) -> list[int]:

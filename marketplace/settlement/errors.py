@@ -23,3 +23,11 @@ class ChainRefused(Exception):
 
 class WrongChain(ChainUnavailable):
     """The endpoint serves another chain than the pinned one: as good as no chain, and nothing is sent to it."""
+
+
+class NotThere(Exception):
+    """A contract does not have what was asked of it, or refuses to say."""
+
+
+class FeesTooHigh(ChainUnavailable):
+    """Gas costs more than this site pays. Everything waits; nothing is lost."""

@@ -1,13 +1,16 @@
 """Chain keys by purpose, behind a signer of three methods, so that a key service can take the place of files.
 
-settler settles and closes, payer pushes payouts, publisher publishes roots, faucet mints development tokens, admin deploys and
+settler settles and closes, payer pushes payouts, publisher publishes roots, lister publishes assets and owns their data NFTs,
+provider signs what an order costs and how long it is good, faucet mints development tokens, admin deploys and
 holds the contracts' admin role. Each is a separate key.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,9 +19,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
 from eth_account import Account
 
-PURPOSES = ("admin", "settler", "payer", "publisher", "faucet")
+from marketplace.settlement import conf
+
+PURPOSES = ("admin", "settler", "payer", "publisher", "faucet", "lister", "provider")
 
 
 class Signer(Protocol):
@@ -53,22 +59,44 @@ class LocalSigner:
 
 
 def signer(purpose: str) -> Signer:
-    """The platform's signer for a purpose.
+    """The platform's signer for a purpose: of the site's own making (`CHAIN_SIGNER`), from a keystore, or from a plain file.
 
     Raises:
         ImproperlyConfigured: there is no key for it; says which file is expected.
     """
     if purpose not in PURPOSES:
         raise ValueError(f"{purpose} is not a purpose")
+    made_elsewhere = conf.get("CHAIN_SIGNER")
+    if made_elsewhere:
+        found: Signer = import_string(made_elsewhere)(purpose)
+        return found
     folder = Path(settings.CHAIN_KEYS_DIR)
-    path = folder / f"{purpose}.key"
-    if not path.exists():
+    keystore, plain = folder / f"{purpose}.json", folder / f"{purpose}.key"
+    if keystore.exists():
+        return _unlock(keystore, keystore.stat().st_mtime_ns)
+    if not plain.exists():
         if not settings.DEVELOPMENT:
             raise ImproperlyConfigured(
-                f"There is no key {path.name} in CHAIN_KEYS_DIR; put the {purpose}'s key there."
+                f"There is no keystore {keystore.name} and no {plain.name} in CHAIN_KEYS_DIR; put the {purpose}'s key there."
             )
-        _make(path)
-    return LocalSigner(bytes.fromhex(path.read_text(encoding="ascii").strip()))
+        _make(plain)
+    return LocalSigner(bytes.fromhex(plain.read_text(encoding="ascii").strip()))
+
+
+@lru_cache(maxsize=len(PURPOSES))
+def _unlock(path: Path, changed: int) -> LocalSigner:
+    """A Web3 Secret Storage file (version 3) opened with the password in CHAIN_KEYSTORE_PASSWORD_FILE; it takes a second, once."""
+    del changed
+    password = conf.get("CHAIN_KEYSTORE_PASSWORD_FILE")
+    if not password:
+        raise ImproperlyConfigured(
+            f"{path.name} is encrypted: CHAIN_KEYSTORE_PASSWORD_FILE must name its password."
+        )
+    words = Path(password).read_text(encoding="utf-8").rstrip("\n")
+    try:
+        return LocalSigner(bytes(Account.decrypt(json.loads(path.read_text(encoding="utf-8")), words)))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"The password does not open {path.name}.") from error
 
 
 def development_addresses() -> list[bytes]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
+
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
 
 from collectives.models.fields import amount
 
@@ -32,6 +35,8 @@ class Signer(models.Model):
     chain_id = models.PositiveBigIntegerField()
     address = models.CharField(max_length=42)
     next_nonce = models.PositiveBigIntegerField(default=0)
+    balance = amount(null=True, blank=True, help_text="Native coin as last seen, wei.")
+    looked_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [
@@ -94,6 +99,26 @@ class ChainTransaction(models.Model):
     def __str__(self) -> str:
         return f"{self.key}: {self.state}"
 
+    @property
+    def kind(self) -> str:
+        """What it is for, in a consumer's words."""
+        word = self.key.partition(":")[0]
+        return str(CONSUMER_WORDS.get(word, word))
+
+
+CONSUMER_WORDS = {
+    "approve": _("allow the escrow to take a budget"),
+    "open": _("put a budget into escrow"),
+    "dispense": _("receive a collective's datatoken"),
+    "pay": _("allow the exchange to take a price"),
+    "buy": _("buy a collective's datatoken"),
+    "orderfee": _("allow the provider fee"),
+    "order": _("start an order"),
+    "reuse": _("renew an order"),
+    "payfor": _("allow the sale to take a price"),
+    "purchase": _("buy a model"),
+}
+
 
 class ConsumerWallet(models.Model):
     """A consumer's chain key in the platform's custody. Development only: in production consumers sign themselves."""
@@ -106,6 +131,95 @@ class ConsumerWallet(models.Model):
 
     def __str__(self) -> str:
         return self.address
+
+
+class Asset(models.Model):
+    """A collective, an algorithm or a finished model as an Ocean asset: data NFT, datatoken, price, and its document on chain."""
+
+    class Kind(models.TextChoices):
+        COLLECTIVE = "collective", "collective"
+        ALGORITHM = "algorithm", "algorithm"
+        MODEL = "model", "model"
+
+    class Status(models.TextChoices):
+        CREATING = "creating", "being created on chain"
+        CREATED = "created", "created, its document follows"
+        PUBLISHED = "published", "published"
+        FAILED = "failed", "refused by the chain"
+
+    class State(models.IntegerChoices):
+        """Ocean's own numbers."""
+
+        ACTIVE = 0, "active"
+        END_OF_LIFE = 1, "end of life"
+        DEPRECATED = 2, "deprecated by another asset"
+        REVOKED = 3, "revoked by its publisher"
+        ORDERING_DISABLED = 4, "ordering disabled for now"
+        UNLISTED = 5, "unlisted, may be ordered"
+
+    # treat as immutable
+    chain_id = models.PositiveBigIntegerField()
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    subject = models.CharField(max_length=64, help_text="Collective, manifest hash or job.")
+    payee = models.ForeignKey(
+        ConsumerWallet, on_delete=models.PROTECT, related_name="assets", help_text="Gets what its orders pay."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    # mutable
+    price = amount(default=0, help_text="Base units for one order; 0: free.")
+    nft = models.CharField(max_length=42, blank=True)
+    datatoken = models.CharField(max_length=42, blank=True)
+    exchange = models.CharField(
+        max_length=66, blank=True, help_text="Of its fixed price, if it ever had one."
+    )
+    dispenser = models.BooleanField(default=False, help_text="It was free once: a dispenser exists.")
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.CREATING)
+    document = models.JSONField(default=dict, help_text="The DDO as it was last sent.")
+    document_hash = models.CharField(max_length=64, blank=True, help_text="As the chain has it.")
+    state = models.PositiveSmallIntegerField(choices=State.choices, default=State.ACTIVE)
+    tries = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["chain_id", "kind", "subject"], name="a_thing_is_one_asset_per_chain"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.subject[:8]}"
+
+    @property
+    def orderable(self) -> bool:
+        return self.status == self.Status.PUBLISHED and self.state in (self.State.ACTIVE, self.State.UNLISTED)
+
+
+class AssetOrder(models.Model):
+    """One datatoken spent by a consumer. It opens one job, until `valid_until`; after that its provider fee is due again."""
+
+    class Status(models.TextChoices):
+        STARTING = "starting", "being started"
+        VALID = "valid", "valid"
+        FAILED = "failed", "failed"
+
+    asset = models.ForeignKey(Asset, on_delete=models.PROTECT, related_name="orders")
+    wallet = models.ForeignKey(ConsumerWallet, on_delete=models.PROTECT, related_name="asset_orders")
+    created_at = models.DateTimeField(auto_now_add=True)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.STARTING)
+    order_id = models.CharField(
+        max_length=66, blank=True, help_text="Hash of the transaction that started it, as Ocean names it."
+    )
+    valid_until = models.PositiveBigIntegerField(help_text="Unix seconds, as the provider signed.")
+    expires = models.PositiveBigIntegerField(help_text="Until when it may be used again, unix seconds.")
+    consumed = models.BooleanField(default=False, help_text="It opened a job.")
+    renewals = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"order of {self.asset}"
 
 
 class Escrow(models.Model):
@@ -123,6 +237,11 @@ class Escrow(models.Model):
     order_id = models.CharField(
         max_length=66, default="0x" + "00" * 32, help_text="The Ocean order it consumes."
     )
+    asset = models.ForeignKey(Asset, null=True, blank=True, on_delete=models.PROTECT, related_name="escrows")
+    asset_order = models.OneToOneField(
+        AssetOrder, null=True, blank=True, on_delete=models.PROTECT, related_name="escrow"
+    )
+    reason = models.CharField(max_length=300, blank=True, help_text="Why it could not be opened.")
     rate = amount()
     budget = amount()
     expires = models.PositiveBigIntegerField()
@@ -144,6 +263,77 @@ class Escrow(models.Model):
         return f"escrow of job {str(self.job_id)[:8]}"
 
 
+class ModelOffer(models.Model):
+    """A finished model for sale: an asset whose datatoken the ModelSale contract makes for whoever pays."""
+
+    class Status(models.TextChoices):
+        LISTING = "listing", "on its way to the chain"
+        OFFERED = "offered", "for sale"
+        WITHDRAWN = "withdrawn", "no longer for sale"
+        FAILED = "failed", "refused by the chain"
+
+    job_id = models.UUIDField(unique=True)
+    asset = models.OneToOneField(Asset, on_delete=models.PROTECT, related_name="offer")
+    price = amount(help_text="Base units.")
+    share_ppm = models.PositiveIntegerField(help_text="What individuals get, millionths of the price.")
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.LISTING)
+    changes = models.PositiveIntegerField(default=0, help_text="How often its terms of sale were sent.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(share_ppm__lte=1_000_000), name="individuals_get_at_most_the_whole_price"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"model of job {str(self.job_id)[:8]}"
+
+    @property
+    def to_individuals(self) -> int:
+        """Their part of one sale, base units, rounded down as the contract does."""
+        return int(self.price) * self.share_ppm // 1_000_000
+
+    @property
+    def to_collective(self) -> int:
+        return int(self.price) - self.to_individuals
+
+
+class ModelPurchase(models.Model):
+    """One buyer of one model. Paid: it may be downloaded; the individuals' part goes into the next epoch."""
+
+    class Status(models.TextChoices):
+        WAITING = "waiting", "being paid"
+        PAID = "paid", "paid"
+        FAILED = "failed", "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    offer = models.ForeignKey(ModelOffer, on_delete=models.PROTECT, related_name="purchases")
+    buyer = models.ForeignKey(ConsumerWallet, on_delete=models.PROTECT, related_name="purchases")
+    most = amount(help_text="The most the buyer pays, base units.")
+    price = amount(default=0, help_text="What was paid.")
+    to_individuals = amount(default=0)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.WAITING)
+    reason = models.CharField(max_length=300, blank=True)
+    epoch = models.PositiveIntegerField(
+        null=True, blank=True, help_text="The epoch that pays the individuals' part."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["offer", "buyer"], condition=~Q(status="failed"), name="a_buyer_buys_a_model_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"purchase of {self.offer}"
+
+
 class SettlementEpoch(models.Model):
     """One closed epoch, as the aggregator signed it."""
 
@@ -158,6 +348,7 @@ class SettlementEpoch(models.Model):
     paid = amount()
     carried = amount()
     held_over = amount()
+    sold = amount(default=0, help_text="How much of what was earned came from sold models.")
     told_aggregator = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -17,9 +17,9 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from marketplace.settlement import effects
-from marketplace.settlement.chain import Chain, chain
-from marketplace.settlement.errors import ChainRefused, ChainUnavailable
+from marketplace.settlement import conf, effects
+from marketplace.settlement.chain import Chain, chain, second_opinion
+from marketplace.settlement.errors import ChainRefused, ChainUnavailable, FeesTooHigh
 from marketplace.settlement.keys import Signer as KeySigner
 from marketplace.settlement.keys import open_sealed_key, signer
 from marketplace.settlement.models import ChainTransaction, ConsumerWallet, Signer
@@ -63,8 +63,13 @@ def sweep() -> int:
         for row in T.objects.filter(decided, state=T.State.NEW).select_related("depends_on")[:BATCH]:
             if row.depends_on is not None and row.depends_on.state == T.State.FAILED:
                 moved += _fail(row, "what it depends on failed")
-            else:
+                continue
+            try:
                 moved += _sign(row, link)
+            except FeesTooHigh as error:
+                # What is signed already goes on below; the administrator reads why this one waits.
+                T.objects.filter(pk=row.pk, state=T.State.NEW).update(error=str(error)[:300])
+                break
         for row in T.objects.filter(state=T.State.SIGNED).order_by("signer", "nonce")[:BATCH]:
             moved += _send(row, link)
         for row in T.objects.filter(state=T.State.SENT)[:BATCH]:
@@ -99,8 +104,8 @@ def _sign(row: ChainTransaction, link: Chain) -> int:
             return 0
         _store_signed(row, key, counter.next_nonce, fee, tip)
         row.signer = counter
-        row.state = T.State.SIGNED
-        row.save(update_fields=["signer", "state", "nonce", "raw", "hash"])
+        row.state, row.error = T.State.SIGNED, ""
+        row.save(update_fields=["signer", "state", "nonce", "raw", "hash", "error"])
         counter.next_nonce += 1
         counter.save(update_fields=["next_nonce"])
     return 1
@@ -157,10 +162,19 @@ def _look(row: ChainTransaction, link: Chain) -> int:
 
 
 def _bump(row: ChainTransaction, link: Chain) -> int:
-    """The same nonce with higher fees; the earlier hash stays known, either may be mined."""
-    fee, tip = link.fees()
+    """The same nonce with higher fees; the earlier hash stays known, either may be mined.
+
+    Where that would cost more than this site pays, the same bytes are sent again instead.
+    """
     seen, earlier = row.hash, [*row.earlier_hashes, row.hash]
     factor = 10 + 2 * len(earlier)
+    ceiling = conf.get("CHAIN_MAX_FEE")
+    try:
+        fee, tip = link.fees()
+    except FeesTooHigh:
+        return _step(row, T.State.SENT, T.State.SIGNED)
+    if ceiling and fee * factor // 10 > ceiling:
+        return _step(row, T.State.SENT, T.State.SIGNED)
     assert row.nonce is not None
     _store_signed(row, key_for(row.purpose), row.nonce, fee * factor // 10, tip * factor // 10)
     changed = {"raw": row.raw, "hash": row.hash, "earlier_hashes": earlier}
@@ -175,10 +189,19 @@ def _confirm(row: ChainTransaction, link: Chain, head: int) -> int:
     found = link.receipt(row.hash)
     if found is None or found.block_hash != row.block_hash:
         return _step(row, T.State.MINED, T.State.SIGNED, block_number=None, block_hash="")
+    other = second_opinion()
+    if other is not None:
+        theirs = other.receipt(row.hash)
+        if theirs is None or theirs.block_hash != found.block_hash or theirs.ok != found.ok:
+            # One of the two is behind, forked or lying; which one is not for us to guess.
+            T.objects.filter(pk=row.pk, state=T.State.MINED).update(
+                error="the second endpoint does not confirm it yet"
+            )
+            return 0
     if not found.ok:
         return _fail(row, "the chain reverted it")
     with transaction.atomic():
-        if not _step(row, T.State.MINED, T.State.CONFIRMED):
+        if not _step(row, T.State.MINED, T.State.CONFIRMED, error=""):
             return 0
         effects.confirmed(row, found)
     return 1
@@ -187,6 +210,7 @@ def _confirm(row: ChainTransaction, link: Chain, head: int) -> int:
 def _fail(row: ChainTransaction, reason: str) -> int:
     with transaction.atomic():
         moved = T.objects.filter(pk=row.pk, state=row.state).update(state=T.State.FAILED, error=reason)
+        row.error = reason
         if moved:
             effects.failed(row)
     return moved

@@ -12,7 +12,14 @@ from django.conf import settings
 from marketplace.settlement import clients, outbox, selectors
 from marketplace.settlement.chain import Chain, chain, job_bytes
 from marketplace.settlement.errors import ChainUnavailable
-from marketplace.settlement.models import ChainTransaction, Escrow, Payout, Reconciliation, SettlementEpoch
+from marketplace.settlement.models import (
+    ChainTransaction,
+    Escrow,
+    ModelPurchase,
+    Payout,
+    Reconciliation,
+    SettlementEpoch,
+)
 
 TRIES = 5
 
@@ -36,7 +43,7 @@ def reconcile() -> ReconciliationReport:
     """
     link = chain()
     view = _View(link=link, block=_final_block(link))
-    lines = [*_escrows(view), *_pool(view), *_aggregator()]
+    lines = [*_escrows(view), *_pool(view), *_sales(view), *_aggregator()]
     report = ReconciliationReport(ok=all(a == b for _, a, b in lines), lines=tuple(lines))
     Reconciliation.objects.create(ok=report.ok, lines=[[name, str(a), str(b)] for name, a, b in lines])
     return report
@@ -99,10 +106,30 @@ def _escrows(view: _View) -> list[tuple[str, int, int]]:
 
 
 def _pooled() -> int:
-    """What the confirmed transfers to the pool moved: all that their epochs earned."""
+    """What the confirmed transfers to the pool moved: all that their epochs' jobs earned; sales pay into the pool themselves."""
     keys = ChainTransaction.objects.filter(key__startswith="fund:", state=ChainTransaction.State.CONFIRMED)
     numbers = [int(key.removeprefix("fund:")) for key in keys.values_list("key", flat=True)]
-    return sum(SettlementEpoch.objects.filter(number__in=numbers).values_list("earned", flat=True))
+    epochs = SettlementEpoch.objects.filter(number__in=numbers)
+    return sum(int(earned) - int(sold) for earned, sold in epochs.values_list("earned", "sold"))
+
+
+def _sold() -> tuple[int, int]:
+    """(what confirmed sales of models brought, of it for individuals)."""
+    paid = ModelPurchase.objects.filter(status=ModelPurchase.Status.PAID).values_list(
+        "price", "to_individuals"
+    )
+    return sum(int(price) for price, _ in paid), sum(int(part) for _, part in paid)
+
+
+def _sales(view: _View) -> list[tuple[str, int, int]]:
+    price, part = _sold()
+    pending = ModelPurchase.objects.filter(status=ModelPurchase.Status.PAID, epoch=None)
+    stated = part - sum(int(row.to_individuals) for row in pending)
+    return [
+        ("models sold", price, view.read("ModelSale", "soldTotal")),
+        ("of it for individuals", part, view.read("ModelSale", "pooledTotal")),
+        ("sold, by the epochs", stated, sum(SettlementEpoch.objects.values_list("sold", flat=True))),
+    ]
 
 
 def _pool(view: _View) -> list[tuple[str, int, int]]:
@@ -125,7 +152,7 @@ def _pool(view: _View) -> list[tuple[str, int, int]]:
         ("paid to individuals", paid, sum(received.values())),
         ("paid, by the pool's own count", paid, view.read("PayoutPool", "totalPaid")),
         ("addresses paid another amount than planned", 0, differing),
-        ("left in the pool", _pooled() - paid, view.balance("PayoutPool")),
+        ("left in the pool", _pooled() + _sold()[1] - paid, view.balance("PayoutPool")),
     ]
 
 

@@ -14,12 +14,19 @@ from aggregation.epochs import receipts_root
 from collectives import wakeups
 from collectives.selectors import subscriptions as agreements
 from collectives.terms.description import tokens
-from marketplace.settlement import clients, effects, outbox, selectors
+from marketplace.settlement import assets, clients, effects, orders, outbox, preview, sales, selectors
 from marketplace.settlement.chain import MOST_RECIPIENTS, chain, encode_call, job_bytes
 from marketplace.settlement.errors import ChainUnavailable, SettlementError, WrongChain
-from marketplace.settlement.keys import new_sealed_key
-from marketplace.settlement.models import ChainTransaction, ConsumerWallet, Escrow, Payout, SettlementEpoch
+from marketplace.settlement.models import (
+    Asset,
+    ChainTransaction,
+    ConsumerWallet,
+    Escrow,
+    Payout,
+    SettlementEpoch,
+)
 from marketplace.settlement.reconcile import reconcile
+from marketplace.settlement.wallets import consumer_wallet
 
 __all__ = [
     "close_job",
@@ -37,8 +44,6 @@ __all__ = [
 GAS = {
     "mint": 120_000,
     "ether": 60_000,
-    "approve": 90_000,
-    "open": 260_000,
     "settle": 160_000,
     "close": 160_000,
 }
@@ -46,19 +51,6 @@ GAS |= {"fund": 120_000, "publish": 90_000, "register": 120_000, "revoke": 90_00
 PUSH_GAS, PUSH_GAS_EACH = 200_000, 33_000
 RECIPIENTS = min(MOST_RECIPIENTS, (16_777_216 - PUSH_GAS) // PUSH_GAS_EACH)
 """Recipients of one push: what surely fits one transaction even when every one of them is new to the token or has a credit."""
-ZERO_ORDER = bytes(32)
-
-
-def consumer_wallet(account: Any) -> ConsumerWallet:
-    """The consumer's chain wallet, made on first use (development custody)."""
-    found = ConsumerWallet.objects.filter(account=account).first()
-    if found is not None:
-        return found
-    address, sealed = new_sealed_key(str(account.pk))
-    wallet, _ = ConsumerWallet.objects.get_or_create(
-        account=account, defaults={"address": address, "sealed_key": sealed}
-    )
-    return wallet
 
 
 def faucet(account: Any, amount: int) -> list[ChainTransaction]:
@@ -98,12 +90,14 @@ def open_escrow(
     rate: int,
     budget: int,
     expires: int,
-    order_id: bytes = ZERO_ORDER,
+    collective_id: uuid.UUID | None = None,
 ) -> Escrow:
-    """Approve and open, as two rows; the escrow is open when the chain has confirmed both. Idempotent by job.
+    """Wish for an escrow: `orders` gets an order of the collective's asset, then opens it. Idempotent by job.
+
+    Without `collective_id`, or where a development chain knows no Ocean contracts, the job names no order.
 
     Raises:
-        SettlementError: `insufficient_funds` with both figures, `blocked`, `chain_down`.
+        SettlementError: `insufficient_funds` with both figures, `blocked`, `chain_down`, `ordering_disabled`, `not_published`.
     """
     found = Escrow.objects.filter(job_id=job_id).exclude(status=Escrow.Status.FAILED).first()
     if found is not None:
@@ -112,8 +106,47 @@ def open_escrow(
     blocked = selectors.new_jobs_blocked()
     if blocked:
         raise SettlementError("blocked", f"No new jobs at the moment: {blocked}")
+    asset = _asset_to_order(collective_id)
+    _check_funds(wallet, budget, asset)
+    selectors.address("CollectiveEscrow")
+    escrow, _ = Escrow.objects.update_or_create(
+        job_id=job_id,
+        defaults={
+            "consumer": wallet,
+            "rate": rate,
+            "budget": budget,
+            "expires": expires,
+            "asset": asset,
+            "asset_order": None,
+            "reason": "",
+            "status": Escrow.Status.OPENING,
+        },
+    )
+    _wake()
+    return escrow
+
+
+def _asset_to_order(collective_id: uuid.UUID | None) -> Asset | None:
+    if collective_id is None or not assets.possible():
+        if settings.DEVELOPMENT:
+            return None
+        raise SettlementError(
+            "not_published", "This collective is not an asset on the chain, so there is nothing to order yet."
+        )
+    asset = assets.publish(kind=Asset.Kind.COLLECTIVE, subject=collective_id)
+    if asset.state not in (Asset.State.ACTIVE, Asset.State.UNLISTED):
+        raise SettlementError(
+            "ordering_disabled",
+            f"This collective takes no orders: {asset.get_state_display()}. Nothing was moved.",
+        )
+    return asset
+
+
+def _check_funds(wallet: ConsumerWallet, budget: int, asset: Asset | None) -> None:
+    """The budget, and what an order of the collective costs where none is left over."""
     try:
         balance = int(chain().read("DevToken", selectors.address("DevToken"), "balanceOf", wallet.address))
+        extra = preview.order_cost(wallet, asset) if asset is not None else 0
     except WrongChain as error:
         raise SettlementError(
             "wrong_chain", f"{error} Nothing was moved; the administrator must look."
@@ -122,44 +155,13 @@ def open_escrow(
         raise SettlementError(
             "chain_down", "The chain does not answer now. Nothing was moved; try again later."
         ) from error
-    if balance < budget:
+    if balance < budget + extra:
+        order = f" and its order {tokens(extra)}" if extra else ""
         raise SettlementError(
             "insufficient_funds",
-            f"Your wallet holds {tokens(balance)} {settings.TOKEN_SYMBOL}; this job needs {tokens(budget)}. Add "
-            f"{tokens(budget - balance)}, or lower the budget. Nothing was moved.",
+            f"Your wallet holds {tokens(balance)} {settings.TOKEN_SYMBOL}; this job needs {tokens(budget)}{order}. Add "
+            f"{tokens(budget + extra - balance)}, or lower the budget. Nothing was moved.",
         )
-    purpose, escrow_address = f"consumer:{wallet.pk}", selectors.address("CollectiveEscrow")
-    with transaction.atomic():
-        escrow, _ = Escrow.objects.update_or_create(
-            job_id=job_id,
-            defaults={
-                "consumer": wallet,
-                "rate": rate,
-                "budget": budget,
-                "expires": expires,
-                "order_id": "0x" + order_id.hex(),
-                "status": Escrow.Status.OPENING,
-            },
-        )
-        approve = outbox.enqueue(
-            key=f"approve:{job_id}",
-            purpose=purpose,
-            to=selectors.address("DevToken"),
-            data=encode_call("DevToken", "approve", [escrow_address, budget]),
-            gas=GAS["approve"],
-        )
-        outbox.enqueue(
-            key=f"open:{job_id}",
-            purpose=purpose,
-            to=escrow_address,
-            data=encode_call(
-                "CollectiveEscrow", "openJob", [job_bytes(job_id), order_id, rate, budget, expires]
-            ),
-            gas=GAS["open"],
-            depends_on=approve,
-        )
-    _wake()
-    return escrow
 
 
 def run_epoch(*, final_jobs: Iterable[uuid.UUID] | None = None) -> SettlementEpoch | None:
@@ -173,24 +175,25 @@ def run_epoch(*, final_jobs: Iterable[uuid.UUID] | None = None) -> SettlementEpo
     if last is not None and last.status != SettlementEpoch.Status.DONE:
         effects.finish_epoch(last.number)
         return last
-    if last is not None and not last.told_aggregator:
-        clients.epoch_settled(last.number)
-        SettlementEpoch.objects.filter(pk=last.pk).update(told_aggregator=True)
+    sales.tell_settled()
     record_revocations()
     ledger = clients.totals()
+    sold = sales.due()
     # By our own rows: a statement that was closed but never pulled (a kill between the two) is pulled now, under the same number.
-    if ledger["earned"] == _pulled() and not ledger["carried"] and not ledger["held_over"]:
+    if ledger["earned"] == _pulled() and not ledger["carried"] and not ledger["held_over"] and not sold:
         return None
     number = last.number + 1 if last else 1
-    envelope = clients.close_epoch(number, [str(job) for job in final_jobs or ()])
+    envelope = clients.close_epoch(number, [str(job) for job in final_jobs or ()], sold)
     document = envelope["document"]
     try:
         with transaction.atomic():
             epoch = SettlementEpoch.objects.create(
                 number=number,
                 statement=envelope,
+                sold=int(document.get("sold", 0)),
                 **{name: int(document[name]) for name in ("earned", "paid", "carried", "held_over")},
             )
+            sales.stated(number, document.get("sales", []))
             _enqueue_epoch(epoch, document)
             for collective_id in agreements.collectives_with_agreements():
                 register_agreements(collective_id, number, agreements.agreements_for_epoch(collective_id))
@@ -232,7 +235,7 @@ def _enqueue_epoch(epoch: SettlementEpoch, document: dict[str, Any]) -> None:
     for start in range(0, len(payouts), RECIPIENTS):
         row = _enqueue_push(epoch, start // RECIPIENTS, payouts[start : start + RECIPIENTS], row)
     owed = bytes.fromhex(document["owed_root"])
-    if any(owed) and (payouts or document["jobs"]):
+    if any(owed) and (payouts or document["jobs"] or document.get("sales")):
         outbox.enqueue(
             key=f"publish:{epoch.number}",
             purpose="publisher",
@@ -351,8 +354,8 @@ def record_revocations() -> int:
 
 
 def sweep() -> int:
-    """One pass of the outbox."""
-    return outbox.sweep()
+    """One pass of the outbox, and the next step of whatever waits for a transaction."""
+    return outbox.sweep() + orders.advance() + sales.advance() + assets.advance()
 
 
 def _wake() -> None:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from django.urls import path
 
-from marketplace.settlement import views
+from marketplace.settlement import model_views, views
 
 urlpatterns = [
     path("", views.funds, name="funds"),
     path("add/", views.add, name="funds-add"),
     path("collectives/<uuid:collective_id>/", views.collective, name="collective-settlement"),
+    path("models/", model_views.models, name="models"),
+    path("models/offer/", model_views.offer, name="model-offer"),
+    path("models/<uuid:job_id>/buy/", model_views.buy, name="model-buy"),
+    path("models/<uuid:job_id>/withdraw/", model_views.withdraw, name="model-withdraw"),
+    path("models/<uuid:job_id>/file/", model_views.file, name="model-file"),
+    path("collectives/<uuid:collective_id>/price/", views.price, name="collective-price"),
 ]

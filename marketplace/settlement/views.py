@@ -13,12 +13,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from collectives import selectors as collectives
+from collectives.terms.description import tokens
 from marketplace.accounts.access import needs_role
 from marketplace.accounts.models import Role
-from marketplace.settlement import selectors, services
+from marketplace.settlement import assets, ddo, selectors, services
 from marketplace.settlement.errors import ChainUnavailable, SettlementError
-from marketplace.settlement.forms import FaucetForm
-from marketplace.settlement.models import SettlementEpoch
+from marketplace.settlement.forms import FaucetForm, OrderPriceForm
+from marketplace.settlement.models import Asset, SettlementEpoch
 
 EPOCHS_SHOWN = 50
 
@@ -29,7 +30,10 @@ def funds(request: HttpRequest) -> HttpResponse:
     money = selectors.funds(request.user)
     jobs = collectives.jobs_by_id(escrow.job_id for escrow in money["escrows"])
     rows = [{"escrow": escrow, "job": jobs.get(escrow.job_id)} for escrow in money["escrows"]]
+    running = [(row["escrow"], row["job"]) for row in rows if row["job"] and row["escrow"].status == "open"]
     context = {
+        "reserved": sum(job.visits_reserved * int(escrow.rate) for escrow, job in running),
+        "unsettled": sum(job.visits_earned * int(escrow.rate) - int(escrow.spent) for escrow, job in running),
         "money": money,
         "rows": rows,
         "form": FaucetForm() if settings.DEVELOPMENT else None,
@@ -64,8 +68,35 @@ def collective(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
     card = collectives.card(collective_id)
     if owned is None or card is None:
         raise Http404
-    context = {"collective": owned, "card": card, "epochs": _epochs(collective_id)}
+    asset = assets.find(Asset.Kind.COLLECTIVE, collective_id)
+    context = {
+        "collective": owned,
+        "card": card,
+        "epochs": _epochs(collective_id),
+        "asset": asset,
+        "did": ddo.did(asset.nft, asset.chain_id) if asset and asset.nft else "",
+        "form": OrderPriceForm(initial={"price": tokens(int(asset.price))}) if asset else None,
+    }
     return render(request, "settlement/collective.html", context)
+
+
+@needs_role(Role.OWNER)
+@require_POST
+def price(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
+    """What one order costs from now on."""
+    asset = assets.find(Asset.Kind.COLLECTIVE, collective_id)
+    if collectives.owned(request.user, collective_id) is None or asset is None:
+        raise Http404
+    form = OrderPriceForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, " ".join(str(error) for errors in form.errors.values() for error in errors))
+        return redirect("collective-settlement", collective_id)
+    try:
+        assets.set_price(asset=asset, price=form.cleaned_data["price"], actor=request.user)
+        messages.success(request, _("On its way. The price changes when the chain has confirmed it."))
+    except SettlementError as error:
+        messages.error(request, str(error))
+    return redirect("collective-settlement", collective_id)
 
 
 def _epochs(collective_id: uuid.UUID) -> list[dict[str, Any]]:

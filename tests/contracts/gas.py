@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aggregation.epochs import claim_proof, owed_root
 from tests.contracts.evm import NOW, who
-from tests.contracts.world import DAY, PAYER, PUBLISHER, SETTLER, STRANGER, World, key_of, permit
+from tests.contracts.world import DAY, LISTER, PAYER, PUBLISHER, SETTLER, STRANGER, World, key_of, permit
 
 REPORT = Path(__file__).parent / "gas_report.json"
 TOKEN = 10**18
@@ -68,6 +68,14 @@ def measure() -> dict[str, int]:
         world.pool.claim(STRANGER, holder, LOT, claim_proof(few, holder))
     found["push_to_claimers_gas"] = world.pool.push(
         PAYER, b"\x34" * 32, list(few), [2 * LOT] * RECIPIENTS
+    ).gas
+    model = b"\x61" * 32
+    found["offer_gas"] = world.sale.offer(
+        LISTER, model, world.datatoken.address, who(70), 100 * TOKEN, 800_000
+    ).gas
+    signature = permit(world, private, world.sale.address, 100 * TOKEN, deadline=NOW + 60, nonce=1)
+    found["buy_with_permit_gas"] = world.sale.buyWithPermit(
+        consumer, model, 100 * TOKEN, NOW + 60, *signature
     ).gas
     found["close_gas"] = world.escrow.close(SETTLER, JOB).gas
     found["register_gas"] = world.registry.register(PUBLISHER, JOB, 1, root).gas

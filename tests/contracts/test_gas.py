@@ -6,11 +6,13 @@ import json
 
 import pytest
 
-from marketplace.settlement.services import GAS, PUSH_GAS, PUSH_GAS_EACH
+from marketplace.settlement import orders, sales, services
+from marketplace.settlement.services import PUSH_GAS, PUSH_GAS_EACH
 from marketplace.settlement.services import RECIPIENTS as PLATFORM_RECIPIENTS
 from tests.contracts.evm import GAS as MOST_GAS
 from tests.contracts.gas import BATCH, RECIPIENTS, REPORT, measure
 
+GAS = services.GAS | orders.GAS | sales.GAS
 MOST = {"gas_per_visit": 1_500, "settle_gas": 45_000, "settle_again_gas": 45_000, "push_500_gas": MOST_GAS}
 RECORDED: dict[str, int] = json.loads(REPORT.read_text(encoding="utf-8"))
 
@@ -50,6 +52,8 @@ def test_the_record_is_whole(measured: dict[str, int]) -> None:
         ("publish", "publish_gas"),
         ("register", "register_gas"),
         ("revoke", "revoke_gas"),
+        ("offer", "offer_gas"),
+        ("purchase", "buy_with_permit_gas"),
     ],
 )
 def test_what_the_outbox_offers_is_enough(measured: dict[str, int], purpose: str, name: str) -> None:

@@ -10,7 +10,7 @@ from eth_utils import keccak
 
 from tests.contracts.evm import ARTIFACTS, CHAIN_ID, NOW, Address, Contract, Machine, who
 
-ADMIN, SETTLER, PAYER, PUBLISHER, FAUCET, STRANGER = (who(n) for n in range(1, 7))
+ADMIN, SETTLER, PAYER, PUBLISHER, FAUCET, STRANGER, LISTER = (who(n) for n in range(1, 8))
 ZERO = bytes(32)
 DAY = 86_400
 
@@ -22,7 +22,7 @@ class World:
         self.machine = Machine()
         paths = {
             name: ARTIFACTS / f"{name}.json"
-            for name in ("DevToken", "PayoutPool", "CollectiveEscrow", "SubscriptionRegistry")
+            for name in ("DevToken", "PayoutPool", "CollectiveEscrow", "SubscriptionRegistry", "ModelSale")
         } | dict(overrides or {})
 
         def deploy(name: str, *arguments: object) -> Contract:
@@ -34,6 +34,9 @@ class World:
             "CollectiveEscrow", self.token.address, self.pool.address, ADMIN, SETTLER, development
         )
         self.registry = deploy("SubscriptionRegistry", ADMIN, PUBLISHER)
+        self.sale = deploy("ModelSale", self.token.address, self.pool.address, ADMIN, LISTER)
+        # Stands for a model's datatoken: like Ocean's, it lets its minter create tokens.
+        self.datatoken = self.machine.deploy(ADMIN, ARTIFACTS / "DevToken.json", ADMIN, self.sale.address)
 
     def balance(self, holder: Address) -> int:
         """Read from storage, as everything below: a hundred times faster than a call, which matters after every step of a machine."""
@@ -49,6 +52,14 @@ class World:
     def totals(self) -> tuple[int, int, int]:
         """(settled, pooled, paid)."""
         return self._slot(self.escrow, 3), self._slot(self.escrow, 4), self._slot(self.pool, 4)
+
+    def sold(self) -> tuple[int, int]:
+        """(sold in all, of it to the pool) by the sale's own count."""
+        return self._slot(self.sale, 3), self._slot(self.sale, 4)
+
+    def downloads(self, holder: Address) -> int:
+        """What somebody holds of the model's datatoken."""
+        return self._slot(self.datatoken, keccak(holder.rjust(32, b"\0") + bytes(32)))
 
     def _slot(self, contract: Contract, slot: int | bytes) -> int:
         number = slot if isinstance(slot, int) else int.from_bytes(slot)

@@ -5,7 +5,16 @@ pay, what was stated.
 """
 
 from aggregation.server.models.jobs import ALIAS, Job, Member
-from aggregation.server.models.ledger import Balance, Epoch, JobTotal, PayoutAddress, Unopened, Visit
+from aggregation.server.models.ledger import (
+    Balance,
+    Epoch,
+    JobTotal,
+    PayoutAddress,
+    Sale,
+    Shares,
+    Unopened,
+    Visit,
+)
 from aggregation.server.models.rounds import (
     Bucket,
     MaskedInput,
@@ -30,6 +39,8 @@ __all__ = [
     "PhaseMessage",
     "Round",
     "RoundTransition",
+    "Sale",
+    "Shares",
     "SigningRequest",
     "Unopened",
     "Visit",

@@ -95,3 +95,32 @@ class JobTotal(models.Model):
     sequence = models.PositiveIntegerField(default=0)
     visits = models.PositiveIntegerField(default=0)
     final = models.BooleanField(default=False)
+
+
+class Shares(models.Model):
+    """Whose visits made a model, for a sale that may come: sealed under a key that only the market can say again.
+
+    Alone nobody can read it: the aggregator has no key, the market never sees the rows.
+    """
+
+    job_id = models.UUIDField()
+    epoch = models.PositiveIntegerField()
+    visits = models.PositiveIntegerField()
+    sealed = models.BinaryField()
+
+    class Meta:
+        verbose_name_plural = "shares"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["job_id", "epoch"], name="shares_of_a_job_are_kept_once_per_epoch"
+            )
+        ]
+
+
+class Sale(models.Model):
+    """A sold model whose individuals' part was stated: never stated again."""
+
+    id = models.UUIDField(primary_key=True)
+    job_id = models.UUIDField()
+    amount = BaseUnitsField()
+    epoch = models.PositiveIntegerField()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from typing import Any
 import rfc8785
 from django.db import transaction
 
-from aggregation.epochs import Earned, JobTotal, Rules, Statement, close_epoch, receipts_root
+from aggregation.epochs import Credit, Earned, JobTotal, Rules, Statement, close_epoch, receipts_root
 from aggregation.secagg.messages import Header
 from aggregation.server import config
 from aggregation.server.errors import Conflict, Unknown
@@ -32,8 +33,11 @@ from aggregation.server.models import (
     Visit,
 )
 from aggregation.server.models import JobTotal as JobTotalRow
+from aggregation.server.services import shares
+from aggregation.server.services.shares import SaleOrder
 from aggregation.server.states import OVER
 from aggregation.wire import signing
+from aggregation.wire.secret import Secret
 
 LABEL = b"cssi/v1/epoch"
 CHUNK = 400
@@ -49,6 +53,7 @@ class EpochOrder:
     lot: int
     min_recipients: int
     min_collectives: int
+    sales: tuple[SaleOrder, ...] = ()
 
     def document(self) -> dict[str, Any]:
         return {
@@ -56,6 +61,7 @@ class EpochOrder:
             "lot": str(self.lot),
             "min_recipients": self.min_recipients,
             "min_collectives": self.min_collectives,
+            "sales": sorted(str(sale.sale_id) for sale in self.sales),
         }
 
 
@@ -120,8 +126,11 @@ def _minimum(job_id: object) -> int:
 
 
 def _state(order: EpochOrder, visits: list[Visit]) -> Statement:
-    keys = {visit.subscription_key for visit in visits} | set(
-        Unopened.objects.values_list("subscription_key", flat=True)
+    sold = _sold(order)
+    keys = (
+        {visit.subscription_key for visit in visits}
+        | set(sold)
+        | set(Unopened.objects.values_list("subscription_key", flat=True))
     )
     addresses = _addresses(keys)
     opened = [visit for visit in visits if visit.subscription_key in addresses]
@@ -133,17 +142,40 @@ def _state(order: EpochOrder, visits: list[Visit]) -> Statement:
         rules=Rules(
             lot=order.lot, min_recipients=order.min_recipients, min_collectives=order.min_collectives
         ),
+        parts=_credits(sold, addresses),
     )
     _keep_balances(statement)
-    waiting = _keep_unopened(visits, addresses)
+    waiting = _keep_unopened(visits, sold, addresses)
     jobs = _job_totals(visits, _sequences(visits, set(order.final_jobs)))
     unopened_now = sum(visit.rate for visit in visits if visit.subscription_key not in addresses)
+    sold_unopened = sum(amount for key, (amount, _) in sold.items() if key not in addresses)
     return replace(
         statement,
         jobs=tuple(jobs),
-        earned=statement.earned + unopened_now,
+        earned=statement.earned + unopened_now + sold_unopened,
+        sales=tuple(sorted(str(sale.sale_id) for sale in order.sales)),
+        sold=statement.sold + sold_unopened,
         held_over=statement.held_over + waiting,
     )
+
+
+def _sold(order: EpochOrder) -> dict[str, tuple[int, str]]:
+    """What each subscription gets of the sales, with the collective it comes from."""
+    found: dict[str, tuple[int, str]] = {}
+    for sale in order.sales:
+        collective = str(JobTotalRow.objects.get(job_id=sale.job_id).collective_id)
+        for key, amount in shares.parts(sale).items():
+            found[key] = (found.get(key, (0, collective))[0] + amount, collective)
+        shares.remember(sale, order.epoch)
+    return found
+
+
+def _credits(sold: dict[str, tuple[int, str]], addresses: dict[str, bytes]) -> list[Credit]:
+    return [
+        Credit(address=addresses[key], collective_id=collective, amount=amount)
+        for key, (amount, collective) in sorted(sold.items())
+        if key in addresses
+    ]
 
 
 def _addresses(keys: Iterable[str]) -> dict[str, bytes]:
@@ -224,14 +256,17 @@ def _keep_balances(statement: Statement) -> None:
     )
 
 
-def _keep_unopened(visits: Iterable[Visit], addresses: dict[str, bytes]) -> int:
+def _keep_unopened(
+    visits: Iterable[Visit], sold: dict[str, tuple[int, str]], addresses: dict[str, bytes]
+) -> int:
     """Add the new ones; everything that still waits for an address."""
+    new: Counter[str] = Counter({key: amount for key, (amount, _) in sold.items()})
     for visit in visits:
-        if visit.subscription_key not in addresses:
-            row, _ = Unopened.objects.get_or_create(
-                subscription_key=visit.subscription_key, defaults={"amount": 0}
-            )
-            row.amount += visit.rate
+        new[visit.subscription_key] += visit.rate
+    for key, amount in new.items():
+        if key not in addresses:
+            row, _ = Unopened.objects.get_or_create(subscription_key=key, defaults={"amount": 0})
+            row.amount += amount
             row.save()
     return sum(Unopened.objects.values_list("amount", flat=True))
 
@@ -244,11 +279,16 @@ def statement(number: int) -> dict[str, Any]:
 
 
 @transaction.atomic(using=ALIAS)
-def settled(number: int) -> None:
-    """The statement is on chain: forget which visit a payout belonged to. Repeating the call changes nothing."""
+def settled(number: int, keep: Iterable[uuid.UUID] = (), seal: Secret | None = None) -> None:
+    """The statement is on chain: forget which visit a payout belonged to. Repeating the call changes nothing.
+
+    Of the jobs in `keep`, whose models may be sold, the visits are kept sealed under `seal`, which is kept nowhere here.
+    """
     row = Epoch.objects.select_for_update().filter(number=number).first()
     if row is None:
         raise Unknown("This epoch is not closed yet.")
+    if seal is not None:
+        shares.keep(number, keep, seal)
     rounds = set(Visit.objects.filter(epoch=number).values_list("job_id", "round"))
     Visit.objects.filter(epoch=number).delete()
     for job_id, round_number in rounds:

@@ -7,15 +7,18 @@ import socket
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import uvicorn
+from django.core import serializers
 
-from aggregation.epochs import Earned, JobTotal, Rules, Statement, close_epoch
+from aggregation.epochs import Credit, Earned, JobTotal, Rules, Statement, close_epoch, split
 from aggregation.wire.secret import Secret
 from collectives.terms.envelope import SignedDocument
 from marketplace.accounts.models import Account
@@ -26,6 +29,7 @@ from marketplace.keys import read_key
 from marketplace.settlement import chain as chains
 from marketplace.settlement import clients, services
 from marketplace.settlement.keys import development_addresses
+from marketplace.settlement.models import ChainTransaction, Deployment, Signer
 
 TOKEN = 10**18
 RATE = 5 * 10**15
@@ -38,11 +42,11 @@ class ChainProcess:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
-        self._path = path
+        self.path = path
         self.start()
 
     def start(self) -> None:
-        self.evm = DevEvm(self._path, chain_id=1337, funded=development_addresses())
+        self.evm = DevEvm(self.path, chain_id=1337, funded=development_addresses())
         config = uvicorn.Config(RpcApp(Rpc(self.evm)), host="127.0.0.1", port=self.port, log_level="error")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
@@ -58,18 +62,22 @@ class ChainProcess:
     def remember(self) -> None:
         """Keep the chain as it is now, for `forget`."""
         self.stop()
-        shutil.copy(self._path, self._path.with_suffix(".kept"))
+        shutil.copy(self.path, self.path.with_suffix(".kept"))
         self.start()
 
     def forget(self) -> int:
         """Replace the chain by the one that was kept: a reorganisation; how many blocks it undid."""
         head = self.evm.number
+        self.replace(self.path.with_suffix(".kept"))
+        return head - self.evm.number
+
+    def replace(self, other: Path) -> None:
+        """Go on with another chain's file."""
         self.stop()
         for part in ("", "-wal", "-shm"):
-            self._path.with_name(self._path.name + part).unlink(missing_ok=True)
-        shutil.copy(self._path.with_suffix(".kept"), self._path)
+            self.path.with_name(self.path.name + part).unlink(missing_ok=True)
+        shutil.copy(other, self.path)
         self.start()
-        return head - self.evm.number
 
     def stop(self) -> None:
         self._server.should_exit = True
@@ -86,11 +94,26 @@ def devchain(tmp_path: Path, settings: Any, transactional_db: None) -> Iterator[
     process.stop()
 
 
+_KEPT: dict[str, Any] = {}
+"""A chain with everything deployed, and our rows about it: made by the first test that needs it, copied for the others."""
+
+
 @pytest.fixture
-def deployed(devchain: ChainProcess) -> ChainProcess:
+def deployed(devchain: ChainProcess, tmp_path_factory: pytest.TempPathFactory) -> ChainProcess:
     from django.core.management import call_command
 
-    call_command("deploy_contracts", verbosity=0)
+    if not _KEPT:
+        call_command("deploy_contracts", verbosity=0)
+        chain_file = tmp_path_factory.mktemp("deployed") / "chain.sqlite3"
+        rows = [*Signer.objects.all(), *Deployment.objects.all(), *ChainTransaction.objects.all()]
+        _KEPT.update(file=chain_file, rows=serializers.serialize("json", rows))
+        devchain.stop()
+        shutil.copy(devchain.path, chain_file)
+        devchain.start()
+        return devchain
+    devchain.replace(_KEPT["file"])
+    for row in serializers.deserialize("json", _KEPT["rows"]):
+        row.save()
     return devchain
 
 
@@ -119,6 +142,9 @@ class Ledger:
         self.sequence: dict[str, int] = {}
         self.carried: dict[bytes, int] = {}
         self.statements: dict[int, Statement] = {}
+        self.stated: list[Earned] = []
+        self.kept: dict[str, dict[int, Counter[bytes]]] = {}
+        self.seals: dict[int, str] = {}
 
     def visit(self, job_id: uuid.UUID, wallets: range, times: int = 1) -> None:
         self.visits += [
@@ -128,7 +154,26 @@ class Ledger:
             for n in wallets
         ]
 
-    def close(self, number: int, lot: int = 0) -> Statement:
+    def parts(self, sale: dict[str, Any]) -> list[Credit]:
+        """A sale's parts by the visits kept; refuses keys other than those it was told to keep them under."""
+        weights: Counter[bytes] = Counter()
+        for epoch, counts in self.kept[sale["job_id"]].items():
+            assert sale["keys"][str(epoch)] == self.seals[epoch]
+            weights.update(counts)
+        names = {address.hex(): count for address, count in weights.items()}
+        return [
+            Credit(address=bytes.fromhex(name), collective_id="c", amount=amount)
+            for name, amount in split(int(sale["amount"]), names).items()
+        ]
+
+    def settled(self, number: int, body: dict[str, Any]) -> None:
+        self.seals[number] = body["seal"]
+        for job in body["keep"]:
+            mine = Counter({v.address: v.visits for v in self.stated if v.job_id == job})
+            self.kept.setdefault(job, {}).setdefault(number, mine)
+        self.stated = []
+
+    def close(self, number: int, lot: int = 0, sales: list[dict[str, Any]] | None = None) -> Statement:
         if number in self.statements:
             return self.statements[number]
         jobs = []
@@ -146,7 +191,10 @@ class Ledger:
             jobs=jobs,
             carried=self.carried,
             rules=Rules(lot=lot, min_recipients=1, min_collectives=1),
+            parts=[part for sale in sales or [] for part in self.parts(sale)],
         )
+        made = replace(made, sales=tuple(sorted(sale["sale_id"] for sale in sales or [])))
+        self.stated += self.visits
         self.visits = []
         self.carried = dict(made.balances)
         self.statements[number] = made
@@ -164,8 +212,14 @@ class Ledger:
             }
         if path == "/epochs":
             assert body is not None
-            document = self.close(body["epoch"], int(body["lot"])).to_document()
+            document = self.close(body["epoch"], int(body["lot"]), body["sales"]).to_document()
             return SignedDocument.sign("epoch", document, self._key).to_json()
+        if path.endswith("/settled"):
+            assert body is not None
+            self.settled(int(path.split("/")[2]), body)
+        if path.endswith("/shares"):
+            kept = self.kept.get(path.split("/")[2], {})
+            return {"epochs": sorted(kept), "visits": sum(counts.total() for counts in kept.values())}
         return {}
 
 

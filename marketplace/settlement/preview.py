@@ -1,0 +1,101 @@
+"""What an order costs before it is placed: every fee by name in tokens, and the gas of every transaction."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from marketplace.settlement import assets, conf, orders
+from marketplace.settlement.chain import chain
+from marketplace.settlement.errors import ChainUnavailable, NotThere, SettlementError
+from marketplace.settlement.models import Asset, ConsumerWallet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One thing that is paid, base units of the token."""
+
+    name: str
+    amount: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """`gas`: (transaction, most gas it may use); `gas_price` in wei, None while the chain does not answer."""
+
+    lines: tuple[Line, ...]
+    gas: tuple[tuple[str, int], ...]
+    gas_price: int | None
+
+    @property
+    def total(self) -> int:
+        return sum(line.amount for line in self.lines)
+
+    @property
+    def gas_total(self) -> int:
+        return sum(gas for _name, gas in self.gas)
+
+    @property
+    def native(self) -> int | None:
+        """The most the gas may cost, wei of the chain's own coin."""
+        return None if self.gas_price is None else self.gas_total * self.gas_price
+
+
+def order_cost(wallet: ConsumerWallet | None, asset: Asset) -> int:
+    """What must be paid for the order itself, base units; 0 where an unused order is left.
+
+    Raises:
+        ChainUnavailable: the price cannot be read now.
+    """
+    return sum(line.amount for line in _order_lines(wallet, asset))
+
+
+def of_job_of(account: Any, collective_id: uuid.UUID, budget: int) -> Cost:
+    """The same for somebody who looks at a collective."""
+    wallet = ConsumerWallet.objects.filter(account=account).first()
+    return of_job(wallet, assets.find(Asset.Kind.COLLECTIVE, collective_id), budget)
+
+
+def of_job(wallet: ConsumerWallet | None, asset: Asset | None, budget: int) -> Cost:
+    """Everything a job with this budget costs the consumer at most; a free thing is a line of 0."""
+    lines = [Line(name=str(_("Budget into escrow")), amount=budget)]
+    gas: list[tuple[str, int]] = []
+    try:
+        if asset is not None:
+            lines += _order_lines(wallet, asset)
+            gas += _order_gas(wallet, asset)
+        price: int | None = chain().fees()[0]
+    except (ChainUnavailable, NotThere, SettlementError):
+        price = None
+    gas.append((str(_("Open the escrow, with your permit")), orders.GAS["open"]))
+    return Cost(lines=tuple(lines), gas=tuple(gas), gas_price=price)
+
+
+def _order_lines(wallet: ConsumerWallet | None, asset: Asset) -> list[Line]:
+    known = orders.usable(wallet, asset) if wallet else None
+    if known is not None:
+        return [Line(name=str(_("Order of the collective: one of yours is unused")), amount=0)]
+    total, ocean, market = orders.price_of(asset) if asset.price and asset.exchange else (0, 0, 0)
+    return [
+        Line(name=str(_("Datatoken of the collective, 1.0")), amount=total - ocean - market),
+        Line(name=str(_("Ocean community fee on buying")), amount=ocean),
+        Line(name=str(_("Market fee on buying")), amount=market),
+        Line(name=str(_("Provider fee of the order")), amount=int(conf.get("ORDER_FEE"))),
+    ]
+
+
+def _order_gas(wallet: ConsumerWallet | None, asset: Asset) -> list[tuple[str, int]]:
+    if wallet and orders.usable(wallet, asset) is not None:
+        return []
+    found = (
+        [(_("Allow the exchange to take the price"), "approve"), (_("Buy the datatoken"), "buy")]
+        if asset.price
+        else [(_("Receive the datatoken"), "dispense")]
+    )
+    if conf.get("ORDER_FEE"):
+        found.append((_("Allow the provider fee"), "approve"))
+    found.append((_("Spend the datatoken: start the order"), "order"))
+    return [(str(name), orders.GAS[gas]) for name, gas in found]

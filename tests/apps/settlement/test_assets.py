@@ -1,0 +1,366 @@
+"""Collectives and algorithms are Ocean assets; an order of one opens an escrow. On a real chain with Ocean's own contracts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import uuid
+from typing import Any
+
+import pytest
+from eth_utils import to_checksum_address
+
+from collectives.models import Collective
+from collectives.services import algorithms
+from marketplace.accounts.models import Account
+from marketplace.settlement import assets, ddo, deployment, orders, outbox, preview, selectors, services
+from marketplace.settlement.chain import chain, decode_logs, job_bytes, ocean_addresses
+from marketplace.settlement.errors import ChainUnavailable, SettlementError
+from marketplace.settlement.models import Asset, AssetOrder, ChainTransaction, Escrow
+from tests.apps.cast import MANIFEST, account, register
+from tests.apps.settlement.conftest import RATE, TOKEN, ChainProcess, settle
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "distributor", "aggregator"])
+PRICE = 3 * TOKEN
+
+
+@pytest.fixture
+def collective(deployed: ChainProcess) -> Collective:
+    return register(account("alice"))
+
+
+def published(collective: Collective, price: int = 0) -> Asset:
+    made = assets.publish(kind="collective", subject=collective.pk, price=price)
+    settle()
+    made.refresh_from_db()
+    if made.price != price:  # an earlier sweep published it, free
+        assets.set_price(asset=made, price=price, actor=collective.owner)
+        settle()
+        made.refresh_from_db()
+    return made
+
+
+def fund(consumer: Account, collective: Collective, budget: int = TOKEN) -> uuid.UUID:
+    job = uuid.uuid4()
+    services.open_escrow(
+        job_id=job,
+        consumer_account=consumer,
+        rate=RATE,
+        budget=budget,
+        expires=int(time.time()) + 86_400,
+        collective_id=collective.pk,
+    )
+    settle()
+    return job
+
+
+def held(token: str, holder: str) -> int:
+    return int(chain().read("ERC20Template", token, "balanceOf", holder))
+
+
+def receipt_of(key: str) -> Any:
+    found = chain().receipt(ChainTransaction.objects.get(key__startswith=key).hash)
+    assert found is not None
+    return found
+
+
+def test_the_document_of_a_collective_is_on_chain_with_its_hash(collective: Collective) -> None:
+    asset = published(collective)
+
+    assert asset.status == Asset.Status.PUBLISHED
+    (event,) = decode_logs("ERC721Template", receipt_of(f"describe:{asset.pk}").logs, "MetadataCreated")
+    assert to_checksum_address(event["address"]) == asset.nft
+    assert event["metaDataHash"].hex() == hashlib.sha256(event["data"]).hexdigest() == asset.document_hash
+    document = json.loads(event["data"])
+    assert document == asset.document
+    assert document["id"] == ddo.did(asset.nft, 1337)
+    assert document["services"][0]["datatokenAddress"] == asset.datatoken
+    facts = document["metadata"]["additionalInformation"]
+    terms = collective.terms.first()
+    assert (facts["terms_hash"], facts["rate"]) == (terms.hash, str(RATE))
+    assert "alice" not in json.dumps(document), "nothing in it says who owns it"
+    assert chain().read("ERC721Template", asset.nft, "getMetaData")[2:] == [0, True]
+
+
+def test_what_is_announced_is_published_once_and_the_collective_then_names_it(collective: Collective) -> None:
+    settle()
+    algorithm = algorithms.submit(actor=account("aron"), manifest=MANIFEST)
+    algorithms.approve(actor=account("ada"), algorithm=algorithm)
+    algorithm.refresh_from_db()
+    algorithms.announce(actor=collective.owner, collective=collective, algorithm=algorithm, reason="A try.")
+    settle()
+    assert assets.refresh() == 1
+    settle()
+    assert assets.refresh() == 0
+
+    found = {(a.kind, a.subject): a for a in Asset.objects.all()}
+    assert set(found) == {("collective", str(collective.pk)), ("algorithm", algorithm.manifest_hash)}
+    theirs = found["algorithm", algorithm.manifest_hash]
+    trusted = found["collective", str(collective.pk)].document["services"][0]["compute"][
+        "publisherTrustedAlgorithms"
+    ]
+    assert trusted == [{"did": ddo.did(theirs.nft, 1337), "filesChecksum": algorithm.manifest_hash}]
+    assert theirs.document["metadata"]["type"] == "algorithm"
+
+
+def test_a_free_order_spends_exactly_one_datatoken_and_opens_one_escrow(
+    collective: Collective, consumer: Account
+) -> None:
+    asset = published(collective)
+    job = fund(consumer, collective)
+
+    escrow = Escrow.objects.get(job_id=job)
+    order = AssetOrder.objects.get()
+    wallet = services.consumer_wallet(consumer)
+    assert (escrow.status, escrow.asset_order, order.consumed) == ("open", order, True)
+    assert order.order_id == escrow.order_id == ChainTransaction.objects.get(key=f"order:{order.pk}").hash
+    assert held(asset.datatoken, wallet.address) == 0
+    assert held(asset.datatoken, asset.payee.address) == TOKEN, "the datatoken is spent to the owner"
+    (event,) = decode_logs("ERC20Template", receipt_of(f"order:{order.pk}").logs, "OrderStarted")
+    assert (event["consumer"], event["amount"]) == (wallet.address, TOKEN)
+    (fee,) = decode_logs("ERC20Template", receipt_of(f"order:{order.pk}").logs, "ProviderFee")
+    assert (fee["providerFeeAmount"], fee["validUntil"]) == (0, order.valid_until)
+    (opened,) = chain().events("CollectiveEscrow", selectors.address("CollectiveEscrow"), "JobOpened")
+    assert (opened["jobId"], "0x" + opened["orderId"].hex()) == (job_bytes(job), order.order_id)
+    assert not ChainTransaction.objects.filter(key__startswith="approve:").exists(), (
+        "a permit needs no approval"
+    )
+    assert not ChainTransaction.objects.filter(state="failed").exists()
+
+
+def test_a_fixed_price_and_every_fee_are_paid_as_the_preview_says(
+    collective: Collective, consumer: Account, settings: Any
+) -> None:
+    settings.ORDER_FEE = TOKEN // 10
+    asset = published(collective, PRICE)
+    wallet = services.consumer_wallet(consumer)
+    cost = preview.of_job(wallet, asset, 2 * TOKEN)
+    fund(consumer, collective, 2 * TOKEN)
+
+    lines = {line.name: line.amount for line in cost.lines}
+    assert lines["Datatoken of the collective, 1.0"] == PRICE
+    assert lines["Ocean community fee on buying"] == PRICE // 1000
+    assert lines["Provider fee of the order"] == TOKEN // 10
+    assert cost.total == 2 * TOKEN + PRICE + PRICE // 1000 + TOKEN // 10
+    paid = 100 * TOKEN - int(
+        chain().read("DevToken", selectors.address("DevToken"), "balanceOf", wallet.address)
+    )
+    assert paid == cost.total
+    gas = {
+        row.key.split(":")[0]: row.gas_used
+        for row in ChainTransaction.objects.filter(purpose__startswith="consumer")
+    }
+    assert sum(gas.values()) < cost.gas_total
+    assert cost.native is not None
+
+
+def test_jobs_of_one_consumer_take_turns_and_all_open(collective: Collective, consumer: Account) -> None:
+    """Each needs an allowance of its own; side by side they would overwrite one another's."""
+    published(collective, PRICE)
+    jobs = [uuid.uuid4() for _ in range(3)]
+    for number, job in enumerate(jobs, 1):
+        services.open_escrow(
+            job_id=job,
+            consumer_account=consumer,
+            rate=RATE,
+            budget=number * TOKEN,
+            expires=2**40,
+            collective_id=collective.pk,
+        )
+    settle()
+
+    assert set(Escrow.objects.values_list("status", flat=True)) == {"open"}
+    assert len(set(Escrow.objects.values_list("order_id", flat=True))) == 3
+
+
+def test_an_order_whose_escrow_failed_opens_the_next_one(collective: Collective, consumer: Account) -> None:
+    published(collective, PRICE)
+    wallet = services.consumer_wallet(consumer)
+    job = uuid.uuid4()
+    past = int(time.time()) - 10
+    services.open_escrow(
+        job_id=job,
+        consumer_account=consumer,
+        rate=RATE,
+        budget=TOKEN,
+        expires=past,
+        collective_id=collective.pk,
+    )
+    settle()
+    failed = Escrow.objects.get(job_id=job)
+    assert (failed.status, failed.reason) == ("failed", "the chain reverted it")
+    assert preview.order_cost(wallet, Asset.objects.get(kind="collective")) == 0
+
+    services.open_escrow(
+        job_id=job,
+        consumer_account=consumer,
+        rate=RATE,
+        budget=TOKEN,
+        expires=2**40,
+        collective_id=collective.pk,
+    )
+    settle()
+
+    again = Escrow.objects.get(job_id=job)
+    assert again.status == "open"
+    assert AssetOrder.objects.count() == 1
+
+
+def test_an_order_past_its_validity_is_renewed_without_another_datatoken(
+    collective: Collective, consumer: Account, settings: Any
+) -> None:
+    settings.ORDER_FEE = TOKEN // 10
+    asset = published(collective)
+    order = orders.start(services.consumer_wallet(consumer), asset)
+    settle()
+    AssetOrder.objects.filter(pk=order.pk).update(valid_until=int(time.time()) + 1)
+
+    fund(consumer, collective)
+
+    order.refresh_from_db()
+    assert (order.consumed, order.renewals) == (True, 1)
+    assert order.valid_until > time.time() + orders.MARGIN
+    (event,) = decode_logs("ERC20Template", receipt_of(f"reuse:{order.pk}").logs, "OrderReused")
+    assert "0x" + event["orderTxId"].hex() == order.order_id
+    assert held(asset.datatoken, asset.payee.address) == TOKEN
+    assert not ChainTransaction.objects.filter(state="failed").exists()
+
+
+@pytest.mark.parametrize(
+    "state", [Asset.State.END_OF_LIFE, Asset.State.ORDERING_DISABLED, Asset.State.REVOKED]
+)
+def test_a_retired_asset_takes_no_orders_and_nothing_moves(
+    collective: Collective, consumer: Account, state: Asset.State
+) -> None:
+    asset = published(collective)
+    with pytest.raises(SettlementError, match="Only whose it is"):
+        assets.set_state(asset=asset, state=state, actor=consumer)
+    assets.set_state(asset=asset, state=state, actor=collective.owner)
+    settle()
+    before = ChainTransaction.objects.count()
+
+    with pytest.raises(SettlementError, match=r"takes no orders.*Nothing was moved") as raised:
+        fund(consumer, collective)
+
+    assert raised.value.code == "ordering_disabled"
+    assert (Escrow.objects.count(), ChainTransaction.objects.count()) == (0, before)
+    assert chain().read("ERC721Template", asset.nft, "getMetaData")[2] == state
+
+
+def test_a_suspended_collective_is_not_ordered_until_it_is_back(collective: Collective) -> None:
+    asset = published(collective)
+    for status, state in (("suspended", Asset.State.ORDERING_DISABLED), ("active", Asset.State.ACTIVE)):
+        Collective.objects.filter(pk=collective.pk).update(status=status)
+        assets.refresh()
+        settle()
+        asset.refresh_from_db()
+        assert asset.state == state == chain().read("ERC721Template", asset.nft, "getMetaData")[2]
+
+
+def test_a_price_goes_from_free_to_fixed_and_back(collective: Collective, consumer: Account) -> None:
+    asset = published(collective)
+    for price in (PRICE, 2 * PRICE, 0, PRICE, 0):
+        assets.set_price(asset=asset, price=price, actor=collective.owner)
+        settle()
+        asset.refresh_from_db()
+        assert asset.price == price
+        assert chain().read("Dispenser", selectors.address("Dispenser"), "status", asset.datatoken)[0] is (
+            price == 0
+        )
+        if price:
+            assert orders.price_of(asset)[0] == price + price // 1000
+    assert not ChainTransaction.objects.filter(state="failed").exists()
+    fund(consumer, collective)
+    assert Escrow.objects.get().status == "open"
+
+
+def test_without_an_asset_a_job_names_no_order_in_development_only(
+    collective: Collective, consumer: Account, settings: Any
+) -> None:
+    settings.PUBLISH_ASSETS = False
+    job = fund(consumer, collective)
+    assert Escrow.objects.get(job_id=job).order_id == "0x" + "00" * 32
+    settings.DEVELOPMENT = False
+
+    with pytest.raises(SettlementError, match="nothing to order") as raised:
+        fund(consumer, collective)
+
+    assert raised.value.code == "not_published"
+
+
+def test_a_price_that_cannot_be_paid_is_said_with_its_numbers(
+    collective: Collective, consumer: Account
+) -> None:
+    published(collective, PRICE)
+
+    with pytest.raises(
+        SettlementError, match=r"holds 100 OCEAN; this job needs 99 and its order 3\.003\. Add 2\.003"
+    ):
+        fund(consumer, collective, 99 * TOKEN)
+
+    assert not Escrow.objects.exists()
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("step", ["_store_signed", "_send", "_look", "_confirm"])
+def test_through_kills_at_every_step_an_order_is_paid_once(
+    collective: Collective, consumer: Account, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """The worker dies before and after every second call of a step, and the chain is away now and then."""
+    asset = published(collective, PRICE)
+    wallet = services.consumer_wallet(consumer)
+    real, calls = getattr(outbox, step), 0
+
+    def dying(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls % 4 == 1:
+            raise Killed
+        found = real(*arguments)
+        if calls % 4 == 3:
+            raise Killed
+        if calls % 7 == 5:
+            raise ChainUnavailable("away")
+        return found
+
+    monkeypatch.setattr(outbox, step, dying)
+    job = uuid.uuid4()
+    services.open_escrow(
+        job_id=job,
+        consumer_account=consumer,
+        rate=RATE,
+        budget=TOKEN,
+        expires=2**40,
+        collective_id=collective.pk,
+    )
+    for _ in range(40):
+        try:
+            services.sweep()
+        except Killed:
+            continue
+    monkeypatch.setattr(outbox, step, real)
+    settle()
+
+    assert calls > 6
+    assert Escrow.objects.get(job_id=job).status == "open"
+    assert AssetOrder.objects.count() == 1
+    assert held(asset.datatoken, asset.payee.address) == TOKEN
+    left = int(chain().read("DevToken", selectors.address("DevToken"), "balanceOf", wallet.address))
+    assert left == 100 * TOKEN - TOKEN - PRICE - PRICE // 1000
+
+
+def test_on_a_public_chain_oceans_own_addresses_are_used(settings: Any, devchain: ChainProcess) -> None:
+    """The book is asked by the pinned chain id; a chain it does not know is refused."""
+    settings.DEVELOPMENT = False
+    with pytest.raises(SettlementError, match="not on chain 1337"):
+        deployment.deploy()
+    book = ocean_addresses(11155111)
+    assert book is not None
+    settings.CHAIN_ID = 11155111
+    with pytest.raises(ChainUnavailable, match="serves chain 1337, but CHAIN_ID says 11155111"):
+        deployment.deploy()
+    assert set(deployment.BOOK.values()) <= set(book)
