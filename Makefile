@@ -31,12 +31,12 @@ demo: $(VENV)/.installed  ## the main job, embedded: wallets teach a model (ARGS
 run: $(VENV)/.installed  ## the site with demo data; prints address and log-ins
 	$(BIN)/python manage.py serve --demo-data $(ARGS)
 
-# Most tests wait more than they compute, so two processes share them. The stack's own tests start many processes and stay alone, and
-# the browser's driver keeps an event loop in the main thread, so its tests run in a process of their own.
+# Most tests wait more than they compute, so processes share them. The stack's own tests start many processes, so they are not mixed
+# with others; the browser's driver keeps an event loop in the main thread, so its tests run in processes of their own.
 test: $(VENV)/.installed-dev  ## every test but the long ones
-	$(BIN)/pytest -n 2 --dist loadfile -m "not long and not e2e and not stack and not production" $(ARGS)
-	$(BIN)/pytest -m "stack and not long" tests/stack
-	$(BIN)/pytest -m "e2e and not long" tests/e2e
+	$(BIN)/pytest -n 3 --dist loadfile -m "not long and not e2e and not stack and not production" $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadgroup -m "stack and not long" tests/stack
+	$(BIN)/pytest -n 2 --dist loadfile -m "e2e and not long" tests/e2e
 	$(MAKE) --no-print-directory test-production
 
 # Tests of the apps that touch what differs between the databases, and one round; `make test-postgres` runs all of them there.
