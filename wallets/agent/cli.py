@@ -183,7 +183,19 @@ def _looking(steps: Any) -> None:
         "--kind", action="append", default=[], help="only entries of this kind; may be repeated"
     )
     step.add_argument("--format", choices=["table", "json", "csv"], default="table")
-    _command(steps, "earnings", commands.earnings, "what is pending and what was paid")
+    step = _command(steps, "earnings", commands.earnings, "what is pending and what was paid")
+    step.description = (
+        "What is pending and what was paid. The market is asked about one payout address at a time, over a connection of its own, "
+        "because whoever reads its log could otherwise tell which addresses are one person's; the others are shown as they were told last."
+    )
+    which = step.add_mutually_exclusive_group()
+    which.add_argument("--of", default="", metavar="NAME", help="ask about this collective, or this address")
+    which.add_argument("--kept", action="store_true", help="ask nobody; show what was told last")
+    which.add_argument(
+        "--all",
+        action="store_true",
+        help="ask about all now; that links them for whoever reads the server's log",
+    )
     _command(steps, "selftest", commands.selftest, "try to break out of the sandbox")
 
 
@@ -213,8 +225,12 @@ def _limits(steps: Any) -> None:
     step.add_argument(
         "--sandbox", choices=["full", "reduced"], help="the lowest level at which tasks may run"
     )
-    step.add_argument("--privacy-job", metavar="RHO", help="what one job may cost in a year, in ρ; 0 is no limit")
-    step.add_argument("--privacy-year", metavar="RHO", help="what all collectives together may cost in a year")
+    step.add_argument(
+        "--privacy-job", metavar="RHO", help="what one job may cost in a year, in ρ; 0 is no limit"
+    )
+    step.add_argument(
+        "--privacy-year", metavar="RHO", help="what all collectives together may cost in a year"
+    )
 
     step = _command(steps, "limit", limits.limit, "show or change what one collective may ask of you")
     step.add_argument("collective", metavar="ID or name")

@@ -24,6 +24,7 @@ from wallets.agent import (
     terminal,
     vault,
 )
+from wallets.agent import earnings as money
 from wallets.agent.agent import WalletAgent
 from wallets.agent.consent import Consent, Rule
 from wallets.agent.errors import BadData, NotFound, SandboxError, WalletError
@@ -103,6 +104,7 @@ async def run(options: argparse.Namespace) -> int:
         guard.begin()
         running = asyncio.ensure_future(agent.run())
         watching = asyncio.ensure_future(_watch(agent, guard))
+        agent.spawn(money.keep_asking(agent))
         try:
             await asyncio.wait({running, watching}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -234,18 +236,46 @@ async def visits(options: argparse.Namespace) -> int:
 
 
 async def earnings(options: argparse.Namespace) -> int:
-    """Per payout address what is pending and paid, and what the journal says is owed."""
+    """What the journal says is owed, what the market said per payout address, and its word on one of them now."""
     async with opened(options) as agent:
         entries = await agent.journal.entries(kinds=[Kind.VISIT])
         print(
             f"By your own journal: {len(entries)} visits, {tokens(sum(int(e.amount) for e in entries))} tokens."
         )
-        lines = await membership.earnings(agent)
-        terminal.show(
-            [[i["name"], i["address"], tokens(int(i["pending"])), tokens(int(i["paid"]))] for i in lines],
-            ["collective", "address", "pending", "paid"],
-        )
+        known = await money.lines(agent)
+        asked = known if options.all else [await money.next_to_ask(agent, options.of)] if known else []
+        try:
+            for line in () if options.kept else asked:
+                await money.ask(agent, line)
+        finally:
+            _show_earnings(await money.lines(agent))
+        if len(known) > 1 and not options.all and not options.kept:
+            print(
+                f"Only {asked[0].address} was asked about now: together they would tell a reader of the server's log that "
+                "they are one person's. `run` asks about the others by and by."
+            )
     return DONE
+
+
+def _show_earnings(lines: list[money.Line]) -> None:
+    if not lines:
+        return
+    rows = [
+        [
+            line.name,
+            line.address,
+            tokens(line.told.pending) if line.told else "?",
+            tokens(line.told.paid) if line.told else "?",
+            terminal.when(line.told.asked) if line.told else "not asked yet",
+        ]
+        for line in lines
+    ]
+    terminal.show(rows, ["collective", "address", "pending", "paid", "as of (UTC)"])
+    newest = max((line.told for line in lines if line.told), key=lambda told: told.asked, default=None)
+    if newest is not None and newest.note:
+        print(terminal.clean(newest.note))
+    if newest is not None and newest.next_epoch is not None:
+        print(f"Next payment: {terminal.when(newest.next_epoch)} UTC.")
 
 
 async def selftest(options: argparse.Namespace) -> int:

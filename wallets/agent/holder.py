@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aggregation.wire.secret import Secret
-from wallets.agent import backup, consent, journal, keyfile, locking, settings, vault
+from wallets.agent import backup, consent, earnings, journal, keyfile, locking, settings, vault
 from wallets.agent.agent import WalletAgent
 from wallets.agent.consent import Consent, Question, Rule
 from wallets.agent.errors import BadData, NotFound, SandboxError, StoreError
@@ -187,7 +187,7 @@ class Holder:
         self._agent, self.sandbox = agent, "starting"
         guard = locking.AutoLock(self.directory, idle_seconds=kept.lock_after_minutes * 60)
         guard.begin()
-        work = (agent.run(), self._hold(agent), self._watch(agent, guard))
+        work = (agent.run(), self._hold(agent), self._watch(agent, guard), earnings.keep_asking(agent))
         self._running = [asyncio.get_running_loop().create_task(one) for one in work]
 
     async def _hold(self, agent: WalletAgent) -> None:

@@ -7,9 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from collectives.terms.description import Terms, tokens, words_for_agreement
-from wallets.agent import journal, membership, notices, permits, receipts, server, settings
+from wallets.agent import earnings as money
+from wallets.agent import journal, notices, permits, receipts, server, settings
 from wallets.agent.commands_limits import sentences
-from wallets.agent.errors import WalletError
 from wallets.agent.holder import Holder
 from wallets.agent.journal import Kind
 from wallets.agent.limits import MICRO, epsilon_of
@@ -117,23 +117,28 @@ async def privacy(holder: Holder, body: Body) -> Any:
 
 
 async def earnings(holder: Holder, body: Body) -> Any:
-    """By the wallet's own journal, and by the market where it answers."""
+    """By the wallet's own journal, and what the market said last about each payout address. Asks nobody."""
     visits = await holder.agent.journal.entries(kinds=[Kind.VISIT])
     own = {"visits": len(visits), "tokens": tokens(sum(int(entry.amount) for entry in visits))}
-    try:
-        lines = await membership.earnings(holder.agent)
-    except WalletError as error:
-        return {"own": own, "addresses": [], "problem": error.sentence}
-    shown = [
-        {
-            "name": one["name"],
-            "address": one["address"],
-            "pending": tokens(int(one["pending"])),
-            "paid": tokens(int(one["paid"])),
-        }
-        for one in lines
-    ]
-    return {"own": own, "addresses": shown, "problem": ""}
+    lines = await money.lines(holder.agent)
+    newest = max((line.told for line in lines if line.told), key=lambda told: told.asked, default=None)
+    return {
+        "own": own,
+        "addresses": [_address(line) for line in lines],
+        "next_epoch": newest.next_epoch if newest else None,
+        "note": newest.note if newest else "",
+    }
+
+
+def _address(line: money.Line) -> dict[str, Any]:
+    told = line.told
+    return {
+        "name": line.name,
+        "address": line.address,
+        "pending": tokens(told.pending) if told else "",
+        "paid": tokens(told.paid) if told else "",
+        "asked": line.age,
+    }
 
 
 async def list_receipts(holder: Holder, body: Body) -> Any:

@@ -30,6 +30,7 @@ from wallets.agent import (
     server,
     settings,
 )
+from wallets.agent import earnings as money
 from wallets.agent.consent import Rule
 from wallets.agent.errors import BadData, NotFound, WalletError
 from wallets.agent.holder import Holder, check_new_passphrase
@@ -248,6 +249,12 @@ async def choose(holder: Holder, body: Body) -> Any:
     return {}
 
 
+async def ask_earnings(holder: Holder, body: Body) -> Any:
+    """Ask the market about one payout address, over a connection of its own."""
+    await money.ask(holder.agent, await money.next_to_ask(holder.agent, _text(body, "address")))
+    return await earnings(holder, body)
+
+
 async def delete_entry(holder: Holder, body: Body) -> Any:
     sequence = body.get("seq")
     if type(sequence) is not int or not await holder.agent.journal.delete(sequence):
@@ -300,6 +307,7 @@ ACTS: Mapping[str, View] = {
     "limit": limit,
     "delete-permit": delete_permit,
     "choose": choose,
+    "ask-earnings": ask_earnings,
     "delete-entry": delete_entry,
     "export-journal": export_journal,
     "settings": change_settings,

@@ -223,15 +223,6 @@ async def _keep(
     agent.spawn(agent.flush_outgoing())
 
 
-async def earnings(agent: WalletAgent) -> list[dict[str, Any]]:
-    """Per payout address: what the market says is pending and paid. Addresses of ended subscriptions are kept."""
-    lines = []
-    for record in (await agent.store.list("payout")).values():
-        answer = await agent.transport.call("GET", agent.server.api_url(f"payouts/{record['address']}"))
-        lines.append({"name": record["name"], "address": record["address"], **answer})
-    return lines
-
-
 async def _draft(agent: WalletAgent, terms: Terms) -> dict[str, Any]:
     """Keys and the signed subscription, kept before they are sent: a repeat after a lost answer sends the same bytes."""
     kept = await agent.store.get("draft", terms.collective_id)

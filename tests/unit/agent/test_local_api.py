@@ -173,7 +173,12 @@ async def test_a_life_of_a_wallet_through_its_pages(pages: LocalPages, tmp_path:
         await client.act("pause", collective=collective.id, paused=True)
         assert (await a_permit(client))["paused"]
         assert (await client.read("privacy"))[0]["limit_rho"] == 0
-        assert (await client.read("earnings"))["addresses"][0]["pending"] == "0.000000000000000005"
+        (line,) = (await client.read("earnings"))["addresses"]
+        assert (line["pending"], line["asked"]) == ("", 0)
+        told = await client.act("ask-earnings", address=line["address"])
+        assert told["addresses"][0]["pending"] == "0.000000000000000005"
+        assert (told["next_epoch"], told["note"]) == (3, "Paid every day.")
+        assert (await client.read("earnings")) == told
         (receipt,) = (await client.read("receipts"))["receipts"]
         assert receipt["genuine"]
         done = await client.act("delete-permit", collective=collective.id)

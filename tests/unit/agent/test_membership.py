@@ -382,12 +382,6 @@ async def test_the_persons_own_link_is_signed_by_the_mailbox(make: Make, world: 
     assert states == ["subscribed", "revoked"]
 
 
-async def test_earnings_are_asked_per_payout_address(make: Make, world: World) -> None:
-    agent = await subscribed(make, world)
-    (line,) = await membership.earnings(agent)
-    assert (line["name"], line["pending"], line["paid"]) == ("Heights", "5", "7")
-
-
 def agent_terms_hash(world: World) -> str:
     from collectives.terms.description import terms_hash
 

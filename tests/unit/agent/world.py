@@ -327,7 +327,7 @@ class World:
                 self.subscribers.pop(bytes.fromhex(sent["document"]["subscription_key"]), None)
                 return {}
             case ["payouts", _]:
-                return {"pending": "5", "paid": "7", "next_epoch": 3}
+                return {"pending": "5", "paid": "7", "next_epoch": 3, "note": "Paid every day."}
         return {}
 
     def unsealed_slot(self, token: str) -> bytes:

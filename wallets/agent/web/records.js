@@ -39,10 +39,20 @@ export async function earnings(app) {
   return [
     h("div", { class: "stack" }, h("h1", {}, "Earnings"),
       h("p", { class: "lead" }, `By your own journal: ${seen.own.visits} visits, ${seen.own.tokens} tokens.`)),
-    seen.problem ? h("p", { class: "note wait" }, `What the market says is not known now. ${seen.problem}`) : null,
-    seen.addresses.length ? table("By payout address, as the market says", ["Collective", "Address", "Pending", "Paid"],
-      seen.addresses.map((/** @type {any} */ one) => [one.name, h("span", { class: "code" }, one.address), one.pending, one.paid])) : null,
-  ].filter(Boolean);
+    seen.note ? h("p", {}, seen.note) : null,
+    seen.next_epoch ? facts([["Next payment", when(seen.next_epoch)]]) : null,
+    seen.addresses.length ? [
+      table("By payout address, as the market said last", ["Collective", "Address", "Pending", "Paid", "As of", "Now"],
+        seen.addresses.map((/** @type {any} */ one) => [one.name, h("span", { class: "code" }, one.address), one.pending || "?", one.paid || "?",
+          one.asked ? when(one.asked) : "not asked yet", asking(app, one)])),
+      h("p", { class: "muted small" }, "Each address is asked about alone, by and by: asked together, a reader of the market's log could tell that they are one person's."),
+    ] : null,
+  ].flat().filter(Boolean);
+}
+
+/** @param {import("./app.js").App} app @param {any} one */
+function asking(app, one) {
+  return button("Ask now", () => app.attempt(() => app.wallet.act("ask-earnings", { address: one.address }), `Asked about ${one.name}.`), "small");
 }
 
 /** @param {import("./app.js").App} app */
