@@ -11,29 +11,33 @@ from typing import Any
 
 import numpy as np
 
-from aggregation.privacy import clipping, noise, quantise
+from aggregation.privacy import pipeline
 from aggregation.secagg.messages import Header
 from wallets.agent.errors import OutputRefused
 
-MICRO = 1_000_000
 FIRST_MOMENT, LAST_MOMENT = 0.125, 32.0
 
 
 def contract(raw: bytes, header: Header, rng: Callable[[int], bytes]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """The quantised, noised update, int64 [header.d], every |value| below 2^(q−1).
+    """The quantised, noised update, int64 [header.padded_d], every |value| below 2^(q−1).
 
-    `raw`: float32 little-endian [d] from a worker; `rng`: private entropy. Noise is added in quantiser units, after rounding,
-    so that its distribution is exactly the published table's. Raises OutputRefused with code short, not_finite.
+    `raw`: float32 little-endian [d] from a worker; `rng`: private entropy. The steps are `aggregation.privacy.pipeline`'s.
+    Raises OutputRefused with code short, not_finite.
     """
     if len(raw) != 4 * header.d:
         raise OutputRefused("The worker's answer has the wrong length.", code="short")
     update = np.frombuffer(raw, dtype="<f4").astype(np.float64)
     if not np.isfinite(update).all():
         raise OutputRefused("The worker's answer is not made of finite numbers.", code="not_finite")
-    clipped = clipping.clip(update, header.clip_micro / MICRO)
-    values = quantise.quantise(clipped, fraction_bits=header.f, value_bits=header.q, rng=rng)
-    values += noise.sample(values.size, sigma_micro=header.noise_micro, fraction_bits=header.f, rng=rng)
-    return quantise.clamp(values, header.q).astype(np.int64)
+    return pipeline.protect(
+        update,
+        clip_micro=header.clip_micro,
+        noise_micro=header.noise_micro,
+        value_bits=header.q,
+        fraction_bits=header.f,
+        rng=rng,
+        rotation_seed=header.rotation_seed,
+    )
 
 
 def moment(elapsed: float) -> float:
