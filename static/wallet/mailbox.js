@@ -7,13 +7,14 @@ import {toNotice} from "./consent.js";
 import {publicKey} from "./crypto.js";
 import {Unreachable, WalletError, notFound} from "./failures.js";
 import * as journal from "./journal.js";
+import {LEDGER, budgetsOf, charge} from "./ledger.js";
 import {parseJson} from "./json.js";
 import {decide, memoryOf, uuidBytes, uuidText} from "./machine.js";
 import {RECORD, missingFor, revoke, subscribe} from "./membership.js";
 import {logLeaf, read, signed} from "./messages.js";
 import {queueNoticeAnswer} from "./outbox.js";
 import {pause} from "./patience.js";
-import {wireWord} from "./refusals.js";
+import {REFUSALS, wireWord} from "./refusals.js";
 import {permitOf} from "./terms.js";
 
 const OFFER_ATTEMPTS = 20;
@@ -168,11 +169,15 @@ export class Mailbox {
         missing: stored ? await missingFor(stored, await records.get(...RECORD) ?? {}) : [],
         sandbox_fits: this.agent.sandboxFits(stored?.terms.document.sandbox ?? "any"),
       }, this.agent.policy);
-      if (made.kind === "Refused") await this.#refuse(records, made, id);
-      else {
-        await records.put("memory", id, made.memory);
-        await journal.append(records, now, "accepted", {collective_id: id, job: made.visit.job.job_id, round: made.visit.task.round});
+      const accounted = made.kind === "Refused" ? made : await account(records, made.visit, stored, now);
+      if (accounted.refusal) {
+        const refused = {kind: "Refused", sentence: REFUSALS[accounted.refusal], ...accounted};
+        await this.#refuse(records, refused, id);
+        return refused;
       }
+      await records.put(...LEDGER, accounted.ledger);
+      await records.put("memory", id, made.memory);
+      await journal.append(records, now, "accepted", {collective_id: id, job: made.visit.job.job_id, round: made.visit.task.round});
       return made;
     });
     if (decision.kind === "Refused") return wireWord(decision.refusal);
@@ -215,4 +220,12 @@ export class Mailbox {
 
 async function standingOf(records, id) {
   return {permit: permitOf(await records.get("permit", id)), memory: memoryOf(await records.get("memory", id))};
+}
+
+/** The person's ledger with an accepted visit charged, or the budget it would exceed; in the acceptance's own transaction. */
+async function account(records, visit, stored, now) {
+  const budgets = budgetsOf(await records.get("meta", "settings")), formal = stored.terms.document.privacy_level === "formal";
+  return charge(await records.get(...LEDGER) ?? {charges: []}, budgets, {
+    header: visit.header, collective_id: visit.collective_id, job_id: visit.job.job_id, formal, now,
+  });
 }

@@ -12,18 +12,22 @@ import {publicKey, seal, sha256, sign} from "./crypto.js";
 import {OutputRefused, ProtocolError} from "./errors.js";
 import {Unreachable, WalletError, fault, notFound} from "./failures.js";
 import {decide, uuidBytes} from "./machine.js";
+import {questionHash} from "./manifest.js";
 import {RECORD, missingFor} from "./membership.js";
 import {headerHash, signed} from "./messages.js";
 import {contract} from "./output.js";
 import {patiently, pause} from "./patience.js";
 import {openPayload} from "./payload.js";
+import {REFUSALS} from "./refusals.js";
 import {project} from "./requirement.js";
+import {objection} from "./rules.js";
 import {checkChallenge, isMalformed} from "./session.js";
 import {Queue, ROUND_FRAME_BYTES} from "./transport.js";
 
 const TRY_AGAIN = [408, 429, 503]; // too slow, one upload runs already, no room
 const PAYLOAD_BYTES = 64 * 1024 * 1024, SHORTEST_WAIT = 0.2, LONGEST_WAIT = 5, GRACE_SECONDS = 60, CANNOT_SECONDS = 5;
 const FIRST_MOMENT = 0.125, LAST_MOMENT = 32;
+const ONE_SHOT = ["elm-statistics", "mean", "histogram", "covariance"]; // answered once, so that no two sums can be subtracted
 const GONE = ["no_permit", "permit_expired", "permit_changed"];
 
 /** The visit ends here; `code` goes to the journal. */
@@ -57,6 +61,7 @@ export class RoundSession {
   /** @param {import("./agent.js").Agent} agent @param {any} visit @param {{path: string, token: string, ticket: Uint8Array}} delivery */
   constructor(agent, visit, delivery) {
     Object.assign(this, {agent, visit, delivery});
+    this.question = "";
     this.over = new Promise((resolve) => { this.finished = resolve; });
   }
 
@@ -127,6 +132,11 @@ export class RoundSession {
       missing: await missingFor(stored, this.record), now: this.agent.now(),
     }, this.agent.policy);
     if (decision.kind === "Refused") await this.#refuse(decision);
+    const {manifest} = this.payload;
+    if (ONE_SHOT.includes(manifest.kind)) this.question = await questionHash(manifest);
+    const answered = this.question && await vault.get("answered", this.question) !== null;
+    const refusal = await objection(manifest, this.visit.header) ?? (answered ? "answered_once" : null);
+    if (refusal) await this.#refuse({refusal, sentence: REFUSALS[refusal]});
   }
 
   async #fetch() {
@@ -282,6 +292,8 @@ export class RoundSession {
     await this.#mayLeave();
     const path = String(message.path), content = this.#input;
     if (!path.startsWith("/")) throw fault("The slot's address leads elsewhere.", "bad_frame");
+    const {job, task} = this.visit;
+    if (this.question) await this.agent.vault.put("answered", this.question, {at: this.agent.now(), job: job.job_id, round: task.round});
     const put = async () => {
       this.#live();
       const {status} = await this.agent.transport.request("PUT", this.agent.known().aggregatorHttp + path, {content});
