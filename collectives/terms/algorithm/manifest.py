@@ -167,7 +167,7 @@ def _parse(document: Any) -> Manifest:
     if isinstance(document, Mapping) and "task" in document:
         names = (*names, "task")
     m = f.exactly(document, names, "A manifest")
-    if isinstance(m["version"], bool) or m["version"] != VERSION:
+    if type(m["version"]) is not int or m["version"] != VERSION:
         raise TermsError("bad_manifest", f"version must be {VERSION}.")
     width_in = f.integer(m, "width_in", 1, MAX_WIDTH)
     inputs = _field_names(m, "inputs")
