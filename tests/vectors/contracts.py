@@ -18,14 +18,16 @@ CASES: dict[str, tuple[dict[str, Any], float]] = {
     "without noise": ({"d": 16, "noise_micro": 0}, 1.0),
     "noise of many units": ({"d": 64, "q": 20, "f": 14, "noise_micro": 150_000}, 0.2),
     "nothing but noise": ({"d": 12}, 0.0),
+    "rotated": ({"d": 11, "rotation_seed": bytes(range(32))}, 0.3),
+    "clipped, then rotated": ({"d": 130, "rotation_seed": bytes(range(32)), "clip_micro": 700_000}, 1.0),
 }
 """Name -> header fields, size of the raw values."""
 
 
 def contract_vectors() -> dict[str, Any]:
     return {
-        "rule": "clip the float64 of the raw float32 to clip_micro / 10^6 (norm: numpy's pairwise sum of squares of x / max|x|), round "
-        "with the first draw, add noise with the second, clamp to +-(2^(q-1) - 1)",
+        "rule": "clip the float64 of the raw float32 to clip_micro / 10^6 (norm: numpy's pairwise sum of squares of x / max|x|), rotate with a "
+        "rotation seed, round with the first draw, add noise with the second, clamp to +-(2^(q-1) - 1)",
         "cases": [_case(name, header(**fields), size) for name, (fields, size) in CASES.items()],
         "refused": [
             {"why": "too short", "code": "short", "raw_f32": bytes(16)},

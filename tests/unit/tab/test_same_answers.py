@@ -304,7 +304,7 @@ async def test_random_records_become_the_same_float32(tab: Script) -> None:
 async def test_the_output_contract_is_the_same_bit_for_bit(tab: Script) -> None:
     draws = random.Random(8)
     for d in (1, 2, 7, 8, 9, 127, 128, 129, 1000, 4097):
-        head = header(d=d, q=draws.choice((8, 16)), f=draws.randint(0, 12), clip_micro=draws.choice((10**5, 10**7)), noise_micro=draws.choice((0, 20_000, 300_000)))  # fmt: skip
+        head = header(d=d, q=draws.choice((8, 16)), f=draws.randint(0, 12), clip_micro=draws.choice((10**5, 10**7)), noise_micro=draws.choice((0, 20_000, 300_000)), rotation_seed=draws.choice((b"", draws.randbytes(32))))  # fmt: skip
         raw = uniform(draws.randbytes(16), d, 10.0 ** draws.randint(-3, 2)).tobytes()
         keys = [draws.randbytes(16), draws.randbytes(16)]
         left = iter(keys)
