@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from django.apps import apps
@@ -10,6 +11,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db.models import Field
 
+from marketplace.settings.roles import KEY_FILES
 from marketplace.trust import DATABASE_ALIAS, domain_of
 
 
@@ -73,3 +75,18 @@ def domains_have_their_own_databases(app_configs: Any, **kwargs: Any) -> list[Ch
             )
         seen[where] = alias
     return found
+
+
+@register(Tags.security, deploy=True)
+def no_key_of_another_role_lies_here(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    own = {name for role in settings.ROLES for name in KEY_FILES[role]}
+    others = {name for names in KEY_FILES.values() for name in names} - own
+    return [
+        Error(
+            f"This process holds {', '.join(settings.ROLES)} and can read {path.name}, a key of another role.",
+            hint="Give each role a folder with its own keys: manage.py make_keys --apart.",
+            id="trust.E004",
+        )
+        for path in sorted(Path(settings.KEYS_DIR).iterdir())
+        if path.name in others
+    ]

@@ -102,6 +102,17 @@ def test_the_deployment_check_has_nothing_to_say(site: Site, role: str) -> None:
     site.manage(role, "check", "--deploy", "--fail-level", "WARNING")
 
 
+def test_the_deployment_check_finds_a_key_of_another_role(site: Site) -> None:
+    stray = Path(site.environment("issuer")["CSSI_KEYS_DIR"]) / "aggregator.key"
+    stray.write_text("00" * 32)
+    try:
+        done = site.run("issuer", "manage.py", "check", "--deploy")
+    finally:
+        stray.unlink()
+    assert done.returncode != 0
+    assert "trust.E004" in done.stderr
+
+
 def signed(site: Site, role: str, key: str, path: str) -> dict[str, str]:
     secret = Secret(bytes.fromhex((site.folder / "keys" / role / key).read_text()))
     sender = key.removesuffix(".key")

@@ -17,8 +17,9 @@ OLDEST = 3 * config.HEARTBEAT_SECONDS
 def note(states: dict[str, bool]) -> None:
     """Store key -> connected, as of now."""
     now = config.now()
+    # In one order everywhere: two processes that write the same rows in different orders would wait for each other.
     Presence.objects.bulk_create(
-        [Presence(key=key, connected=connected, last_seen=now) for key, connected in states.items()],
+        [Presence(key=key, connected=connected, last_seen=now) for key, connected in sorted(states.items())],
         update_conflicts=True,
         unique_fields=["key"],
         update_fields=["connected", "last_seen"],
