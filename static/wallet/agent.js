@@ -28,11 +28,20 @@ export class Agent {
    */
   constructor({ vault, transport, train, now = () => Math.floor(Date.now() / 1000), rng = random, policy = {}, ask = null,
     observe = () => {}, spy = () => {} }) {
-    Object.assign(this, {vault, transport, train, now, rng, ask, spy, observe});
+    this.vault = vault;
+    this.transport = transport;
+    this.train = train;
+    this.now = now;
+    this.rng = rng;
+    /** @type {((question: any) => Promise<string>) | null} */
+    this.ask = ask;
+    this.spy = spy;
+    this.observe = observe;
     this.policy = {...POLICY, ...policy};
     this.gate = new Gate();
     this.session = new Session(this);
     this.mailbox = new Mailbox(this);
+    /** @type {Awaited<ReturnType<typeof parseServer>> | null} */
     this.server = null;
     this.mailboxKey = "";
     /** @type {Map<string, string>} subscription key → collective, also of ended subscriptions */
@@ -40,6 +49,8 @@ export class Agent {
     /** @type {Map<string, Set<RoundSession>>} */
     this.visits = new Map();
     this.subscribing = Promise.resolve();
+    /** @type {Promise<any[]>} */
+    this.flushing = Promise.resolve([]);
     this.running = false;
     this.retrying = false;
   }
@@ -85,7 +96,7 @@ export class Agent {
   /** One journal entry now. @param {string} kind @param {any} what */
   record(kind, what) { return this.vault.transaction((records) => journal.append(records, this.now(), kind, what)); }
 
-  /** A refusal in the journal, by name. Of a flood of the same only some are kept, with the count of the others. @param {string} code */
+  /** A refusal in the journal, by name. Of a flood of the same only some are kept, with the count of the others. @param {string} code @param {any} [how] */
   async noteRefusal(code, {sentence = REFUSALS[code], records = null, ...what} = {}) {
     const who = `${code}:${what.collective_id ?? ""}`;
     this.event("refused", {code});
@@ -98,7 +109,7 @@ export class Agent {
   /** Keys this wallet may be reached by: kind and private key. @returns {Promise<[string, Uint8Array][]>} */
   async wireKeys() {
     const mailbox = await this.vault.get("key", "mailbox"), held = Object.values(await this.vault.list("keys"));
-    const keys = held.map((keys) => ["subscription", fromHex(keys.subscription)]);
+    const keys = held.map((one) => /** @type {[string, Uint8Array]} */ (["subscription", fromHex(one.subscription)]));
     return mailbox ? [["mailbox", fromHex(mailbox.private)], ...keys] : keys;
   }
 
@@ -113,7 +124,7 @@ export class Agent {
   /** Send what could not be sent before; what still waits is tried again later while the agent runs. */
   async flushOutgoing() {
     // One at a time, or two would send the same letter.
-    this.flushing = (this.flushing ?? Promise.resolve()).then(() => flush(this.vault, this.transport, this.server));
+    this.flushing = this.flushing.catch(() => []).then(() => flush(this.vault, this.transport, this.server));
     for (const refusal of await this.flushing) await this.record("refused", {code: refusal.code, sentence: refusal.message});
     if (!this.retrying && await this.waiting()) this.spawn(this.#flushUntilEmpty());
   }

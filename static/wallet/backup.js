@@ -29,7 +29,7 @@ async function through(bytes, kind, Stream, most = Infinity) {
   return concat(...parts);
 }
 
-/** The whole wallet as one file's bytes. @param {Vault} vault @param {{kind: string, secret: string, now: number}} how @returns {Promise<Uint8Array>} */
+/** The whole wallet as one file's bytes. @param {Vault} vault @param {{kind: string, secret: string, now: number, rng?: any}} how @returns {Promise<Uint8Array>} */
 export async function make(vault, {kind, secret, now, rng = random}) {
   const raw = await openGuarded(vault.storage, kind, secret, now), slots = await slotsOf(vault.storage);
   const salt = rng(16), nonce = rng(12);

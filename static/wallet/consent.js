@@ -4,6 +4,7 @@
 import {fromHex} from "./bytes.js";
 import {duration, signEnvelope, wordsForAgreement} from "./terms.js";
 
+/** @type {[string, string]} */
 export const RULE = ["meta", "consent-rule"];
 
 /**

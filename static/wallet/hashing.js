@@ -12,15 +12,18 @@ const SIGMA = [
   "0123456789abcdef", "ea489fd61c02b753", "b8c052fdae367194", "7931dcbe265a40f8", "905724afe1bc683d",
   "2c6a0b834d75fe19", "c51fed4a0763928b", "db7ec13950f4862a", "6fe9b308c2d714a5", "a2847615fb9e3cd0",
 ].map((row) => [...row].map((digit) => parseInt(digit, 16)));
+/** @param {bigint} x @param {bigint} n */
 const rotr = (x, n) => ((x >> n) | (x << (64n - n))) & M64;
 const view = (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 const le32 = (n) => Uint8Array.of(n, n >>> 8, n >>> 16, n >>> 24);
 
+/** @param {bigint[]} h @param {Uint8Array} block @param {number} counted @param {boolean} last */
 function compress(h, block, counted, last) {
   const m = Array.from({length: 16}, (_, i) => view(block).getBigUint64(8 * i, true));
   const v = [...h, ...IV];
   v[12] ^= BigInt(counted);
   if (last) v[14] ^= M64;
+  /** @param {number} a @param {number} b @param {number} c @param {number} d @param {bigint} x @param {bigint} y */
   const mix = (a, b, c, d, x, y) => {
     v[a] = (v[a] + v[b] + x) & M64; v[d] = rotr(v[d] ^ v[a], 32n);
     v[c] = (v[c] + v[d]) & M64; v[b] = rotr(v[b] ^ v[c], 24n);
@@ -181,6 +184,7 @@ const ROUND_CONSTANTS = (() => {
   });
 })();
 
+/** @param {bigint[]} a */
 function keccakF(a) {
   for (const constant of ROUND_CONSTANTS) {
     const c = [0, 1, 2, 3, 4].map((x) => a[x] ^ a[x + 5] ^ a[x + 10] ^ a[x + 15] ^ a[x + 20]);

@@ -12,17 +12,20 @@ const G = [
   0x79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798n,
   0x483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8n, 1n,
 ];
+/** @param {bigint} x @param {bigint} m */
 const mod = (x, m) => ((x % m) + m) % m;
 const number = (bytes) => BigInt(`0x${hex(bytes)}`);
 /** @param {bigint} value @returns {Uint8Array} 32 bytes, big-endian */
 export const word = (value) => fromHex(value.toString(16).padStart(64, "0"));
 
+/** @param {bigint} base @param {bigint} exponent @param {bigint} m */
 function power(base, exponent, m) {
   let result = 1n;
   for (let b = mod(base, m), e = exponent; e > 0n; e >>= 1n, b = (b * b) % m) if (e & 1n) result = (result * b) % m;
   return result;
 }
 
+/** @param {bigint[]} a @param {bigint[]} b in homogeneous coordinates */
 function add([x1, y1, z1], [x2, y2, z2]) {
   const xx = x1 * x2, yy = y1 * y2, zz = (21n * z1 * z2) % P;
   const xy = mod((x1 + y1) * (x2 + y2) - xx - yy, P);
@@ -32,7 +35,7 @@ function add([x1, y1, z1], [x2, y2, z2]) {
   return [mod(xy * less - yz * xz, P), mod(less * more + xz * triple, P), mod(more * yz + triple * xy, P)];
 }
 
-/** Affine [x, y] of scalar · G. */
+/** Affine [x, y] of scalar · G. @param {bigint} scalar */
 function multiply(scalar) {
   let sum = [0n, 1n, 0n], unused = sum;
   for (let bit = 255n; bit >= 0n; bit -= 1n) {

@@ -4,6 +4,7 @@
 
 import {paddedD} from "./messages.js";
 
+/** @type {[string, string]} */
 export const LEDGER = ["ledger", "person"];
 const YEAR_DAYS = 365, DAY_SECONDS = 86_400, MICRO = 1_000_000n, UNBOUNDED = 2 ** 62;
 const FORMAL_COLLECTIVE_EPSILON = 3, FORMAL_PERSON_EPSILON = 8; // of formal collectives in a year, when the holder says nothing

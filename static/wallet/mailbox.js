@@ -92,7 +92,7 @@ export class Mailbox {
     if (decision.kind === "Refused") return "refused";
     if (!decision.seen.choice) {
       const choice = await toNotice(this.agent.ask, permit.name, decision.seen);
-      if (choice) await this.answerNotice(id, decision.seen.notice_ref, choice);
+      if (choice) await this.answerNotice(id, decision.seen.notice_ref, /** @type {any} */ (choice));
     }
     return "done";
   }
@@ -148,7 +148,7 @@ export class Mailbox {
     const id = this.#route(to), jobId = uuidText(job);
     await this.agent.vault.transaction(async (records) => {
       const {memory} = await standingOf(records, id), key = await records.get("jobkey", jobId);
-      const leaf = key ? logLeaf(read("enrolment", fromHex(key.enrolment))) : new Uint8Array();
+      const leaf = key ? logLeaf(/** @type {any} */ (read("enrolment", fromHex(key.enrolment)))) : new Uint8Array();
       const event = {kind: "LogFrozen", job_id: jobId, leaf, index, size, root, proof, signature, memory};
       const decision = await decide(event, this.agent.policy);
       if (decision.kind === "Refused") await this.#refuse(records, decision, id, {job: jobId});

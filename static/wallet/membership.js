@@ -18,6 +18,7 @@ import {problems, project} from "./requirement.js";
 import {PINNED, fetchServer, parseServer, pinOf} from "./server.js";
 import {openEnvelope, parsePermit, permitOf, signEnvelope, termsHash} from "./terms.js";
 
+/** @type {[string, string]} */
 export const RECORD = ["record", "main"];
 const FRESH_SECONDS = 300; // half of what a collective allows between a statement and its own clock
 

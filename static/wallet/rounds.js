@@ -46,21 +46,35 @@ export function moment(elapsed) {
 }
 
 export class RoundSession {
-  #socket = null;
+  /** @type {import("./transport.js").Socket | null} */ #socket = null;
   #frames = new Queue();
-  #pending = null;
+  /** @type {any} */ #pending = null;
   #answers = new Map(); // by hash of what was answered
   #heard = 0;
   #receiptAcknowledged = false;
-  #trained = null; // "" when training succeeded, else the fixed code of the failure
-  #client = null;
-  #input = null;
-  #slot = null;
-  #stopped = null;
+  /** @type {string | null} */ #trained = null; // "" when training succeeded, else the fixed code of the failure
+  /** @type {SecAggClient | null} */ #client = null;
+  /** @type {Uint8Array | null} */ #input = null;
+  /** @type {any} */ #slot = null;
+  /** @type {Error & {code: string} | null} */ #stopped = null;
 
   /** @param {import("./agent.js").Agent} agent @param {any} visit @param {{path: string, token: string, ticket: Uint8Array}} delivery */
   constructor(agent, visit, delivery) {
-    Object.assign(this, {agent, visit, delivery});
+    this.agent = agent;
+    this.visit = visit;
+    this.delivery = delivery;
+    /** @type {Uint8Array | null} */
+    this.jobKey = null;
+    /** @type {Uint8Array | null} */
+    this.subscription = null;
+    /** @type {any} the permit's record */
+    this.stored = null;
+    /** @type {any} the person's data */
+    this.record = {};
+    /** @type {Awaited<ReturnType<typeof openPayload>> | null} */
+    this.payload = null;
+    /** @type {ArrayLike<number>} */
+    this.update = [];
     this.question = "";
     this.over = new Promise((resolve) => { this.finished = resolve; });
   }

@@ -7,6 +7,7 @@ import {badData, fault, notFound, notTrusted} from "./failures.js";
 import {digest} from "./json.js";
 import {checkUrl} from "./transport.js";
 
+/** @type {[string, string]} */
 export const PINNED = ["server", "pinned"];
 
 /** SHA-256 of the RFC 8785 form, hex. @param {any} document */

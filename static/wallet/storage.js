@@ -54,9 +54,10 @@ async function openDatabase(name) {
 export async function browserStorage(name = "wallet") {
   const root = await navigator.storage.getDirectory();
   const file = await root.getFileHandle(`${name}.keys`, {create: true});
+  /** @type {any} a FileSystemSyncAccessHandle, which workers alone have */
   let handle;
   try {
-    handle = await file.createSyncAccessHandle();
+    handle = await /** @type {any} */ (file).createSyncAccessHandle();
   } catch (error) {
     if (error.name !== "NoModificationAllowedError") throw error;
     throw fault("This wallet is open in another tab. Close it there, or go on there.", "store_busy");

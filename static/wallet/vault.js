@@ -15,6 +15,7 @@ const OF_COLLECTIVE = new Set(["permit", "keys", "memory", "draft"]); // named b
 const OF_JOB = new Set(["jobkey", "revealed", "notice"]); // these name the collective inside
 const INDEX = "compartment";
 const PADDED = 256, WRAPPED_BYTES = 60; // nonce 12, key 32, tag 16
+/** @type {[string, string]} */
 export const BACKED_UP = ["meta", "backed-up"];
 
 /** @typedef {import("./storage.js").Storage} Storage */
@@ -208,6 +209,7 @@ export class Vault {
 
   /** Every record by category and name, for a backup. @returns {Promise<Record<string, Record<string, any>>>} */
   async everything() {
+    /** @type {Record<string, Record<string, any>>} */
     const found = {};
     for (const [id, sealed] of await this.storage.scan("r")) {
       const {category, name, value} = await this.#read(id, sealed);
@@ -340,7 +342,7 @@ export const exists = async (storage) => (await storage.read(KEYS)) !== undefine
 
 /**
  * Re-wrap one slot after opening another (or the old) one; the records are not touched. For `recovery` the new code is returned.
- * @param {Storage} storage @param {{kind: string, secret: string, changed: "passphrase" | "recovery", next?: string, now: number}} how
+ * @param {Storage} storage @param {{kind: string, secret: string, changed: "passphrase" | "recovery", next?: string, now: number, cost?: any, rng?: any}} how
  */
 export async function changeSlot(storage, {kind, secret, changed, next, now, cost = keyfile.COST, rng = random}) {
   const raw = await openGuarded(storage, kind, secret, now), file = await readKeys(storage);
