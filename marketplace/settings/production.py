@@ -142,6 +142,14 @@ if PEOPLE:
     CHAIN_RPC_URL = env.str("CHAIN_RPC_URL")
     CHAIN_KEYS_DIR = Path(env.str("CHAIN_KEYS_DIR", default=str(KEYS_DIR / "chain")))
     CHAIN_CONFIRMATIONS = env.int("CHAIN_CONFIRMATIONS", default=12)
+    CHAIN_CONFIRM_RPC_URL = env.str("CHAIN_CONFIRM_RPC_URL", default="")
+    CHAIN_MAX_FEE = env.int("CHAIN_MAX_FEE", default=200 * 10**9)
+    CHAIN_LOW_BALANCE = env.int("CHAIN_LOW_BALANCE", default=5 * 10**16)
+    CHAIN_KEYSTORE_PASSWORD_FILE = env.str("CHAIN_KEYSTORE_PASSWORD_FILE", default="")
+    CHAIN_SIGNER = env.str("CHAIN_SIGNER", default="")
+    TOKEN_ADDRESS = env.str("TOKEN_ADDRESS", default="")
+    ORDER_FEE = env.int("ORDER_FEE", default=0)
+    MODEL_SHARE_PPM = env.int("MODEL_SHARE_PPM", default=800_000)
 
 # --- logs: one JSON object a line, from Django, Celery and our own events alike ---------------------------
 _common = [

@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from collectives.models import Job
+from collectives.models import Checkpoint, Job
 from collectives.terms.algorithm import parse_manifest
 from collectives.training.checkpoint import write_file
 from marketplace.accounts.access import needs_role
@@ -117,8 +117,14 @@ def file(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     found = sales.download(request.user, job_id)
     if found is None:
         raise Http404
-    facts = {"wallets": found.wallets, "aggregate_hash": found.aggregate_hash, "job_id": str(job_id)}
-    body = write_file(parse_manifest(found.job.algorithm.manifest), found.number, bytes(found.weights), facts)
+    return model_file(found)
+
+
+def model_file(found: Checkpoint) -> HttpResponse:
+    """A finished model as a download, for the page and the API alike."""
+    job = found.job
+    facts = {"wallets": found.wallets, "aggregate_hash": found.aggregate_hash, "job_id": str(job.pk)}
+    body = write_file(parse_manifest(job.algorithm.manifest), found.number, bytes(found.weights), facts)
     answer = HttpResponse(body, content_type="application/octet-stream")
-    answer["Content-Disposition"] = f'attachment; filename="model-{str(job_id)[:8]}-{found.number}.cssi"'
+    answer["Content-Disposition"] = f'attachment; filename="model-{str(job.pk)[:8]}-{found.number}.cssi"'
     return answer

@@ -19,7 +19,7 @@ from eth_hash.auto import keccak
 from marketplace.settlement import conf, outbox, permits, selectors
 from marketplace.settlement.assets import ONE, ZERO
 from marketplace.settlement.chain import chain, encode_call, job_bytes
-from marketplace.settlement.errors import ChainUnavailable
+from marketplace.settlement.errors import ChainUnavailable, NotThere, SettlementError
 from marketplace.settlement.keys import signer
 from marketplace.settlement.models import Asset, AssetOrder, ChainTransaction, ConsumerWallet, Escrow
 
@@ -54,6 +54,8 @@ def advance() -> int:
             made += _step(escrow)
         except ChainUnavailable:
             return made
+        except (NotThere, SettlementError) as error:  # one consumer's trouble must not hold up the others
+            made += _give_up(escrow, str(error)[:300])
     return made
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from marketplace.settlement import assets, conf, orders
+from collectives.terms.description import tokens
+from marketplace.settlement import assets, conf, orders, selectors
 from marketplace.settlement.chain import chain
 from marketplace.settlement.errors import ChainUnavailable, NotThere, SettlementError
 from marketplace.settlement.models import Asset, ConsumerWallet
@@ -29,6 +30,8 @@ class Cost:
     lines: tuple[Line, ...]
     gas: tuple[tuple[str, int], ...]
     gas_price: int | None
+    notes: tuple[str, ...] = ()
+    """What is taken out of something paid above, and so costs nothing more."""
 
     @property
     def total(self) -> int:
@@ -63,15 +66,17 @@ def of_job(wallet: ConsumerWallet | None, asset: Asset | None, budget: int) -> C
     """Everything a job with this budget costs the consumer at most; a free thing is a line of 0."""
     lines = [Line(name=str(_("Budget into escrow")), amount=budget)]
     gas: list[tuple[str, int]] = []
+    notes: list[str] = []
     try:
         if asset is not None:
             lines += _order_lines(wallet, asset)
             gas += _order_gas(wallet, asset)
+            notes = _notes()
         price: int | None = chain().fees()[0]
     except (ChainUnavailable, NotThere, SettlementError):
         price = None
     gas.append((str(_("Open the escrow, with your permit")), orders.GAS["open"]))
-    return Cost(lines=tuple(lines), gas=tuple(gas), gas_price=price)
+    return Cost(lines=tuple(lines), gas=tuple(gas), gas_price=price, notes=tuple(notes))
 
 
 def _order_lines(wallet: ConsumerWallet | None, asset: Asset) -> list[Line]:
@@ -85,6 +90,24 @@ def _order_lines(wallet: ConsumerWallet | None, asset: Asset) -> list[Line]:
         Line(name=str(_("Market fee on buying")), amount=market),
         Line(name=str(_("Provider fee of the order")), amount=int(conf.get("ORDER_FEE"))),
     ]
+
+
+def _notes() -> list[str]:
+    """Ocean's parts of what an order spends, as its router says them (18 decimals)."""
+    link, router = chain(), selectors.address("FactoryRouter")
+    of_token = int(link.read("FactoryRouter", router, "getOPCConsumeFee"))
+    of_fee = int(link.read("FactoryRouter", router, "getOPCProviderFee"))
+    found = [
+        _("Ocean's community takes %(part)s of the datatoken you spend; the owner gets the rest.")
+        % {"part": _percent(of_token)}
+    ]
+    if conf.get("ORDER_FEE"):
+        found.append(_("Of the provider fee %(part)s go to Ocean's community.") % {"part": _percent(of_fee)})
+    return found
+
+
+def _percent(part: int) -> str:
+    return f"{tokens(part * 100)} %"
 
 
 def _order_gas(wallet: ConsumerWallet | None, asset: Asset) -> list[tuple[str, int]]:

@@ -83,7 +83,10 @@ def escrow_state(job_id: uuid.UUID) -> EscrowState | None:
     escrow = Escrow.objects.filter(job_id=job_id).first()
     if escrow is None:
         return None
-    rows = ChainTransaction.objects.filter(key__regex=rf"^(approve|open|settle|close):{job_id}")
+    mine = rf"^(approve|open|settle|close):{job_id}"
+    if escrow.asset_order_id is not None:
+        mine += rf"|^(dispense|pay|buy|orderfee|order|reuse):{escrow.asset_order_id}(:|$)"
+    rows = ChainTransaction.objects.filter(key__regex=mine)
     return EscrowState(
         status=escrow.status,
         budget=int(escrow.budget),

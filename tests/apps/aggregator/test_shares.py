@@ -114,17 +114,6 @@ def test_shares_and_sales_over_http(ledger, call):  # noqa: F811
         assert answer[1]["code"] == "malformed"
 
 
-@pytest.mark.parametrize(
-    ("amount", "weights"), [(10, {"a": 1, "b": 1, "c": 1}), (0, {"a": 5}), (7, {"a": 0, "b": 3})]
-)
-def test_a_split_is_exact_and_follows_the_weights(amount, weights):
-    found = split(amount, weights)
-    total = sum(weights.values())
-    assert sum(found.values()) == amount
-    for name, weight in weights.items():
-        assert 0 <= found[name] - amount * weight // total <= (1 if weight else 0)
-
-
 def test_nobody_cannot_be_split_among():
     with pytest.raises(ValueError, match="nobody"):
         split(1, {"a": 0})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import threading
@@ -30,6 +31,7 @@ from marketplace.settlement import chain as chains
 from marketplace.settlement import clients, services
 from marketplace.settlement.keys import development_addresses
 from marketplace.settlement.models import ChainTransaction, Deployment, Signer
+from tests.apps.settlement.anvil import AnvilProcess
 
 TOKEN = 10**18
 RATE = 5 * 10**15
@@ -87,7 +89,9 @@ class ChainProcess:
 
 @pytest.fixture
 def devchain(tmp_path: Path, settings: Any, transactional_db: None) -> Iterator[ChainProcess]:
-    process = ChainProcess(tmp_path / "chain.sqlite3")
+    """The embedded development chain; with CSSI_TEST_CHAIN=anvil Foundry's."""
+    made = AnvilProcess if os.environ.get("CSSI_TEST_CHAIN") == "anvil" else ChainProcess
+    process: Any = made(tmp_path / "chain.sqlite3")
     settings.CHAIN_RPC_URL = f"http://127.0.0.1:{process.port}"
     chains._chain.cache_clear()
     yield process

@@ -59,6 +59,13 @@ def held(token: str, holder: str) -> int:
     return int(chain().read("ERC20Template", token, "balanceOf", holder))
 
 
+def spent(asset: Asset) -> int:
+    """Datatokens that reached the owner and Ocean's community, which takes 3 % of each."""
+    owner = held(asset.datatoken, asset.payee.address)
+    assert owner % (97 * 10**16) == 0
+    return owner + held(asset.datatoken, selectors.address("OPFCommunityFeeCollector"))
+
+
 def receipt_of(key: str) -> Any:
     found = chain().receipt(ChainTransaction.objects.get(key__startswith=key).hash)
     assert found is not None
@@ -116,7 +123,7 @@ def test_a_free_order_spends_exactly_one_datatoken_and_opens_one_escrow(
     assert (escrow.status, escrow.asset_order, order.consumed) == ("open", order, True)
     assert order.order_id == escrow.order_id == ChainTransaction.objects.get(key=f"order:{order.pk}").hash
     assert held(asset.datatoken, wallet.address) == 0
-    assert held(asset.datatoken, asset.payee.address) == TOKEN, "the datatoken is spent to the owner"
+    assert spent(asset) == TOKEN, "the datatoken is spent to the owner"
     (event,) = decode_logs("ERC20Template", receipt_of(f"order:{order.pk}").logs, "OrderStarted")
     assert (event["consumer"], event["amount"]) == (wallet.address, TOKEN)
     (fee,) = decode_logs("ERC20Template", receipt_of(f"order:{order.pk}").logs, "ProviderFee")
@@ -153,6 +160,7 @@ def test_a_fixed_price_and_every_fee_are_paid_as_the_preview_says(
     }
     assert sum(gas.values()) < cost.gas_total
     assert cost.native is not None
+    assert "3 %" in cost.notes[0]
 
 
 def test_jobs_of_one_consumer_take_turns_and_all_open(collective: Collective, consumer: Account) -> None:
@@ -223,7 +231,7 @@ def test_an_order_past_its_validity_is_renewed_without_another_datatoken(
     assert order.valid_until > time.time() + orders.MARGIN
     (event,) = decode_logs("ERC20Template", receipt_of(f"reuse:{order.pk}").logs, "OrderReused")
     assert "0x" + event["orderTxId"].hex() == order.order_id
-    assert held(asset.datatoken, asset.payee.address) == TOKEN
+    assert spent(asset) == TOKEN
     assert not ChainTransaction.objects.filter(state="failed").exists()
 
 
@@ -348,7 +356,7 @@ def test_through_kills_at_every_step_an_order_is_paid_once(
     assert calls > 6
     assert Escrow.objects.get(job_id=job).status == "open"
     assert AssetOrder.objects.count() == 1
-    assert held(asset.datatoken, asset.payee.address) == TOKEN
+    assert spent(asset) == TOKEN
     left = int(chain().read("DevToken", selectors.address("DevToken"), "balanceOf", wallet.address))
     assert left == 100 * TOKEN - TOKEN - PRICE - PRICE // 1000
 

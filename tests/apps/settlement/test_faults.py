@@ -105,16 +105,27 @@ def dying(name: str, faults: Faults, real: Callable[..., Any]) -> Callable[..., 
     return step
 
 
-def storm(process: ChainProcess, faults: Faults, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+def everything_final() -> bool:
+    final = (ChainTransaction.State.CONFIRMED, ChainTransaction.State.FAILED)
+    return not ChainTransaction.objects.exclude(state__in=final).exists()
+
+
+def storm(
+    process: ChainProcess,
+    faults: Faults,
+    monkeypatch: pytest.MonkeyPatch,
+    most: int,
+    sweep: Callable[[], int] = outbox.sweep,
+    done: Callable[[], bool] = everything_final,
+) -> None:
     """Sweep through all of it until every row is final."""
     real_chain, real_signed, real_step = outbox.chain, outbox._store_signed, outbox._step
     monkeypatch.setattr(outbox, "chain", lambda: FaultyChain(real_chain(), faults))
     monkeypatch.setattr(outbox, "_store_signed", dying("sign", faults, real_signed))
     monkeypatch.setattr(outbox, "_step", dying("record", faults, real_step))
-    final = (ChainTransaction.State.CONFIRMED, ChainTransaction.State.FAILED)
     kept = False
     for turn in range(most):
-        if not ChainTransaction.objects.exclude(state__in=final).exists():
+        if done():
             return
         if turn % 20 == 5:
             process.remember()
@@ -122,7 +133,7 @@ def storm(process: ChainProcess, faults: Faults, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(outbox, "BUMP_AFTER", timedelta(0) if turn % 3 == 0 else timedelta(minutes=3))
         before = process.evm.number
         try:
-            outbox.sweep()
+            sweep()
         except Killed:
             faults.happened["killed"] += 1
         if process.evm.number == before and not kept:

@@ -146,6 +146,32 @@ def test_the_listing_shows_the_split_and_the_file_goes_to_who_paid(
     assert "attachment" in answer["Content-Disposition"]
 
 
+def test_a_program_reads_costs_and_the_split_buys_and_downloads(
+    owner: Account, model: Job, buyer: Account
+) -> None:
+    offered(owner, model, 10 * TOKEN)
+    client = Client()
+    client.force_login(buyer, backend="django.contrib.auth.backends.ModelBackend")
+    cost = client.get(f"/api/v1/costs/{model.collective_id}", {"budget": str(TOKEN)}).json()
+    assert cost["total"] == str(sum(int(fee["amount"]) for fee in cost["fees"])) == str(TOKEN)
+    assert [fee["name"] for fee in cost["fees"]][1] == "Datatoken of the collective, 1.0"
+    assert int(cost["native"]) > sum(row["gas"] for row in cost["transactions"]) > 500_000
+    assert (
+        client.get(f"/api/v1/costs/{model.collective_id}", {"budget": "1.5"}).json()["code"] == "bad_amount"
+    )
+    (listed,) = client.get("/api/v1/models").json()["results"]
+    assert (listed["to_individuals"], listed["to_collective"]) == (str(8 * TOKEN), str(2 * TOKEN))
+    assert listed["purchase"] is None
+    assert client.get(f"/api/v1/models/{model.pk}/file").json()["code"] == "not_bought"
+    body = {"most": listed["price"]}
+    where = f"/api/v1/models/{model.pk}/purchases"
+    assert client.post(where, body, content_type="application/json").status_code == 201
+    settle()
+
+    assert client.get("/api/v1/models").json()["results"][0]["purchase"] == "paid"
+    assert client.get(f"/api/v1/models/{model.pk}/file").status_code == 200
+
+
 def test_buying_twice_pays_once_and_a_rise_costs_nothing(owner: Account, model: Job, buyer: Account) -> None:
     offered(owner, model)
     first = sales.buy(account=buyer, job_id=model.pk, most=PRICE)

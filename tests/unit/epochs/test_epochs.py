@@ -9,7 +9,17 @@ from eth_hash.auto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregation.epochs import Earned, JobTotal, Rules, claim_leaf, claim_proof, close_epoch, owed_root
+from aggregation.epochs import (
+    Credit,
+    Earned,
+    JobTotal,
+    Rules,
+    claim_leaf,
+    claim_proof,
+    close_epoch,
+    owed_root,
+    split,
+)
 
 
 def epoch(
@@ -92,6 +102,8 @@ def test_the_document_tells_no_pseudonym_and_carries_money_as_text() -> None:
         "carried",
         "held_over",
         "owed_root",
+        "sales",
+        "sold",
     }
     assert document["payouts"] == [["0x" + "01" * 20, "10"]]
 
@@ -104,3 +116,42 @@ def test_every_claim_has_a_proof(amounts: dict[bytes, int]) -> None:
         for sibling in claim_proof(amounts, address):
             value = bytes(keccak(value + sibling if value < sibling else sibling + value))
         assert value == root
+
+
+def sold(collectives: int, **rules: int) -> Any:
+    """An epoch with nothing but parts of sold models: ten addresses, 13 base units each."""
+    parts = [
+        Credit(address=bytes([n]) * 20, collective_id=str(n % collectives), amount=13) for n in range(1, 11)
+    ]
+    limits = Rules(**{"lot": 0, "min_recipients": 1, "min_collectives": 1} | rules)
+    return close_epoch(epoch=1, earned=[], jobs=[], carried={}, rules=limits, parts=parts)
+
+
+def test_parts_of_a_sold_model_are_paid_in_lots_like_visits() -> None:
+    exact, lots = sold(1), sold(1, lot=10)
+
+    assert (exact.earned, exact.sold, exact.paid, exact.jobs) == (130, 130, 130, ())
+    assert {amount for _, amount in lots.payouts} == {10}
+    assert (lots.paid, lots.carried) == (100, 30)
+
+
+def test_a_sale_alone_does_not_say_who_made_the_model() -> None:
+    """With one collective, or too few recipients, everything waits and mixes with the next epoch."""
+    for made in (sold(1, min_collectives=3), sold(3, min_recipients=11)):
+        assert made.payouts == ()
+        assert (made.earned, made.held_over) == (130, 130)
+    assert sold(3, min_collectives=3).paid == 130
+
+
+@given(
+    st.integers(0, 2**100),
+    st.dictionaries(st.text(max_size=3), st.integers(0, 50), min_size=1, max_size=30).filter(
+        lambda weights: sum(weights.values()) > 0
+    ),
+)
+def test_a_split_sums_to_the_amount_and_follows_the_weights(amount: int, weights: dict[str, int]) -> None:
+    found, total = split(amount, weights), sum(weights.values())
+
+    assert sum(found.values()) == amount
+    for name, weight in weights.items():
+        assert 0 <= found[name] - amount * weight // total <= min(1, weight)

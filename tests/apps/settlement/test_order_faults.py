@@ -1,0 +1,71 @@
+"""Orders and purchases through every fault of the outbox: kills, a second worker, lies, timeouts, fee bumps, reorganisations of depth 3."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+
+from collectives.models import Collective
+from marketplace.accounts.models import Account
+from marketplace.settlement import selectors, services
+from marketplace.settlement.chain import chain
+from marketplace.settlement.models import AssetOrder, ChainTransaction, Escrow
+from tests.apps.settlement.conftest import RATE, TOKEN, ChainProcess, settle
+from tests.apps.settlement.test_assets import PRICE, collective, published, spent
+from tests.apps.settlement.test_faults import Faults, everything_final, storm
+
+__all__ = ["collective"]
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "distributor", "aggregator"])
+
+
+def all_opened() -> bool:
+    return everything_final() and not Escrow.objects.filter(status="opening").exists()
+
+
+@pytest.mark.parametrize("jobs", [2, pytest.param(40, marks=[pytest.mark.long, pytest.mark.timeout(3_600)])])
+def test_every_order_is_paid_once_and_opens_one_escrow(
+    deployed: ChainProcess,
+    collective: Collective,
+    consumer: Account,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Any,
+    jobs: int,
+) -> None:
+    settings.ORDER_FEE = RATE
+    services.faucet(consumer, 10 * jobs * TOKEN)
+    asset = published(collective, PRICE)
+    wallet = services.consumer_wallet(consumer)
+    before = held(wallet.address)
+    for _ in range(jobs):
+        services.open_escrow(
+            job_id=uuid.uuid4(),
+            consumer_account=consumer,
+            rate=RATE,
+            budget=TOKEN,
+            expires=2**40,
+            collective_id=collective.pk,
+        )
+    settings.CHAIN_CONFIRMATIONS = 4
+    faults = Faults(5, 0.02)
+    with monkeypatch.context() as during:
+        storm(deployed, faults, during, most=400 * jobs, sweep=services.sweep, done=all_opened)
+    settings.CHAIN_CONFIRMATIONS = 1
+    settle()
+
+    print(dict(faults.happened))
+    assert sum(faults.happened.values()) > 3 * jobs
+    assert any(name.startswith("reorganisation") for name in faults.happened)
+    assert not ChainTransaction.objects.filter(state="failed").exists()
+    assert list(Escrow.objects.values_list("status", flat=True)) == ["open"] * jobs
+    assert AssetOrder.objects.filter(consumed=True).count() == AssetOrder.objects.count() == jobs
+    assert spent(asset) == jobs * TOKEN
+    cost = jobs * (TOKEN + PRICE + PRICE // 1000 + RATE)
+    assert before - held(wallet.address) == cost
+    opened = chain().events("CollectiveEscrow", selectors.address("CollectiveEscrow"), "JobOpened")
+    assert len({entry["orderId"] for entry in opened}) == len(opened) == jobs
+
+
+def held(holder: str) -> int:
+    return int(chain().read("DevToken", selectors.address("DevToken"), "balanceOf", holder))
