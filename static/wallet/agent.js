@@ -99,11 +99,14 @@ export class Agent {
   /** A refusal in the journal, by name. Of a flood of the same only some are kept, with the count of the others. @param {string} code @param {any} [how] */
   async noteRefusal(code, {sentence = REFUSALS[code], records = null, ...what} = {}) {
     const who = `${code}:${what.collective_id ?? ""}`;
-    this.event("refused", {code});
-    if (!this.gate.admits("journal", who, this.now())) return;
+    if (!this.gate.admits("journal", who, this.now())) {
+      this.event("refused", {code});
+      return;
+    }
     const others = this.gate.suppressed("journal", who), more = others ? ` (${others} more like this were not written down.)` : "";
     const entry = { code, sentence: `${sentence}${more}`.slice(0, 300), ...what };
     await (records ? journal.append(records, this.now(), "refused", entry) : this.record("refused", entry));
+    this.event("refused", {code});
   }
 
   /** Keys this wallet may be reached by: kind and private key. @returns {Promise<[string, Uint8Array][]>} */

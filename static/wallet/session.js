@@ -133,7 +133,10 @@ const HANDLERS = {
     const enrolment = await mailbox.onJob(bytes(to), bytes(body));
     return enrolment ? {t: "enrol", body: enrolment} : {t: "decline", code: "no"};
   },
-  enrolled: async (mailbox, message) => { await mailbox.onEnrolled(message); },
+  enrolled: async (mailbox, message) => {
+    for (const value of [message.to, message.job, message.root, message.sig, ...message.proof]) bytes(value);
+    await mailbox.onEnrolled(message);
+  },
   invite: async (mailbox, {id, to, task, sig}) => {
     const word = await mailbox.onInvite(bytes(id), bytes(to), bytes(task), bytes(sig));
     return word ? {t: "decline", code: word} : {t: "accept"};
