@@ -23,6 +23,8 @@ MICRO = 1_000_000
 FLOOR_PER_CLIP = 0.1
 """σ of every bucket sum is at least a tenth of the clip bound."""
 _TAIL = 9.6
+LARGEST_REACH = 1 << 21
+"""Entries on each side of a table. Honest rounds have thousands, a clip of 100 at 16 fraction bits a million; a header that asks for more would keep a wallet busy for ever."""
 
 
 def floor_share_micro(clip_micro: int, bucket_min: int) -> int:
@@ -35,11 +37,16 @@ def thresholds(sigma_micro: int, fraction_bits: int) -> tuple[int, NDArray[np.ui
     """(smallest k, uint64 thresholds) for σ = sigma_micro/10⁶ in units of 2^−fraction_bits.
 
     Entry i belongs to k = smallest + i and holds floor(2⁶⁴ · P(K ≤ k)); the last entry is left out, it would be 2⁶⁴.
+
+    Raises:
+        ValueError: the table would be longer than 2 · LARGEST_REACH.
     """
     with localcontext() as context:
         context.prec = 60
         sigma = Decimal(sigma_micro) * (1 << fraction_bits) / MICRO
         reach = max(1, math.ceil(_TAIL * float(sigma)))
+        if reach > LARGEST_REACH:
+            raise ValueError("noise of so many units has no table; use fewer fraction bits or a smaller clip")
         # exp(-k²/2σ²) by the recurrence w(k+1) = w(k)·r^(2k+1), r = exp(-1/2σ²): one exponential instead of thousands.
         ratio = (Decimal(-1) / (2 * sigma * sigma)).exp()
         weight, step, square = Decimal(1), ratio, ratio * ratio

@@ -11,7 +11,7 @@ const MICRO = 1e6;
 const FRACTION = 256n; // bits of the fixed point in which the table is computed
 const ONE = 1n << FRACTION;
 const TAIL = 9.6;
-const LARGEST_TABLE = 2 ** 20;
+const LARGEST_TABLE = 2 ** 21; // on each side
 
 /**
  * The quantised, noised update, every |value| below 2^(q−1). Throws OutputRefused: `short`, `not_finite`.

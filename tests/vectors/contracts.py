@@ -22,6 +22,7 @@ CASES: dict[str, tuple[dict[str, Any], float]] = {
     "clipped, then rotated": ({"d": 130, "rotation_seed": bytes(range(32)), "clip_micro": 700_000}, 1.0),
 }
 """Name -> header fields, size of the raw values."""
+_LOUD = header(d=5, f=30, noise_micro=10**12)
 
 
 def contract_vectors() -> dict[str, Any]:
@@ -33,6 +34,12 @@ def contract_vectors() -> dict[str, Any]:
             {"why": "too short", "code": "short", "raw_f32": bytes(16)},
             {"why": "infinite", "code": "not_finite", "raw_f32": np.full(5, np.inf, "<f4").tobytes()},
             {"why": "not a number", "code": "not_finite", "raw_f32": np.full(5, np.nan, "<f4").tobytes()},
+            {
+                "why": "noise beyond any honest round",
+                "code": "noise",
+                "raw_f32": bytes(20),
+                "header": _LOUD.to_bytes(),
+            },
         ],
         "refused_header": header(d=5).to_bytes(),
     }

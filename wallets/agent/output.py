@@ -22,22 +22,25 @@ def contract(raw: bytes, header: Header, rng: Callable[[int], bytes]) -> np.ndar
     """The quantised, noised update, int64 [header.padded_d], every |value| below 2^(q−1).
 
     `raw`: float32 little-endian [d] from a worker; `rng`: private entropy. The steps are `aggregation.privacy.pipeline`'s.
-    Raises OutputRefused with code short, not_finite.
+    Raises OutputRefused with code short, not_finite, noise (a round that asks for too much).
     """
     if len(raw) != 4 * header.d:
         raise OutputRefused("The worker's answer has the wrong length.", code="short")
     update = np.frombuffer(raw, dtype="<f4").astype(np.float64)
     if not np.isfinite(update).all():
         raise OutputRefused("The worker's answer is not made of finite numbers.", code="not_finite")
-    return pipeline.protect(
-        update,
-        clip_micro=header.clip_micro,
-        noise_micro=header.noise_micro,
-        value_bits=header.q,
-        fraction_bits=header.f,
-        rng=rng,
-        rotation_seed=header.rotation_seed,
-    )
+    try:
+        return pipeline.protect(
+            update,
+            clip_micro=header.clip_micro,
+            noise_micro=header.noise_micro,
+            value_bits=header.q,
+            fraction_bits=header.f,
+            rng=rng,
+            rotation_seed=header.rotation_seed,
+        )
+    except ValueError:
+        raise OutputRefused("The round asks for more noise than any honest one.", code="noise") from None
 
 
 def moment(elapsed: float) -> float:

@@ -87,3 +87,8 @@ def test_a_shape_is_as_many_draws_as_its_cells() -> None:
     assert square.shape == (4, 6)
     assert square.ravel().tolist() == flat.tolist()
     assert len(set(flat.tolist())) > 5
+
+
+def test_noise_that_would_keep_a_wallet_busy_for_ever_has_no_table() -> None:
+    with pytest.raises(ValueError, match="no table"):
+        noise.thresholds(10**12, 30)

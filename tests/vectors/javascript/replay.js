@@ -266,8 +266,9 @@ async function contracts(data, checks) {
     checks.same(name, await contract(raw(raw_f32), read("header", b(header)), (length) => fromHex(left.shift(), length)), values);
     checks.same(`${name}: draws`, left, []);
   }
-  const header = read("header", b(data.refused_header));
-  for (const {why, code, raw_f32} of data.refused) await checks.refused(why, code, () => contract(raw(raw_f32), header));
+  for (const {why, code, raw_f32, header = data.refused_header} of data.refused) {
+    await checks.refused(why, code, () => contract(raw(raw_f32), read("header", b(header))));
+  }
 }
 
 /** File name → suite. */
