@@ -89,8 +89,8 @@ def _weights(manifest: Manifest, state: ServerState) -> NDArray[np.float32]:
     second, cross = moments(manifest, state.first)
     size = manifest.features
     penalty = manifest.output.ridge_micro / 1e6 / size
-    found = solve(second, cross, penalty=penalty, noise=math.sqrt(state.second[1])) / math.sqrt(size)
-    layer = manifest.layers[-1]
+    layer, noise = manifest.layers[-1], math.sqrt(state.second[1])
+    found = solve(second, cross, penalty=penalty, noise=noise, constant=layer.bias) / math.sqrt(size)
     parts = [found[: layer.width_in].T.reshape(-1), found[layer.width_in :].reshape(-1)]
     return np.concatenate(parts).astype(np.float32)
 

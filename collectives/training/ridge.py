@@ -2,7 +2,8 @@
 
 The sums are noisy: of a symmetric matrix of k features with noise of deviation σ in each packed coordinate, noise alone makes
 eigenvalues of ±σ√(2k) (Wigner's semicircle). So eigenvalues below zero are put to zero and σ√k is added to the penalty; without that
-the smallest, purely random ones would decide the model. Without noise this is the plain closed form.
+the smallest, purely random ones would decide the model. The constant is not penalised: noise shrinks what a model says of
+people's differences, not what it says of all of them. Without noise this is the plain closed form.
 """
 
 from __future__ import annotations
@@ -13,19 +14,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+SMALLEST = 1e-12
+"""Directions with less than this share of the largest eigenvalue count as not observed."""
 
 
-def solve(second: Array, cross: Array, *, penalty: float, noise: float) -> Array:
-    """The coefficients [k, m] that minimise ‖φβ − t‖² + λ‖β‖² over the summed records.
+def solve(second: Array, cross: Array, *, penalty: float, noise: float, constant: bool) -> Array:
+    """The coefficients [k, m] that minimise Σ‖φβ − t‖² + λ‖β‖² over the summed records.
 
     Args:
         second: Σφφᵀ [k, k]. cross: Σφtᵀ [k, m].
         penalty: λ without noise. noise: σ of the noise in a packed coordinate of these sums.
+        constant: the last feature is the same for everybody; its coefficient stays out of the penalty.
     """
     values, vectors = np.linalg.eigh(second)
+    possible = (vectors * np.maximum(values, 0.0)) @ vectors.T
+    penalised = np.ones(len(second))
+    penalised[-1] = 0.0 if constant else 1.0
     strength = penalty + noise * math.sqrt(len(second))
-    held = np.maximum(values, 0.0) + strength
-    floor = 1e-12 * max(float(held.max(initial=0.0)), 1e-300)
-    inverse = np.where(held > floor, 1.0 / np.maximum(held, floor), 0.0)
-    coefficients: Array = vectors @ (inverse[:, None] * (vectors.T @ cross))
+    coefficients: Array = (
+        np.linalg.pinv(possible + strength * np.diag(penalised), rcond=SMALLEST, hermitian=True) @ cross
+    )
     return coefficients
