@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-production run test test-production test-postgres check format bench bench-secagg bench-peers contracts e2e screenshots clean fuzz fuzz-contracts coverage-secagg
+.PHONY: help demo demo-production run test test-production test-postgres check audit format bench bench-secagg bench-peers bench-learning contracts e2e screenshots clean fuzz fuzz-contracts coverage-secagg
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -58,6 +58,9 @@ check: $(VENV)/.installed-dev  ## style, types, doors, migrations, system checks
 	$(BIN)/python manage.py check --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
+audit: $(VENV)/.installed-dev  ## are pinned packages known to be weak? (asks an advisory service; says when it cannot)
+	$(BIN)/python deploy/audit.py
+
 format: $(VENV)/.installed-dev  ## put the code into the house's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -89,6 +92,9 @@ bench-peers: .venv-peers/.installed  ## an environment with what secure aggregat
 
 bench-secagg: $(VENV)/.installed-dev  ## secure aggregation against its targets and its peer (ARGS=--quick)
 	@$(BIN)/python -m tests.benchmarks.secagg $(ARGS)
+
+bench-learning: $(VENV)/.installed-dev  ## how well wallets learn, every setting, three seeds; goes on where it was stopped (DATA=<folder>)
+	@$(BIN)/python -m tests.benchmarks.learning --data "$(DATA)" $(ARGS)
 
 bench: $(VENV)/.installed-dev bench-peers  ## every benchmark that ends within about ten minutes
 	@$(BIN)/python -m tests.benchmarks.secagg
