@@ -38,8 +38,9 @@ export function parseJson(source, {floats = true} = {}) {
   if (source.length > MAX_BYTES) throw new TermsError("too_large", `The document is larger than ${MAX_BYTES / 1024} KiB.`);
   try {
     const text = typeof source === "string" ? source : fromUtf8(source);
+    const document = JSON.parse(text); // first: on text that is JSON the scan below is linear
     checkTokens(text, floats);
-    return JSON.parse(text);
+    return document;
   } catch (error) {
     if (error instanceof TermsError) throw error;
     throw new TermsError("not_json", "The text is not valid JSON.");
