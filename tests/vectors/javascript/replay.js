@@ -9,6 +9,7 @@ import {decisions} from "./decisions.js";
 import {checkPublicKey} from "../../../static/wallet/ed25519.js";
 import {encoder} from "../../../static/wallet/features.js";
 import {canonical, digest} from "../../../static/wallet/json.js";
+import {costMicro, epsilon, rhoMicro} from "../../../static/wallet/ledger.js";
 import {layout, manifestHash, outputLength, parseManifest} from "../../../static/wallet/manifest.js";
 import {agree, commit, encodeUpdate, openShare, sealEscrow, sealShare, split} from "../../../static/wallet/masking.js";
 import {leafHash, proof, root, verifyInclusion} from "../../../static/wallet/merkle.js";
@@ -176,6 +177,17 @@ async function rotation(data, checks) {
   data.rotated_binary64_be.forEach((value, i) => checks.same(`coordinate ${i}`, bits(turned[i]), value));
 }
 
+/** What visits cost; the tab knows the one δ it shows. */
+function budget(data, checks) {
+  for (const {clip_micro, noise_micro, wallets, coordinates, f, rho_micro} of data.costs) {
+    const header = {clip_micro, noise_micro, f, d: coordinates, rotation_seed: new Uint8Array(0)};
+    checks.same(`cost at ${clip_micro}, ${noise_micro}, ${wallets}`, costMicro(header, wallets), rho_micro);
+  }
+  const shown = ({delta_exponent}) => delta_exponent === 6;
+  for (const row of data.epsilons.filter(shown)) checks.close(`ε of ${row.rho_micro}`, [epsilon(row.rho_micro)], [row.epsilon], data.tolerance);
+  for (const row of data.limits.filter(shown)) checks.same(`ρ within ${row.epsilon}`, rhoMicro(row.epsilon), row.rho_micro);
+}
+
 async function features(data, checks) {
   for (const {name, requirement, requirement_id, inputs, target, record, x, y} of data.cases) {
     const manifest = {inputs, target, widthIn: x.length, widthOut: y.length, loss: "mse", task: {}};
@@ -273,7 +285,7 @@ async function contracts(data, checks) {
 
 /** File name → suite. */
 export const SUITES = {
-  cbor: cborVectors, keys, merkle, advertise, derivation, stream: streamVectors, shamir, quantiser, noise, rotation, features, manifest: manifests,
+  cbor: cborVectors, keys, merkle, advertise, derivation, stream: streamVectors, shamir, quantiser, noise, rotation, budget, features, manifest: manifests,
   gradients, contract: contracts, documents, decisions, refusals, "round-3": round, "round-5": round, "round-5-dropout": round, "round-7-circulant-u16": round,
 };
 
