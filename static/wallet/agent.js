@@ -104,7 +104,7 @@ export class Agent {
       return;
     }
     const others = this.gate.suppressed("journal", who), more = others ? ` (${others} more like this were not written down.)` : "";
-    const entry = { code, sentence: `${sentence}${more}`.slice(0, 300), ...what };
+    const entry = { code, sentence: journal.cut(`${sentence}${more}`, 300), ...what };
     await (records ? journal.append(records, this.now(), "refused", entry) : this.record("refused", entry));
     this.event("refused", {code});
   }

@@ -11,6 +11,9 @@ const nameOf = (seq) => String(seq).padStart(12, "0");
 
 /** @typedef {typeof BLANK} Entry */
 
+/** The first so many characters, whole ones: half a pair could not be written down. @param {any} text @param {number} most */
+export const cut = (text, most) => [...String(text)].slice(0, most).join("").replace(/\p{Surrogate}/gu, "\ufffd");
+
 async function chained(previous, entry) {
   const {hash: _, deleted: __, ...covered} = entry;
   return hex(await sha256(fromHex(previous), cbor.encode(covered)));
@@ -19,7 +22,7 @@ async function chained(previous, entry) {
 /** Add one entry inside a transaction. @param {any} records @param {number} at @param {string} kind @param {Partial<Entry>} [what] */
 export async function append(records, at, kind, what = {}) {
   const head = await records.get(...HEAD) ?? {seq: 0, hash: GENESIS};
-  const draft = {...BLANK, ...what, seq: head.seq, at, kind};
+  const draft = {...BLANK, ...what, sentence: cut(what.sentence ?? "", 1000), seq: head.seq, at, kind};
   const hash = await chained(head.hash, draft);
   await records.put(CATEGORY, nameOf(draft.seq), {...draft, hash});
   await records.put(...HEAD, {seq: draft.seq + 1, hash});

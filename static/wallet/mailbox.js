@@ -85,7 +85,7 @@ export class Mailbox {
       else if (!made.repeated) {
         await records.put("memory", id, made.memory);
         await records.put("notice", `${id}:${made.seen.notice_ref}`, {collective_id: id, envelope});
-        await journal.append(records, now, "notice", {collective_id: id, sentence: made.seen.reason.slice(0, 200)});
+        await journal.append(records, now, "notice", {collective_id: id, sentence: journal.cut(made.seen.reason, 200)});
       }
       return {permit: standing.permit, decision: made};
     });

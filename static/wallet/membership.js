@@ -102,7 +102,7 @@ async function subscribeNow(agent, offer, throughPairing, attempts) {
   const id = String(offer.collective_id), permit = permitOf(await agent.vault.get("permit", id));
   const decision = await decide({kind: "OfferArrived", collective_id: id, envelope: offer.terms, permit, now: agent.now()}, agent.policy);
   const refuse = async (code, sentence, error) => {
-    await agent.record("refused", {collective_id: id, code, sentence: sentence.slice(0, 300)});
+    await agent.record("refused", {collective_id: id, code, sentence: journal.cut(sentence, 300)});
     throw error;
   };
   if (decision.kind === "Refused") {
@@ -127,7 +127,7 @@ async function subscribeNow(agent, offer, throughPairing, attempts) {
     return await keep(agent, terms, await checkedPermit(answer, terms, draft), {draft, answer, offer, how});
   } catch (error) {
     if (!(error instanceof WalletError)) throw error;
-    const sentence = `Not subscribed to ${terms.name}: ${error.message}`.slice(0, 300);
+    const sentence = journal.cut(`Not subscribed to ${terms.name}: ${error.message}`, 300);
     await agent.record("offer", {collective_id: id, code: error.code, sentence});
     throw error;
   }

@@ -11,6 +11,7 @@ import {SecAggClient} from "./client.js";
 import {publicKey, seal, sha256, sign} from "./crypto.js";
 import {OutputRefused, ProtocolError} from "./errors.js";
 import {Unreachable, WalletError, fault, notFound} from "./failures.js";
+import {cut} from "./journal.js";
 import {decide, uuidBytes} from "./machine.js";
 import {questionHash} from "./manifest.js";
 import {RECORD, missingFor} from "./membership.js";
@@ -321,10 +322,10 @@ export class RoundSession {
 
   async on_done({outcome, reason}) {
     this.#step("done");
-    throw new VisitOver(word(outcome, 20), outcome === "released" ? "" : String(reason ?? "").slice(0, 200));
+    throw new VisitOver(word(outcome, 20), outcome === "released" ? "" : cut(reason ?? "", 200));
   }
 
-  async on_error({code, text}) { throw new VisitOver(word(code, 40), String(text ?? "").slice(0, 200)); }
+  async on_error({code, text}) { throw new VisitOver(word(code, 40), cut(text ?? "", 200)); }
 
   /** Train and apply the output contract; the outcome goes through the queue like any message. */
   async #train() {
@@ -392,4 +393,4 @@ async function pump(socket, frames) {
 }
 
 /** The aggregator's word for how a visit ended, short enough for the journal and never empty. */
-const word = (value, most) => String(value).slice(0, most) || "unnamed";
+const word = (value, most) => cut(value, most) || "unnamed";

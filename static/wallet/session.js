@@ -5,6 +5,7 @@ import {equal, hex} from "./bytes.js";
 import {publicKey, sign, verify} from "./crypto.js";
 import {ProtocolError, TermsError, WireError} from "./errors.js";
 import {Unreachable, WalletError, fault, notTrusted} from "./failures.js";
+import {cut} from "./journal.js";
 import {jittered, pause} from "./patience.js";
 
 const CLOCK_SKEW_SECONDS = 300, SHORTEST_WAIT = 0.5, LONGEST_WAIT = 30, DISTRUSTED = 10, MISSED_HEARTBEATS = 3;
@@ -144,8 +145,8 @@ const HANDLERS = {
   deliver: async (mailbox, {id, payload_url: path, payload_token: token, ticket}) => {
     mailbox.onDeliver(bytes(id), {path: String(path), token: String(token), ticket: bytes(ticket)});
   },
-  cancelled: async (mailbox, {id, reason}) => { await mailbox.onCancelled(bytes(id), String(reason).slice(0, 40)); },
-  error: async (mailbox, {code}) => { mailbox.agent.event("server_error", {code: String(code).slice(0, 40)}); },
+  cancelled: async (mailbox, {id, reason}) => { await mailbox.onCancelled(bytes(id), cut(reason, 40)); },
+  error: async (mailbox, {code}) => { mailbox.agent.event("server_error", {code: cut(code, 40)}); },
 };
 
 function bytes(value) {

@@ -1,6 +1,8 @@
-// Where sealed bytes lie: IndexedDB for records, an OPFS file for keys that must be overwritten in place; or memory, for tests.
+// Where sealed bytes lie: IndexedDB for records, an OPFS file for wrapped keys, which must be overwritten in place; or memory, for tests.
 // Python twin: the SQLite file behind wallets/agent/vault.py and the lock of in_use.py. Nothing here knows a key or a value.
 
+import {equal} from "./bytes.js";
+import {sha256} from "./crypto.js";
 import {fault} from "./failures.js";
 
 /**
@@ -10,15 +12,19 @@ import {fault} from "./failures.js";
  * @property {(changes: Map<string, Uint8Array | null>) => Promise<void>} write all or nothing, on the disk when it returns
  * @property {{read: (slot: number) => Promise<Uint8Array>, write: (slot: number, bytes: Uint8Array) => Promise<void>}} strip
  *   fixed places that are overwritten where they lie
+ * @property {{read: () => Promise<Uint8Array | null>, write: (bytes: Uint8Array) => Promise<void>}} keys the key file, overwritten likewise
  * @property {() => Promise<void>} close
  * @property {() => Promise<void>} destroy everything, for good
  */
 
 export const STRIP_BYTES = 64;
+const STRIP_PLACES = 256, COPY_BYTES = 8192, COPIES = [0, 1].map((copy) => STRIP_PLACES * STRIP_BYTES + copy * COPY_BYTES);
 
 /** @returns {Storage & {dump: () => Uint8Array[]}} */
 export function memoryStorage() {
   const records = new Map(), strip = new Map();
+  /** @type {Uint8Array | null} */
+  let keys = null;
   return {
     read: async (name) => records.get(name),
     scan: async (prefix) => new Map([...records].filter(([name]) => name.startsWith(prefix))),
@@ -30,8 +36,9 @@ export function memoryStorage() {
       write: async (slot, bytes) => { strip.set(slot, bytes.slice()); },
     },
     close: async () => {},
-    destroy: async () => { records.clear(); strip.clear(); },
-    dump: () => [...records.values(), ...strip.values()],
+    keys: {read: async () => keys, write: async (bytes) => { keys = bytes.slice(); }},
+    destroy: async () => { records.clear(); strip.clear(); keys = null; },
+    dump: () => [...records.values(), ...strip.values(), ...(keys ? [keys] : [])],
   };
 }
 
@@ -88,6 +95,7 @@ export async function browserStorage(name = "wallet") {
         handle.flush();
       },
     },
+    keys: keysIn(handle),
     close,
     destroy: async () => {
       const size = handle.getSize();
@@ -101,6 +109,29 @@ export async function browserStorage(name = "wallet") {
     },
   };
 }
+
+/** Two copies, each with its length and SHA-256: one is whole whenever the other is being overwritten. @param {any} handle */
+const keysIn = (handle) => ({
+  read: async () => {
+    for (const at of COPIES) {
+      const copy = new Uint8Array(COPY_BYTES);
+      handle.read(copy, {at});
+      const size = new DataView(copy.buffer).getUint32(0), bytes = copy.slice(36, 36 + size);
+      if (size > 0 && size <= COPY_BYTES - 36 && equal(await sha256(bytes), copy.subarray(4, 36))) return bytes;
+    }
+    return null;
+  },
+  write: async (/** @type {Uint8Array} */ bytes) => {
+    const copy = new Uint8Array(COPY_BYTES);
+    new DataView(copy.buffer).setUint32(0, bytes.length);
+    copy.set(await sha256(bytes), 4);
+    copy.set(bytes, 36);
+    for (const at of COPIES) {
+      handle.write(copy, {at});
+      handle.flush();
+    }
+  },
+});
 
 /** Have the wallet for this tab alone: a function that gives it back, or null while another tab has it. @param {LockManager} [locks] */
 export function alone(name = "wallet", locks = navigator.locks) {

@@ -10,7 +10,6 @@ import {WalletError, badData} from "./failures.js";
 import * as keyfile from "./keyfile.js";
 import {STRIP_BYTES} from "./storage.js";
 
-const KEYS = "keys.json";
 const OF_COLLECTIVE = new Set(["permit", "keys", "memory", "draft"]); // named by the collective's id
 const OF_JOB = new Set(["jobkey", "revealed", "notice"]); // these name the collective inside
 const INDEX = "compartment";
@@ -99,7 +98,7 @@ export class Vault {
    * @param {Storage} storage @param {Uint8Array} raw @param {keyfile.Slot[]} slots @param {(records: Records) => Promise<void>} also
    */
   static async adopt(storage, raw, slots, fill = {}, also = async () => {}) {
-    if (await storage.read(KEYS)) throw new WalletError("store_exists", "There is already a wallet in this browser.");
+    if (await storage.keys.read()) throw new WalletError("store_exists", "There is already a wallet in this browser.");
     await storage.write(new Map([...(await storage.scan("r")).keys()].map((name) => [name, null]))); // an interrupted one
     const vault = new Vault(storage, await derive(raw));
     await vault.#run(async (records) => {
@@ -313,12 +312,12 @@ async function derive(raw) {
 }
 
 async function readKeys(storage) {
-  const bytes = await storage.read(KEYS);
+  const bytes = await storage.keys.read();
   if (!bytes) throw new WalletError("store_missing", "There is no wallet in this browser. Create one, or restore your backup.");
   return JSON.parse(fromUtf8(bytes));
 }
 
-const writeKeys = (storage, file) => storage.write(new Map([[KEYS, utf8(JSON.stringify(file))]]));
+const writeKeys = (storage, file) => storage.keys.write(utf8(JSON.stringify(file)));
 
 /** The raw key through one slot, with a lock-out that grows. @param {Storage} storage @returns {Promise<Uint8Array>} */
 export async function openGuarded(storage, kind, secret, now) {
@@ -338,7 +337,7 @@ export async function openGuarded(storage, kind, secret, now) {
 export const slotsOf = async (storage) => (await readKeys(storage)).slots;
 
 /** Whether a wallet lives here. @param {Storage} storage */
-export const exists = async (storage) => (await storage.read(KEYS)) !== undefined;
+export const exists = async (storage) => (await storage.keys.read()) !== null;
 
 /**
  * Re-wrap one slot after opening another (or the old) one; the records are not touched. For `recovery` the new code is returned.

@@ -165,6 +165,9 @@ async def test_a_changed_journal_is_noticed_and_a_blanked_entry_is_not(tab: Scri
     await created(tab)
     for number in range(3):
         await tab.ask("journal", at=NOW, kind="outcome", entry={"round": number, "sentence": "ü"})
+    broken = "\ud83e half a pair, as a server may send it"
+    await tab.ask("journal", at=NOW, kind="outcome", entry={"sentence": broken})
+    assert (await tab.ask("entries"))[-1]["sentence"] == broken.replace("\ud83e", "\ufffd")
     assert await tab.ask("verify") is None
     assert await tab.ask("blank", seq=1) is True
     assert await tab.ask("verify") is None
