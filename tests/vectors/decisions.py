@@ -48,9 +48,10 @@ BY_OTHERS = frozenset(
     {
         *("malformed_frame", "huge_frame", "clock_skew", "wrong_server"),
         *("job_privacy_budget", "person_privacy_budget"),
+        *("shape_mismatch", "not_initial", "ratio_too_high", "answered_once"),
     }
 )
-"""Refusals of the session and of the person's ledger, not of one collective's inputs."""
+"""Refusals of the session, of the person's ledger and of `rules`, not of one collective's inputs."""
 
 
 @contextmanager

@@ -252,6 +252,15 @@ class WalletAgent:
         if self._spy is not None:
             self._spy(visit, update)
 
+    async def has_answered(self, question: str) -> bool:
+        """Whether this wallet's answer to a question that is answered once has left before, to any collective."""
+        return await self.store.get("answered", question) is not None
+
+    async def note_answered(self, visit: Visit, question: str) -> None:
+        """Durably note that this wallet's answer to a question that is answered once is about to leave."""
+        kept = {"at": self.now(), "job": visit.job.job_id, "round": visit.task.round}
+        await self.store.put("answered", question, kept)
+
     async def note_revealed(self, visit: Visit) -> bool:
         """Durably note that this wallet answers the unmasking of a round; False when it already did."""
         name = f"{visit.job.job_id}:{visit.task.round}"

@@ -11,7 +11,7 @@ import numpy as np
 
 from aggregation.wire import cbor
 from aggregation.wire.errors import WireError
-from collectives.terms.algorithm import Manifest, parameter_count, parse_manifest
+from collectives.terms.algorithm import Manifest, output_length, parameter_count, parse_manifest
 from collectives.terms.errors import TermsError
 from collectives.terms.permit import Task
 from collectives.training.checkpoint import checkpoint_hash
@@ -81,5 +81,5 @@ def encode_job(payload: Payload, record: Record, requirement: Mapping[str, Any],
         y=y.tobytes(),
         y_shape=y.shape,
         seed=seed,
-        dimension=parameter_count(payload.manifest),
+        dimension=output_length(payload.manifest),
     )

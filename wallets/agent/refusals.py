@@ -44,6 +44,10 @@ class Refusal(StrEnum):
     WRONG_PAYLOAD = "wrong_payload"
     WEIGHTS_OUT_OF_RANGE = "weights_out_of_range"
     TRAP_WEIGHTS = "trap_weights"
+    SHAPE_MISMATCH = "shape_mismatch"
+    NOT_INITIAL = "not_initial"
+    RATIO_TOO_HIGH = "ratio_too_high"
+    ANSWERED_ONCE = "answered_once"
     WRONG_TERMS = "wrong_terms"
     DEVELOPMENT_TERMS = "development_terms"
     ALREADY_SUBSCRIBED = "already_subscribed"
@@ -102,6 +106,10 @@ SENTENCES: Mapping[Refusal, str] = {
     Refusal.WRONG_PAYLOAD: "The delivered model is not the one the task names.",
     Refusal.WEIGHTS_OUT_OF_RANGE: "The delivered model has weights outside the allowed range.",
     Refusal.TRAP_WEIGHTS: "The delivered model has the shape of a trap that picks single records out of a sum.",
+    Refusal.SHAPE_MISMATCH: "The round asks for more numbers, or looser ones, than the announced algorithm gives.",
+    Refusal.NOT_INITIAL: "The job's first model is not the one that its public seed gives, so somebody chose it.",
+    Refusal.RATIO_TOO_HIGH: "So many numbers would be learned from so few wallets that single records could be worked out.",
+    Refusal.ANSWERED_ONCE: "You answered this question before; two answers could be subtracted from each other.",
     Refusal.WRONG_TERMS: "The terms are not the ones that were offered.",
     Refusal.DEVELOPMENT_TERMS: "These are development terms with lowered minima, which you do not allow.",
     Refusal.ALREADY_SUBSCRIBED: "You already have a permit for this collective.",

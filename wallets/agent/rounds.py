@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 from aggregation.secagg.client import SecAggClient
 from aggregation.secagg.errors import ProtocolError
 from aggregation.wire import sealing
+from collectives.terms.algorithm import ONE_SHOT, question_hash
 from wallets.agent import output
 from wallets.agent.errors import (
     OutputRefused,
@@ -31,6 +32,7 @@ from wallets.agent.messages import AboutToLeave, PayloadArrived, Refusal, Refuse
 from wallets.agent.patience import patiently
 from wallets.agent.payload import Payload, encode_job, open_payload
 from wallets.agent.round_line import RoundLine, Step, VisitOver
+from wallets.agent.rules import objection
 from wallets.agent.session import MALFORMED
 
 if TYPE_CHECKING:
@@ -134,6 +136,17 @@ class RoundSession(RoundLine):
         )
         if isinstance(decision, Refused):
             await self._refuse(decision)
+        refusal = objection(self._payload.manifest, self.visit.header)
+        if refusal is None and self._question and await self.agent.has_answered(self._question):
+            refusal = Refusal.ANSWERED_ONCE
+        if refusal is not None:
+            await self._refuse(Refused(refusal=refusal))
+
+    @property
+    def _question(self) -> str:
+        """What is asked, when it is answered only once; else empty."""
+        manifest = self._payload.manifest if self._payload is not None else None
+        return question_hash(manifest) if manifest is not None and manifest.output.kind in ONE_SHOT else ""
 
     async def _refuse(self, refused: Refused) -> None:
         await self._record(Kind.REFUSED, refused.refusal.value, refused.sentence)
@@ -277,6 +290,8 @@ class RoundSession(RoundLine):
         path = str(message["path"])
         if not path.startswith("/"):
             raise ProtocolFault("The slot's address leads elsewhere.", code="bad_frame")
+        if self._question:
+            await self.agent.note_answered(self.visit, self._question)
 
         async def put() -> int:
             url = self.agent.server.aggregator_http + path

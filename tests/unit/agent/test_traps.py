@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from collectives.terms.algorithm import Manifest, parameter_count, parse_manifest
+from collectives.terms.algorithm import Manifest, layout, parameter_count, parse_manifest
+from collectives.training import net
 from collectives.training.init import initial_weights
 from collectives.training.net import compute_update
 from tests.unit.agent import documents
+from wallets.agent import traps
 from wallets.agent.traps import looks_like_a_trap
 
 
@@ -69,3 +71,61 @@ def test_narrow_layers_and_zeros_are_not_judged() -> None:
     assert not looks_like_a_trap(manifest, imprint(manifest))
     wide = mlp()
     assert not looks_like_a_trap(wide, np.zeros(parameter_count(wide), np.float32))
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
+def test_a_layer_that_hardly_any_record_excites_is_recognised(activation: str) -> None:
+    layers = [
+        {"op": "linear", "out": 32, "bias": True},
+        {"op": activation},
+        {"op": "linear", "out": 1, "bias": True},
+    ]
+    manifest = parse_manifest(documents.manifest(width_in=24, layers=layers))
+    weights = honest(manifest)
+    assert not looks_like_a_trap(manifest, weights)
+    if activation != "relu":
+        weights[: 24 * 32] *= 30  # so steep that only records on the edge let a gradient through
+    weights[24 * 32 : 24 * 32 + 32] = -1.1 * np.abs(weights[: 24 * 32]).max() * 24**0.5
+    assert looks_like_a_trap(manifest, weights)
+
+
+def test_the_trap_is_found_behind_an_embedding_and_a_norm_too() -> None:
+    layers = [
+        {"op": "embedding", "blocks": [{"at": 4, "columns": 6, "out": 8}]},
+        {"op": "random", "out": 12, "seed": "ab" * 32},
+        {"op": "tanh"},
+        {"op": "linear", "out": 32, "bias": True},
+        {"op": "layernorm"},
+        {"op": "relu"},
+        {"op": "linear", "out": 1, "bias": True},
+    ]
+    manifest = parse_manifest(documents.manifest(width_in=24, layers=layers))
+    weights = honest(manifest)
+    assert not looks_like_a_trap(manifest, weights)
+    start, end = layout(manifest)[4]
+    weights[start + 32 : end] = -2.5  # the norm's own bias: below almost every normed value
+    assert looks_like_a_trap(manifest, weights)
+
+
+def test_the_agents_forward_pass_is_the_workers() -> None:
+    layers = [
+        {"op": "embedding", "blocks": [{"at": 1, "columns": 3, "out": 2}]},
+        {"op": "random", "out": 6, "seed": "cd" * 32, "gain_micro": 3_000_000},
+        {"op": "sigmoid"},
+        {"op": "linear", "out": 5, "bias": True},
+        {"op": "layernorm"},
+        {"op": "tanh"},
+        {"op": "linear", "out": 4, "bias": False},
+        {"op": "relu"},
+        {"op": "linear", "out": 1, "bias": True},
+    ]
+    manifest = parse_manifest(documents.manifest(width_in=6, layers=layers))
+    weights = honest(manifest) + np.float32(0.1)
+    x = people(9, 6)
+    theirs = net.forward(manifest, net.torch.from_numpy(weights), net.torch.from_numpy(x)).numpy()
+
+    ours = x.astype(np.float64)
+    for layer, (start, end) in zip(manifest.layers, layout(manifest), strict=True):
+        ours = traps._forward(layer, weights[start:end].astype(np.float64), ours)
+
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from aggregation.wire import cbor
-from collectives.terms.algorithm import parameter_count, parse_manifest
+from collectives.terms.algorithm import QUERIES, TRAINED, parameter_count, parse_manifest
 from collectives.terms.canonical import canonical
 
 _LAYERS: list[dict[str, Any]] = [
+    {"op": "embedding", "blocks": [{"at": 0, "columns": 1, "out": 1}]},
     {"op": "random", "out": 3, "seed": "00" * 32},
     {"op": "linear", "out": 3, "bias": True},
     {"op": "layernorm"},
@@ -22,36 +23,44 @@ _LAYERS: list[dict[str, Any]] = [
     {"op": "linear", "out": 2, "bias": True},
 ]
 _LOSSES = {"mse": 2, "bce-with-logits": 2, "softmax-cross-entropy": 1}
+_BASE: dict[str, Any] = {
+    "version": 1,
+    "name": "warm-up",
+    "purpose": "load every operator",
+    "inputs": ["a"],
+    "width_in": 2,
+}
+_STEP = {"training": {"learning_rate_micro": 1000, "steps": 1}}
 
 
 def frames() -> Iterator[bytes]:
-    """One training job per loss and kind of output, over every layer of the vocabulary."""
+    """One job per loss and kind of answer, over every layer of the vocabulary."""
     for loss, width in _LOSSES.items():
-        for kind in ("gradient", "delta"):
-            manifest = {
-                "version": 1,
-                "name": "warm-up",
-                "purpose": "load every operator",
-                "inputs": ["a"],
-                "target": ["b"],
-                "width_in": 2,
-                "width_out": 2,
-                "layers": _LAYERS,
-                "loss": loss,
-                "training": {"learning_rate_micro": 1000, "steps": 1},
-                "output": {"kind": kind, "clip_micro": 1_000_000},
-            }
-            body = canonical(manifest)
-            count = parameter_count(parse_manifest(body))
-            yield cbor.encode(
-                {
-                    "kind": "train",
-                    "manifest": body,
-                    "weights": np.full(count, 0.1, "<f4").tobytes(),
-                    "x": np.ones((1, 2), "<f4").tobytes(),
-                    "x_shape": [1, 2],
-                    "y": np.zeros((1, width), "<f4").tobytes(),
-                    "y_shape": [1, width],
-                    "seed": bytes(32),
-                }
-            )
+        model = {"target": ["b"], "width_out": 2, "layers": _LAYERS, "loss": loss}
+        for kind in TRAINED:
+            yield _frame({**_BASE, **model, **_STEP, "output": {"kind": kind}}, width)
+        yield _frame({**_BASE, **model, "output": {"kind": "evaluation", "bins": 2}}, width)
+    features = [_LAYERS[1], {"op": "tanh"}, _LAYERS[-1]]
+    statistics = {"target": ["b"], "width_out": 2, "layers": features, "loss": "mse"}
+    yield _frame({**_BASE, **statistics, "output": {"kind": "elm-statistics", "ridge_micro": 0}}, 2)
+    for kind in QUERIES:
+        bins = {"bins": 2} if kind == "histogram" else {}
+        yield _frame({**_BASE, "output": {"kind": kind, **bins}}, 0)
+
+
+def _frame(document: dict[str, Any], width: int) -> bytes:
+    document["output"]["clip_micro"] = 1_000_000
+    body = canonical(document)
+    count = parameter_count(parse_manifest(body))
+    return cbor.encode(
+        {
+            "kind": "train",
+            "manifest": body,
+            "weights": np.full(count, 0.1, "<f4").tobytes(),
+            "x": np.ones((1, 2), "<f4").tobytes(),
+            "x_shape": [1, 2],
+            "y": np.zeros((1, width), "<f4").tobytes(),
+            "y_shape": [1, width],
+            "seed": bytes(32),
+        }
+    )
