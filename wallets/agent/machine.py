@@ -21,8 +21,7 @@ from aggregation.secagg.errors import ProtocolError
 from aggregation.secagg.messages import Header
 from aggregation.wire import merkle, signing
 from aggregation.wire.errors import WireError
-from collectives.terms import classes
-from collectives.terms.algorithm import parse_manifest
+from collectives.terms.algorithm import parse_manifest, scalars
 from collectives.terms.description import Terms
 from collectives.terms.envelope import SignedDocument
 from collectives.terms.errors import TermsError
@@ -338,10 +337,10 @@ def _allowed_from(permit: Permit, memory: Memory, manifest_hash: str) -> int:
 
 def _inside_class(notice: Notice, permit: Permit) -> None:
     try:
-        manifest = parse_manifest(notice.manifest)
+        size = scalars(parse_manifest(notice.manifest))
     except TermsError:
         raise _No(Refusal.MALFORMED) from None
-    if classes.outside(permit.algorithm_class, manifest):
+    if permit.algorithm_class is not None and size > permit.algorithm_class["max_parameters"]:
         raise _No(Refusal.OUTSIDE_CLASS)
 
 
