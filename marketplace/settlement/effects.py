@@ -74,7 +74,7 @@ def of_epoch(number: int) -> QuerySet[ChainTransaction]:
 
 def _settlements(number: int) -> list[int]:
     epoch = SettlementEpoch.objects.filter(number=number).first()
-    jobs = epoch.statement["document"]["jobs"] if epoch else []
+    jobs = epoch.statement.get("document", {}).get("jobs", []) if epoch else []
     keys = [settle_key(job) for job in jobs]
     return list(ChainTransaction.objects.filter(key__in=keys).values_list("pk", flat=True))
 
