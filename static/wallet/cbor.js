@@ -64,9 +64,10 @@ function textOf(text) {
 function head(major, argument) {
   const first = major << 5;
   if (argument < 24) return Uint8Array.of(first | argument);
-  const size = argument < 2 ** 8 ? 1 : argument < 2 ** 16 ? 2 : argument < 2 ** 32 ? 4 : 8;
+  const power = [8, 16, 32].filter((bits) => argument >= 2 ** bits).length;
+  const size = 2 ** power;
   const bytes = new Uint8Array(1 + size);
-  bytes[0] = first | (24 + Math.log2(size));
+  bytes[0] = first | (24 + power);
   for (let i = size, rest = argument; i > 0; i -= 1, rest = Math.floor(rest / 256)) bytes[i] = rest % 256;
   return bytes;
 }

@@ -60,7 +60,8 @@ function pairwiseSum(a, start, count) {
  * @param {Float64Array} update @param {Uint8Array} seed 32 bytes
  */
 export async function rotate(update, seed) {
-  const size = 2 ** Math.ceil(Math.log2(update.length));
+  let size = 1;
+  while (size < update.length) size *= 2;
   const bits = await stream((await sha256(utf8("cssi/v1/rotation"), seed)).subarray(0, 16), Math.ceil(size / 8));
   const y = new Float64Array(size);
   update.forEach((value, i) => { y[i] = value * (1 - 2 * ((bits[i >> 3] >> (i & 7)) & 1)); });
