@@ -26,6 +26,8 @@ if "web" in settings.ROLES:
     from django.contrib import admin
     from drf_spectacular.views import SpectacularAPIView
 
+    from marketplace.overview import overview
+
     urlpatterns += [
         path("", include("marketplace.catalogue.urls")),
         path("accounts/", include("allauth.urls")),
@@ -37,6 +39,7 @@ if "web" in settings.ROLES:
         path("api/v1/", include("marketplace.api")),
         path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
         path("i18n/", include("django.conf.urls.i18n")),
+        path("admin/overview/", admin.site.admin_view(overview), name="overview"),
         path("admin/", admin.site.urls),
     ]
 
