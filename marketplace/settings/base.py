@@ -10,7 +10,6 @@ from pathlib import Path
 
 import structlog
 from csp.constants import NONE, SELF
-from kombu import Queue
 
 from marketplace.settings import roles
 
@@ -196,7 +195,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "polling_interval": 0.2}
 CELERY_TIMEZONE = "UTC"
 # A worker that is not told its queues takes them all, as the embedded one does.
-CELERY_TASK_QUEUES = tuple(Queue(name) for name in roles.queues(roles.ALL))
+CELERY_TASK_QUEUES = roles.celery_queues(roles.ALL)
 CELERY_TASK_ROUTES = {pattern: {"queue": queue} for pattern, queue in roles.ROUTES}
 CELERY_TASK_DEFAULT_QUEUE = "rounds"
 # The database is the truth and these are the safety net: each finds what a lost wake-up left behind.

@@ -73,7 +73,7 @@ CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_TRANSPORT_OPTIONS |= {"global_keyprefix": f"{REDIS_PREFIX}:celery:"}
 # Nobody commands workers over the broker, and its channels for that would be common to all roles.
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
-CELERY_TASK_QUEUES = tuple(Queue(name) for name in of_roles.queues(ROLES))
+CELERY_TASK_QUEUES = of_roles.celery_queues(ROLES)
 CELERY_TASK_DEFAULT_QUEUE = next(iter(of_roles.queues(ROLES)), "rounds")
 CELERY_BEAT_SCHEDULE = of_roles.schedule(
     ROLES,

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from kombu import Exchange, Queue
+
 WEB, DISTRIBUTOR, AGGREGATOR, ISSUER = "web", "distributor", "aggregator", "issuer"
 ALL = (WEB, DISTRIBUTOR, AGGREGATOR, ISSUER)
 
@@ -95,8 +97,13 @@ def middleware(roles: Iterable[str], everything: list[str]) -> list[str]:
 
 
 def queues(roles: Iterable[str]) -> list[str]:
-    """Queues of the workers of `roles`."""
+    """Names of the queues of the workers of `roles`."""
     return [queue for role in roles for queue in QUEUES[role]]
+
+
+def celery_queues(roles: Iterable[str]) -> tuple[Queue, ...]:
+    """The queues themselves. Each has an exchange and a key of its own: on a shared one every task would go to all of them."""
+    return tuple(Queue(name, Exchange(name), routing_key=name) for name in queues(roles))
 
 
 def schedule(roles: Iterable[str], everything: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
