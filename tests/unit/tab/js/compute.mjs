@@ -3,9 +3,11 @@ import { contract, clip, thresholds } from "../../../../static/wallet/output.js"
 import * as cbor from "../../../../static/wallet/cbor.js";
 import { encoder } from "../../../../static/wallet/features.js";
 import { canonical, parseJson } from "../../../../static/wallet/json.js";
-import { outputLength, parameterCount, parseManifest } from "../../../../static/wallet/manifest.js";
+import { initialWeights } from "../../../../static/wallet/init.js";
+import { outputLength, parameterCount, parseManifest, questionHash } from "../../../../static/wallet/manifest.js";
 import { read, write } from "../../../../static/wallet/messages.js";
 import { computeUpdate } from "../../../../static/wallet/net.js";
+import { looksLikeATrap, objection } from "../../../../static/wallet/rules.js";
 import { bytes, serve } from "./serve.mjs";
 
 const floats = (text) => new Float32Array(bytes(text).buffer);
@@ -27,6 +29,12 @@ await serve({
     return new Uint8Array(made.buffer);
   },
   contract: async ({ raw, header, draws }) => [...await contract(floats(raw), read("header", bytes(header)), () => bytes(draws.shift()))],
+  rules: async ({ manifest, header, job }) => {
+    const parsed = parseManifest(manifest);
+    const first = new Uint8Array((await initialWeights(parsed, bytes(job))).buffer);
+    return [await questionHash(parsed), first, await objection(parsed, read("header", bytes(header)))];
+  },
+  trap: ({ manifest, weights }) => looksLikeATrap(parseManifest(manifest), floats(weights)),
   clip: ({ values, bound }) => new Uint8Array(clip(new Float64Array(bytes(values).buffer), bound).buffer),
   thresholds: ({ sigma, f }) => {
     const { smallest, table } = thresholds(sigma, f);
