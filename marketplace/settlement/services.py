@@ -109,19 +109,25 @@ def open_escrow(
     asset = _asset_to_order(collective_id)
     _check_funds(wallet, budget, asset)
     selectors.address("CollectiveEscrow")
-    escrow, _ = Escrow.objects.update_or_create(
-        job_id=job_id,
-        defaults={
-            "consumer": wallet,
-            "rate": rate,
-            "budget": budget,
-            "expires": expires,
-            "asset": asset,
-            "asset_order": None,
-            "reason": "",
-            "status": Escrow.Status.OPENING,
-        },
-    )
+    with transaction.atomic():
+        ConsumerWallet.objects.select_for_update().get(pk=wallet.pk)
+        # Another request for the same job may have been faster, and its escrow may be open by now.
+        found = Escrow.objects.filter(job_id=job_id).exclude(status=Escrow.Status.FAILED).first()
+        if found is not None:
+            return found
+        escrow, _ = Escrow.objects.update_or_create(
+            job_id=job_id,
+            defaults={
+                "consumer": wallet,
+                "rate": rate,
+                "budget": budget,
+                "expires": expires,
+                "asset": asset,
+                "asset_order": None,
+                "reason": "",
+                "status": Escrow.Status.OPENING,
+            },
+        )
     _wake()
     return escrow
 
