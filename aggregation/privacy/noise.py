@@ -44,7 +44,7 @@ def thresholds(sigma_micro: int, fraction_bits: int) -> tuple[int, NDArray[np.ui
     with localcontext() as context:
         context.prec = 60
         sigma = Decimal(sigma_micro) * (1 << fraction_bits) / MICRO
-        reach = max(1, math.ceil(_TAIL * float(sigma)))
+        reach = _reach(sigma_micro, fraction_bits)
         if reach > LARGEST_REACH:
             raise ValueError("noise of so many units has no table; use fewer fraction bits or a smaller clip")
         # exp(-k²/2σ²) by the recurrence w(k+1) = w(k)·r^(2k+1), r = exp(-1/2σ²): one exponential instead of thousands.
@@ -79,4 +79,9 @@ def sample(
 
 def largest_units(sigma_micro: int, fraction_bits: int) -> int:
     """No drawn value is further from zero than this, in units: the table ends there."""
-    return -thresholds(sigma_micro, fraction_bits)[0] if sigma_micro else 0
+    return _reach(sigma_micro, fraction_bits) if sigma_micro else 0
+
+
+def _reach(sigma_micro: int, fraction_bits: int) -> int:
+    sigma = Decimal(sigma_micro) * (1 << fraction_bits) / MICRO
+    return max(1, math.ceil(_TAIL * float(sigma)))

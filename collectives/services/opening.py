@@ -12,6 +12,7 @@ from aggregation.wire import cbor
 from collectives.models import Job, Round
 from collectives.services.keys import signing_key
 from collectives.services.plan import JobPlan
+from collectives.services.privacy import mechanism_of
 from collectives.terms.algorithm import Manifest, output_length
 from collectives.terms.canonical import canonical
 from collectives.terms.envelope import SignedDocument
@@ -71,7 +72,7 @@ def parameters(job: Job, manifest: Manifest, checkpoint: bytes) -> dict[str, Any
         "requirement_hash": terms["requirement_hash"],
         "d": output_length(manifest),
         "clip_micro": clip,
-        "noise_micro": plan.noise_micro(clip, terms["bucket_min"]),
+        "noise_micro": mechanism_of(job, manifest, terms).share_micro,
         "q": plan.value_bits,
         "f": plan.fraction_bits,
         "bucket_size": plan.bucket_size,

@@ -29,8 +29,9 @@ from collectives.services import jobs, opening
 from collectives.services.lease import LostLease, claim, holding, release
 from collectives.services.opening import terms_of
 from collectives.services.plan import JobPlan
+from collectives.services.privacy import mechanism_of
 from collectives.services.starting import AGAIN, DONE, WAIT, admission_of, enrol, prepare, suspend
-from collectives.terms.algorithm import output_length, parse_manifest
+from collectives.terms.algorithm import Manifest, output_length, parse_manifest
 from collectives.training.checkpoint import checkpoint_hash, weights_to_bytes
 from collectives.training.outcome import advance
 from collectives.training.update import ServerState
@@ -258,7 +259,7 @@ def _collect(job: Job, fence: int, current: Round) -> str:
             ServerState.from_bytes(bytes(latest.weights), bytes(latest.moments)),
             mean,
             wallets=found["count"],
-            noise=_noise_of_mean(held, plan, manifest.output.clip_micro, found["count"]),
+            noise=_noise_of_mean(held, manifest, found["count"]),
             optimiser=plan.optimiser,
             learning_rate_micro=plan.learning_rate_micro,
             decay_rounds=held.max_rounds if plan.decay else 0,
@@ -278,9 +279,10 @@ def _collect(job: Job, fence: int, current: Round) -> str:
     return AGAIN
 
 
-def _noise_of_mean(job: Job, plan: JobPlan, clip_micro: int, wallets: int) -> float:
+def _noise_of_mean(job: Job, manifest: Manifest, wallets: int) -> float:
     """σ of the noise in a coordinate of the mean: each wallet added its share."""
-    return float(plan.noise_micro(clip_micro, terms_of(job)["bucket_min"]) / 1e6 / wallets**0.5)
+    share = mechanism_of(job, manifest, terms_of(job)).share_micro
+    return float(share / 1e6 / wallets**0.5)
 
 
 def _acknowledge(job: Job, fence: int, posted: Round) -> str:

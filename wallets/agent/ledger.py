@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from aggregation.privacy import budget
+from aggregation.privacy.mechanism import Mechanism
 from aggregation.secagg.messages import Header
 from wallets.agent.refusals import Refusal
 
@@ -130,7 +131,18 @@ class Ledger:
 
 
 def cost_of(header: Header) -> Cost:
-    """What one visit under a header costs at most: the smallest sum each reader may get."""
+    """What one visit under a header costs at most: the smallest sum each reader may get.
+
+    A header whose numbers could clamp a noised value promises nothing: a clamped value has lost part of its noise.
+    """
+    mechanism = Mechanism(
+        clip_micro=header.clip_micro,
+        share_micro=header.noise_micro,
+        coordinates=header.padded_d,
+        fraction_bits=header.f,
+    )
+    if not mechanism.never_clamped(header.q):
+        return Cost(operator_micro=UNBOUNDED, consumer_micro=UNBOUNDED)
 
     def rho(wallets: int) -> int:
         found = budget.cost_micro(

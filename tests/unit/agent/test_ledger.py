@@ -62,6 +62,8 @@ def test_a_visit_costs_each_reader_what_the_smallest_sum_it_gets_hides() -> None
     for name in HEADER.__dataclass_fields__:
         object.__setattr__(silent, name, 0 if name == "noise_micro" else getattr(HEADER, name))
     assert cost_of(silent).operator_micro == UNBOUNDED
+    assert cost_of(Scene().header(q=13)).operator_micro == UNBOUNDED, "a clamped value has lost noise"
+    assert cost_of(Scene().header(q=14)).operator_micro == COST.operator_micro
 
 
 @pytest.mark.parametrize(
