@@ -9,7 +9,10 @@ const LOSS_UNIT = -Math.log(KEPT_AWAY);
 /** @typedef {import("./manifest.js").Manifest} Manifest */
 /** @typedef {ArrayLike<number>[]} Rows one row per record */
 
-/** Of encoded columns in [−1, 1]: their mean, their histograms, or φφᵀ with φ = (x, 1) / √(width + 1). @param {Manifest} manifest @param {Rows} x */
+/**
+ * Of encoded columns in [−1, 1]: their mean, their histograms, or φφᵀ with φ = (x, 1) / √(width + 1).
+ * @param {Manifest} manifest @param {Rows} x
+ */
 export function query({kind, bins}, x) {
   const rows = x.map((row) => Array.from(row, (value) => Math.min(Math.max(value, -1), 1)));
   if (kind === "mean") return mean(rows);
@@ -17,7 +20,10 @@ export function query({kind, bins}, x) {
   return mean(rows.map((row) => triangle(phi(row, true))));
 }
 
-/** The triangle of φφᵀ, then φtᵀ row by row; φ = (features, 1 where the layer has a bias) / √k. @param {Manifest} manifest @param {Rows} features @param {Rows} target */
+/**
+ * The triangle of φφᵀ, then φtᵀ row by row; φ = (features, 1 where the layer has a bias) / √k.
+ * @param {Manifest} manifest @param {Rows} features @param {Rows} target
+ */
 export function regression({layers}, features, target) {
   const {bias} = layers[layers.length - 1];
   return mean(features.map((row, r) => {
@@ -26,7 +32,10 @@ export function regression({layers}, features, target) {
   }));
 }
 
-/** The quality of predictions; the parts of each vector stand in the Python twin. @param {Manifest} manifest @param {Rows} scores @param {Rows} y */
+/**
+ * The quality of predictions; the parts of each vector stand in the Python twin.
+ * @param {Manifest} manifest @param {Rows} scores @param {Rows} y
+ */
 export function evaluation({loss, bins}, scores, y) {
   return mean(scores.map((row, r) => {
     const p = Array.from(row);

@@ -52,7 +52,9 @@ export class SecAggClient {
   /** @type {Set<number>} */ #alive = new Set();
   #agreedOn = NOTHING;
 
-  /** @param {Message} header @param {Uint8Array} jobKey @param {Uint8Array} jobPublic @param {Uint8Array} salt @param {Options} options */
+  /**
+   * @param {Message} header @param {Uint8Array} jobKey @param {Uint8Array} jobPublic @param {Uint8Array} salt @param {Options} options
+   */
   constructor(header, jobKey, jobPublic, salt, {noteRevealed, rng = random, verifySample = 8}) {
     this.header = header;
     this.jobKey = jobKey;
@@ -63,7 +65,10 @@ export class SecAggClient {
     this.verifySample = verifySample;
   }
 
-  /** @param {Message} header checked against the permit by the caller @param {Uint8Array} jobKey 32-byte seed; it stays the caller's @param {Options} options */
+  /**
+   * @param {Message} header checked against the permit by the caller @param {Uint8Array} jobKey 32-byte seed; it stays the caller's
+   * @param {Options} options
+   */
   static async create(header, jobKey, options) {
     return new SecAggClient(header, jobKey, await publicKey(jobKey), await headerHash(header), options);
   }
@@ -93,7 +98,10 @@ export class SecAggClient {
     });
   }
 
-  /** ShareKeys: check the bucket, agree on keys with every neighbour, share b and κ, lock the mask seeds away. @param {Uint8Array} data @param {number} now unix seconds */
+  /**
+   * ShareKeys: check the bucket, agree on keys with every neighbour, share b and κ, lock the mask seeds away.
+   * @param {Uint8Array} data @param {number} now unix seconds
+   */
   receiveList(data, now) {
     return this.#step("list", RemoteProtocolError, async () => {
       const list = read("advertise-list", data);
@@ -118,7 +126,10 @@ export class SecAggClient {
     });
   }
 
-  /** MaskedInput: y = update + PRG(b) ± Σ PRG(mask seeds) mod 2^R, once. @param {ArrayLike<number>} update integers within [−2^(q−1), 2^(q−1)) */
+  /**
+   * MaskedInput: y = update + PRG(b) ± Σ PRG(mask seeds) mod 2^R, once.
+   * @param {ArrayLike<number>} update integers within [−2^(q−1), 2^(q−1))
+   */
   mask(update) {
     return this.#step("mask", LocalProtocolError, async () => {
       const words = await encodeUpdate(this.header, update);
@@ -141,7 +152,10 @@ export class SecAggClient {
     });
   }
 
-  /** Unmasking: once enough neighbours agreed on the same survivors, and after the durable note, one share per peer. @param {Uint8Array} data */
+  /**
+   * Unmasking: once enough neighbours agreed on the same survivors, and after the durable note, one share per peer.
+   * @param {Uint8Array} data
+   */
   async receiveConsistency(data) {
     const answer = await this.#step("agreements", RemoteProtocolError, async () => {
       await this.#checkAgreements(read("consistency-set", data));
@@ -155,7 +169,8 @@ export class SecAggClient {
 
   /**
    * Move first, so that a failure half-way cannot be tried again; any failure closes. A machine that was closed while a step waited gives nothing.
-   * @template T @param {string} event @param {typeof LocalProtocolError | typeof RemoteProtocolError} Fault @param {() => Promise<T>} work @returns {Promise<T>}
+   * @template T @param {string} event @param {typeof LocalProtocolError | typeof RemoteProtocolError} Fault the side at fault
+   * @param {() => Promise<T>} work @returns {Promise<T>}
    */
   async #step(event, Fault, work) {
     const [allowed, next] = TABLE[this.phase] ?? [];
@@ -204,7 +219,10 @@ export class SecAggClient {
     return {index, count, root, members, position, neighbours: neighbours(this.header, size, position), threshold: threshold(this.header, size)};
   }
 
-  /** Signature and log proof of the neighbours this wallet picks; the server cannot know which. @param {[number, Uint8Array, Uint8Array[]][]} rows */
+  /**
+   * Signature and log proof of the neighbours this wallet picks; the server cannot know which.
+   * @param {[number, Uint8Array, Uint8Array[]][]} rows
+   */
   async #checkEvidence(rows) {
     const evidence = new Map(rows.map((row) => [row[0], row]));
     const {job, log_size, log_root} = this.header;

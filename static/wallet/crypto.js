@@ -28,7 +28,10 @@ export async function encrypt(key, nonce, data, associated = new Uint8Array(0)) 
   return new Uint8Array(await subtle.encrypt({name: "AES-GCM", iv: nonce, additionalData: associated}, cipher, data));
 }
 
-/** Throws SealError when key, nonce, associated data or ciphertext are others. @param {Uint8Array} key @param {Uint8Array} nonce @param {Uint8Array} data */
+/**
+ * Throws SealError when key, nonce, associated data or ciphertext are others.
+ * @param {Uint8Array} key @param {Uint8Array} nonce @param {Uint8Array} data
+ */
 export async function decrypt(key, nonce, data, associated = new Uint8Array(0)) {
   const cipher = await subtle.importKey("raw", key, "AES-GCM", false, ["decrypt"]);
   try {
@@ -38,7 +41,10 @@ export async function decrypt(key, nonce, data, associated = new Uint8Array(0)) 
   }
 }
 
-/** A private key from its 32 bytes; the copy made for the import is overwritten. @param {"Ed25519" | "X25519"} name @param {Uint8Array} raw */
+/**
+ * A private key from its 32 bytes; the copy made for the import is overwritten.
+ * @param {"Ed25519" | "X25519"} name @param {Uint8Array} raw
+ */
 async function privateKey(name, raw, extractable = false) {
   const wrapped = concat(PKCS8[name], raw);
   const usage = name === "Ed25519" ? "sign" : "deriveBits";
@@ -124,7 +130,10 @@ export async function seal(recipient, label, plaintext, rng = random) {
   return concat(ephemeral, await encrypt(key, nonce, plaintext));
 }
 
-/** Throws SealError: cut, changed, or sealed to another key or under another label. @param {Uint8Array} raw @param {string} label @param {Uint8Array} sealed */
+/**
+ * Throws SealError: cut, changed, or sealed to another key or under another label.
+ * @param {Uint8Array} raw @param {string} label @param {Uint8Array} sealed
+ */
 export async function unseal(raw, label, sealed) {
   const ephemeral = sealed.subarray(0, 32);
   try {

@@ -104,7 +104,8 @@ export function checkPublicKey(key) {
 /** The canonical encodings of the eight points of order 1, 2, 4 and 8: y is 1, −1, 0 (±x) or one of two values (±x). */
 const Y8 = ["26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc", "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03"];
 const SMALL_ORDER = new Set([
-  `01${"00".repeat(31)}`, `ec${"ff".repeat(30)}7f`, "00".repeat(32), `${"00".repeat(31)}80`, `${Y8[0]}05`, `${Y8[0]}85`, `${Y8[1]}7a`, `${Y8[1]}fa`,
+  `01${"00".repeat(31)}`, `ec${"ff".repeat(30)}7f`, "00".repeat(32), `${"00".repeat(31)}80`,
+  `${Y8[0]}05`, `${Y8[0]}85`, `${Y8[1]}7a`, `${Y8[1]}fa`,
 ]);
 
 /** Whether these are 32 canonical bytes of a point of order 1, 2, 4 or 8. @param {Uint8Array} encoded */

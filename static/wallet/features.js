@@ -44,7 +44,10 @@ function specOf(requirement, name) {
   return {spec: requirement.properties[name], required: (requirement.required ?? []).includes(name)};
 }
 
-/** An embedding's blocks are the columns of whole fields of listed values. @param {any} requirement @param {import("./manifest.js").Manifest} manifest @param {Encoding[]} encodings */
+/**
+ * An embedding's blocks are the columns of whole fields of listed values.
+ * @param {any} requirement @param {import("./manifest.js").Manifest} manifest @param {Encoding[]} encodings
+ */
 function checkBlocks(requirement, {inputs, layers}, encodings) {
   const blocks = layers?.[0]?.blocks ?? [];
   let at = 0;
@@ -80,7 +83,9 @@ const zeros = (length) => Array.from({length}, () => 0);
 /** A one at this place. @param {number} length @param {number} place */
 const oneHot = (length, place) => zeros(length).fill(1, place, place + 1);
 
-/** @param {any} spec @param {string} name @param {number} low what the least value becomes @param {Preparation} task @returns {Encoding} */
+/**
+ * @param {any} spec @param {string} name @param {number} low what the least value becomes @param {Preparation} task @returns {Encoding}
+ */
 function encoding(spec, name, low, task) {
   const feature = spec["x-feature"] ?? {};
   ensure(Object.hasOwn(ENCODINGS, feature.encode), `The field ${name} says no way (x-feature) to become numbers.`);
@@ -94,7 +99,10 @@ const TASK_WORDS = {
   number: ["scale", "low_micro", "high_micro", "bins_micro"], "mean-of-measurements": ["combine", "scale", "low_micro", "high_micro"],
 };
 
-/** x → [bottom, 1] over the public range, the task's ends before the requirement's; a range of one point gives the bottom. @param {any} spec @param {string} name @param {number} bottom @param {Preparation} task @param {boolean} log */
+/**
+ * x → [bottom, 1] over the public range, the task's ends before the requirement's; a range of one point gives the bottom.
+ * @param {any} spec @param {string} name @param {number} bottom @param {Preparation} task @param {boolean} log
+ */
 function scale(spec, name, bottom, task, log) {
   const least = task.low_micro === undefined ? spec.minimum : task.low_micro / 1e6;
   const most = task.high_micro === undefined ? spec.maximum : task.high_micro / 1e6;

@@ -6,7 +6,10 @@ import {sha256} from "./crypto.js";
 import {manifestHash, parameterCount} from "./manifest.js";
 import {words32} from "./stream.js";
 
-/** Uniform in ±bound from the stream of a 16-byte key, 24 bits each (exact in float32). @param {Uint8Array} key @param {number} count @param {number} bound */
+/**
+ * Uniform in ±bound from the stream of a 16-byte key, 24 bits each (exact in float32).
+ * @param {Uint8Array} key @param {number} count @param {number} bound
+ */
 export async function uniform(key, count, bound) {
   return Float32Array.from(await words32(key, count), (word) => (((word >>> 8) / 2 ** 24) * 2 - 1) * bound);
 }
@@ -32,7 +35,10 @@ export async function initialWeights(manifest, job) {
   return weights;
 }
 
-/** Weights and bias of a random layer, uniform in ±gain/√(inputs) and ±1, from its public seed. @param {import("./manifest.js").Layer} layer */
+/**
+ * Weights and bias of a random layer, uniform in ±gain/√(inputs) and ±1, from its public seed.
+ * @param {import("./manifest.js").Layer} layer
+ */
 export async function frozenWeights({op, seed, gain, widthIn, widthOut}) {
   if (op !== "random") return new Float32Array(0);
   const made = new Float32Array((widthIn + 1) * widthOut);
@@ -41,7 +47,10 @@ export async function frozenWeights({op, seed, gain, widthIn, widthOut}) {
   return made;
 }
 
-/** Identity of a checkpoint; `round` is the checkpoint's number: 0 for initial weights, r after round r. @param {Uint8Array} manifestHash @param {number} round @param {Uint8Array} weights */
+/**
+ * Identity of a checkpoint; `round` is the checkpoint's number: 0 for initial weights, r after round r.
+ * @param {Uint8Array} manifestHash @param {number} round @param {Uint8Array} weights
+ */
 export function checkpointHash(manifestHash, round, weights) {
   const number = new Uint8Array(8);
   new DataView(number.buffer).setBigUint64(0, BigInt(round));

@@ -7,7 +7,10 @@ import {TermsError} from "./errors.js";
 const MAX_BYTES = 256 * 1024;
 const MAX_DEPTH = 32;
 
-/** RFC 8785, as UTF-8; throws TermsError `not_json`, `too_large`. Numbers in JavaScript's own form are what section 3.2.2.3 asks for. @param {any} document */
+/**
+ * RFC 8785, as UTF-8; throws TermsError `not_json`, `too_large`. Numbers in JavaScript's own form are what section 3.2.2.3 asks for.
+ * @param {any} document
+ */
 export function canonical(document) {
   const body = utf8(textOf(document));
   if (body.length > MAX_BYTES) throw new TermsError("too_large", `The document is larger than ${MAX_BYTES / 1024} KiB.`);
@@ -47,7 +50,10 @@ export function parseJson(source, {floats = true} = {}) {
   }
 }
 
-/** What `JSON.parse` lets through: a name twice, an integer that a double cannot hold, bottomless nesting. @param {string} text @param {boolean} floats */
+/**
+ * What `JSON.parse` lets through: a name twice, an integer that a double cannot hold, bottomless nesting.
+ * @param {string} text @param {boolean} floats
+ */
 function checkTokens(text, floats) {
   /** @type {(Set<string> | null)[]} */
   const open = []; // of an object the names so far, of a list null

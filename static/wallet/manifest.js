@@ -148,7 +148,10 @@ function fieldNames(document, name) {
 
 // --- layers ---------------------------------------------------------------------------------------------------------
 
-/** By operator: the names a layer has besides `op`, and what follows from them. @type {{[op: string]: [string[], (m: any, width: number, first: boolean) => Partial<Layer>]}} */
+/**
+ * By operator: the names a layer has besides `op`, and what follows from them.
+ * @type {{[op: string]: [string[], (m: any, width: number, first: boolean) => Partial<Layer>]}}
+ */
 const OPS = {
   linear: [["out", "bias"], (m, width) => {
     const [widthOut, bias] = [outOf(m), flag(m, "bias")];
@@ -188,21 +191,25 @@ function layersOf(value, widthIn, widthOut) {
   return layers;
 }
 
-/** Blocks of neighbouring input columns, each mapped by a matrix of its own; every other column passes. @param {any} m @param {number} width @param {boolean} first */
+/**
+ * Blocks of neighbouring input columns, each mapped by a matrix of its own; every other column passes.
+ * @param {any} m @param {number} width @param {boolean} first
+ */
 function embedding(m, width, first) {
   ensure(first, "an embedding reads the fields' own columns: make it first.");
-  ensure(Array.isArray(m.blocks) && m.blocks.length >= 1 && m.blocks.length <= MAX_BLOCKS, `an embedding lists 1 to ${MAX_BLOCKS} blocks of columns.`);
+  const listed = Array.isArray(m.blocks) && m.blocks.length >= 1 && m.blocks.length <= MAX_BLOCKS;
+  ensure(listed, `an embedding lists 1 to ${MAX_BLOCKS} blocks of columns.`);
   let free = 0;
-  const blocks = m.blocks.map((/** @type {any} */ item) => {
+  const blocks = /** @type {any[]} */ (m.blocks).map((item) => {
     const b = exactly(item, ["at", "columns", "out"], "A block of an embedding");
     const block = {at: integer(b, "at", free, width - 1), columns: integer(b, "columns", 1, MAX_WIDTH), out: outOf(b)};
     free = block.at + block.columns;
     return block;
   });
   ensure(free <= width, `the blocks reach column ${free} of ${width}.`);
-  const widthOut = blocks.reduce((/** @type {number} */ sum, /** @type {Block} */ {columns, out}) => sum + out - columns, width);
+  const widthOut = blocks.reduce((sum, {columns, out}) => sum + out - columns, width);
   ensure(widthOut <= MAX_WIDTH, `an embedding may give ${MAX_WIDTH} values at most.`);
-  return {blocks, widthOut, parameters: blocks.reduce((/** @type {number} */ sum, /** @type {Block} */ {columns, out}) => sum + columns * out, 0)};
+  return {blocks, widthOut, parameters: blocks.reduce((sum, {columns, out}) => sum + columns * out, 0)};
 }
 
 // --- the task: how an algorithm wants a field's values combined and scaled ------------------------------------------------

@@ -18,7 +18,8 @@ const BLOCK = 256 * 1024; // bytes of a mask at a time: WebCrypto is fastest wit
 /**
  * HKDF(X25519, round id, label ‖ key of the lower position ‖ of the higher) = mask seed (16) ‖ key upwards (32) ‖ key downwards (32).
  * Throws RemoteProtocolError for an unusable key.
- * @param {CryptoKey} own @param {Uint8Array} ownPublic @param {Uint8Array} peer @param {boolean} ownIsLower @param {Uint8Array} salt @returns {Promise<Edge>}
+ * @param {CryptoKey} own @param {Uint8Array} ownPublic @param {Uint8Array} peer @param {boolean} ownIsLower @param {Uint8Array} salt
+ * @returns {Promise<Edge>}
  */
 export async function agree(own, ownPublic, peer, ownIsLower, salt) {
   /** @type {Uint8Array} */
@@ -35,10 +36,16 @@ export async function agree(own, ownPublic, peer, ownIsLower, salt) {
   return {seed: material.subarray(0, 16), outgoing: ownIsLower ? up : down, incoming: ownIsLower ? down : up};
 }
 
-/** AES-256-GCM under a key of one direction and round; the round id is associated data. @param {Uint8Array} key @param {Uint8Array} share @param {Uint8Array} salt */
+/**
+ * AES-256-GCM under a key of one direction and round; the round id is associated data.
+ * @param {Uint8Array} key @param {Uint8Array} share @param {Uint8Array} salt
+ */
 export const sealShare = (key, share, salt) => encrypt(key, ZERO_NONCE, share, salt);
 
-/** The share, or null: one bad share must not stop this wallet. @param {Uint8Array} key @param {Uint8Array} ciphertext @param {Uint8Array} salt */
+/**
+ * The share, or null: one bad share must not stop this wallet.
+ * @param {Uint8Array} key @param {Uint8Array} ciphertext @param {Uint8Array} salt
+ */
 export async function openShare(key, ciphertext, salt) {
   try {
     return await decrypt(key, ZERO_NONCE, ciphertext, salt);
@@ -48,13 +55,19 @@ export async function openShare(key, ciphertext, salt) {
   }
 }
 
-/** All mask seeds by ascending neighbour, under a key from κ. @param {Uint8Array} kappa @param {Uint8Array[]} seeds @param {Uint8Array} owner @param {Uint8Array} salt */
+/**
+ * All mask seeds by ascending neighbour, under a key from κ.
+ * @param {Uint8Array} kappa @param {Uint8Array[]} seeds @param {Uint8Array} owner @param {Uint8Array} salt
+ */
 export async function sealEscrow(kappa, seeds, owner, salt) {
   const key = await hkdf(kappa, 32, salt, concat(utf8("cssi/v1/escrow\0"), owner));
   return encrypt(key, ZERO_NONCE, concat(...seeds), salt);
 }
 
-/** It hides because b is uniform over 2^128 and used nowhere else. @param {Uint8Array} seed @param {Uint8Array} owner @param {Uint8Array} salt */
+/**
+ * It hides because b is uniform over 2^128 and used nowhere else.
+ * @param {Uint8Array} seed @param {Uint8Array} owner @param {Uint8Array} salt
+ */
 export const commit = (seed, owner, salt) => sha256(utf8("cssi/v1/self-seed\0"), salt, owner, seed);
 
 // --- Shamir's sharing over GF(2^8) mod x^8 + x^4 + x^3 + x + 1, byte by byte -----------------------------------------
@@ -67,7 +80,10 @@ for (let power = 0, value = 1; power < 255; power += 1) {
   value ^= (value << 1) ^ (value & 0x80 ? 0x11b : 0); // times the generator x + 1
 }
 
-/** Shares for x = 1 … `count`; any `t` of them rebuild the secret. @param {Uint8Array} secret @param {number} count @param {number} t @param {(n: number) => Uint8Array} rng */
+/**
+ * Shares for x = 1 … `count`; any `t` of them rebuild the secret.
+ * @param {Uint8Array} secret @param {number} count @param {number} t @param {(n: number) => Uint8Array} rng
+ */
 export function split(secret, count, t, rng) {
   if (!(t >= 1 && t <= count && count <= 255)) throw new RangeError("a threshold lies within 1 and the number of shares, at most 255");
   const size = secret.length;
@@ -88,7 +104,10 @@ function evaluate(coefficients, size, x) {
 
 // --- vectors modulo 2^R ---------------------------------------------------------------------------------------------
 
-/** An update as words: two's complement ‖ count = 1 ‖ checksum. @param {import("./messages.js").Message} header @param {ArrayLike<number>} update @returns {Promise<Words>} */
+/**
+ * An update as words: two's complement ‖ count = 1 ‖ checksum.
+ * @param {import("./messages.js").Message} header @param {ArrayLike<number>} update @returns {Promise<Words>}
+ */
 export async function encodeUpdate(header, update) {
   if (update.length !== paddedD(header)) throw new LocalProtocolError("wrong_update", `expected ${paddedD(header)} integers`);
   const bound = 2 ** (header.q - 1);
@@ -103,7 +122,10 @@ export async function encodeUpdate(header, update) {
   return words;
 }
 
-/** Σ (a_i ∨ 1) · w_i mod 2^R with a public stream a: linear, so the checksum of the sum is the sum of the checksums. @param {import("./messages.js").Message} header @param {Words} words */
+/**
+ * Σ (a_i ∨ 1) · w_i mod 2^R with a public stream a: linear, so the checksum of the sum is the sum of the checksums.
+ * @param {import("./messages.js").Message} header @param {Words} words
+ */
 async function checksum(header, words) {
   const seed = (await sha256(utf8("cssi/v1/checksum\0"), await headerHash(header))).subarray(0, SECRET_BYTES);
   let total = 0;
@@ -123,7 +145,10 @@ export async function addMasks(words, masks) {
   }
 }
 
-/** Pieces of the words beside the same pieces of a seed's stream. @param {Words} words @param {Uint8Array} seed @param {(part: Words, stream: Words) => void} use */
+/**
+ * Pieces of the words beside the same pieces of a seed's stream.
+ * @param {Words} words @param {Uint8Array} seed @param {(part: Words, stream: Words) => void} use
+ */
 async function withStream(words, seed, use) {
   const piece = await openStream(seed);
   for (let start = 0; start < words.byteLength; start += BLOCK) {

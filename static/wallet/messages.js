@@ -65,7 +65,8 @@ const list = (item, longest) => (value, name, message) => {
 
 /** Rows of so many columns; the first column ascends when it is a position. @param {...Check} columns @returns {Check} */
 const rows = (...columns) => (value, name, message) => {
-  ensure(Array.isArray(value) && value.every((/** @type {any} */ row) => Array.isArray(row) && row.length === columns.length), `${name} must be an array of rows`);
+  const fits = (/** @type {any} */ row) => Array.isArray(row) && row.length === columns.length;
+  ensure(Array.isArray(value) && value.every(fits), `${name} must be an array of rows`);
   columns.forEach((check, i) => {
     if (check === position) ascending(value.map((/** @type {any} */ row) => row[i]), name, message);
     else for (const row of value) check(row[i], name, message);
@@ -77,7 +78,8 @@ const ascending = (value, name, message) => {
   ensure(Array.isArray(value) && value.every(Number.isSafeInteger), `${name} must be integers`);
   const high = name === "evidence" ? message.members.length : MEMBERS;
   ensure(value.every((/** @type {number} */ one) => one >= 0 && one < high), `${name} must lie within 0 and ${high - 1}`, "out_of_range");
-  ensure(value.every((/** @type {number} */ one, /** @type {number} */ i) => i === 0 || value[i - 1] < one), `${name} must ascend`, "duplicate");
+  const above = (/** @type {number} */ one, /** @type {number} */ i) => i === 0 || value[i - 1] < one;
+  ensure(value.every(above), `${name} must ascend`, "duplicate");
 };
 
 /** A column of positions. @type {Check} */
@@ -223,7 +225,10 @@ export async function signed(kind, seed, fields) {
   return write(kind, {...body, signature});
 }
 
-/** Throws RemoteProtocolError when the signature is not the key's. @param {string} kind @param {Uint8Array} key @param {Message} message */
+/**
+ * Throws RemoteProtocolError when the signature is not the key's.
+ * @param {string} kind @param {Uint8Array} key @param {Message} message
+ */
 export async function verifySigned(kind, key, message) {
   await checkSignature(key, LABELS[kind], await signedBody(kind, message), message.signature);
 }
@@ -238,10 +243,16 @@ async function checkSignature(key, label, body, signature) {
   }
 }
 
-/** The leaf of a job's enrolment log. It names no subscription. @param {{job: Uint8Array, job_key: Uint8Array, expires: number}} member */
+/**
+ * The leaf of a job's enrolment log. It names no subscription.
+ * @param {{job: Uint8Array, job_key: Uint8Array, expires: number}} member
+ */
 export const logLeaf = ({job, job_key, expires}) => cbor.encode({job, job_key, expires});
 
-/** The distributor signed a set of lists, and this is one of them; throws RemoteProtocolError. @param {Message} m @param {Uint8Array} distributor */
+/**
+ * The distributor signed a set of lists, and this is one of them; throws RemoteProtocolError.
+ * @param {Message} m @param {Uint8Array} distributor
+ */
 export async function verifyList(m, distributor) {
   const body = {header: m.header, buckets: m.buckets, randomness: m.randomness, root: m.root};
   await checkSignature(distributor, "cssi/v1/lists", body, m.signature);
@@ -290,7 +301,10 @@ export const degree = (h, size) => (h.graph === "complete" || h.k >= size - 1 ? 
 /** t: the shares that rebuild a secret. @param {Message} h @param {number} size */
 export const threshold = (h, size) => Math.min(degree(h, size), Math.ceil(((degree(h, size) + 1) * h.threshold_ppm) / MILLION));
 
-/** Positions adjacent to this one, ascending: complete, or circulant with k/2 before and after. @param {Message} h @param {number} size @param {number} own */
+/**
+ * Positions adjacent to this one, ascending: complete, or circulant with k/2 before and after.
+ * @param {Message} h @param {number} size @param {number} own
+ */
 export function neighbours(h, size, own) {
   const reach = degree(h, size) === size - 1 ? size : h.k / 2;
   const apart = (/** @type {number} */ other) => Math.min((other - own + size) % size, (own - other + size) % size);

@@ -21,7 +21,8 @@ import {words32} from "./stream.js";
 
 /**
  * One wallet's raw answer, [outputLength]; not yet clipped.
- * @param {Manifest} manifest @param {Float32Array} weights [parameterCount] @param {Float32Array} x [n · widthIn] @param {Float32Array} y [n · widthOut], or [n] class numbers
+ * @param {Manifest} manifest @param {Float32Array} weights [parameterCount] @param {Float32Array} x [n · widthIn]
+ * @param {Float32Array} y [n · widthOut], or [n] class numbers
  * @param {Uint8Array} seed private, decides dropout masks
  */
 export async function computeUpdate(manifest, weights, x, y, seed) {
@@ -43,12 +44,16 @@ export async function computeUpdate(manifest, weights, x, y, seed) {
 const rows = (values, n) =>
   Array.from({length: n}, (_, r) => /** @type {T} */ (values.subarray((r * values.length) / n, ((r + 1) * values.length) / n)));
 
-/** @param {Manifest} manifest @param {Float32Array} weights @param {Float32Array[]} frozen @param {Float32Array} x @param {Float32Array} y @param {number} n @param {Uint8Array} seed */
+/**
+ * @param {Manifest} manifest @param {Float32Array} weights @param {Float32Array[]} frozen @param {Float32Array} x @param {Float32Array} y
+ * @param {number} n @param {Uint8Array} seed
+ */
 async function trained(manifest, weights, frozen, x, y, n, seed) {
   const flat = Float32Array.from(weights);
   const rate = Math.fround(manifest.learningRate);
   for (let step = 0; step < manifest.steps; step += 1) {
-    const given = await Promise.all(manifest.layers.map((layer, i) => (layer.op === "dropout" ? maskWords(layer, n, seed, i, step) : frozen[i])));
+    const words = (/** @type {Layer} */ layer, /** @type {number} */ i) => (layer.op === "dropout" ? maskWords(layer, n, seed, i, step) : frozen[i]);
+    const given = await Promise.all(manifest.layers.map(words));
     const gradient = Float32Array.from(gradientOf(manifest, flat, given, x, y, n));
     if (manifest.kind === "gradient") return gradient;
     for (let i = 0; i < flat.length; i += 1) flat[i] -= Math.fround(rate * gradient[i]);
@@ -56,7 +61,10 @@ async function trained(manifest, weights, frozen, x, y, n, seed) {
   return flat.map((value, i) => weights[i] - value);
 }
 
-/** @param {Manifest} manifest @param {Float32Array} flat @param {Given} given @param {Float32Array} x @param {Float32Array} y @param {number} n */
+/**
+ * @param {Manifest} manifest @param {Float32Array} flat @param {Given} given @param {Float32Array} x @param {Float32Array} y
+ * @param {number} n
+ */
 function gradientOf(manifest, flat, given, x, y, n) {
   /** @type {Back[]} */
   const tape = [];
@@ -89,7 +97,8 @@ export function forward(manifest, flat, given, x, n, watch = () => undefined) {
 
 /**
  * y = W·x + b, W row-major [out][in]; `learns` says whether a gradient of W and b is kept.
- * @param {Float32Array} w @param {Float64Array} x @param {number} n @param {number} widthIn @param {number} widthOut @param {boolean} bias @param {boolean} learns
+ * @param {Float32Array} w @param {Float64Array} x @param {number} n @param {number} widthIn @param {number} widthOut
+ * @param {boolean} bias @param {boolean} learns
  * @returns {Applied}
  */
 function affine(w, x, n, widthIn, widthOut, bias, learns) {
@@ -116,7 +125,11 @@ function affine(w, x, n, widthIn, widthOut, bias, learns) {
   }];
 }
 
-/** Each block of columns by a matrix of its own without a bias, row-major [out][columns]; other columns pass. It is the first layer: no gradient goes further. @type {Operator} */
+/**
+ * Each block of columns by a matrix of its own without a bias, row-major [out][columns]; other columns pass. It is the first layer: no
+ * gradient goes further.
+ * @type {Operator}
+ */
 const embedding = ({widthIn, widthOut, blocks}, w, x, n) => {
   const y = new Float64Array(n * widthOut);
   /** @type {{block: import("./manifest.js").Block, to: number, back: Back, start: number}[]} */
@@ -137,7 +150,9 @@ const embedding = ({widthIn, widthOut, blocks}, w, x, n) => {
     [from, start] = [block.at + block.columns, end];
   }
   return [y, (dy, own) => {
-    for (const {block, to: at, back, start: first} of parts) back(columns(dy, at, block.out), own.subarray(first, first + block.columns * block.out));
+    for (const {block, to: at, back, start: first} of parts) {
+      back(columns(dy, at, block.out), own.subarray(first, first + block.columns * block.out));
+    }
     return new Float64Array(x.length);
   }];
 };
@@ -171,7 +186,10 @@ const layernorm = ({widthOut: k}, w, x, n) => {
   }];
 };
 
-/** An activation by its value and its derivative, which is a function of the value. @param {(x: number) => number} f @param {(y: number) => number} slope @returns {Operator} */
+/**
+ * An activation by its value and its derivative, which is a function of the value.
+ * @param {(x: number) => number} f @param {(y: number) => number} slope @returns {Operator}
+ */
 const activation = (f, slope) => (_layer, _own, x) => {
   const y = x.map(f);
   return [y, (dy) => dy.map((d, i) => d * slope(y[i]))];
@@ -221,12 +239,18 @@ function softmax(z, n) {
   return out;
 }
 
-/** What the outputs mean, as float32: probabilities for yes or no and for classes, values for numbers. @param {Manifest} manifest @param {Float64Array} out @param {number} n */
+/**
+ * What the outputs mean, as float32: probabilities for yes or no and for classes, values for numbers.
+ * @param {Manifest} manifest @param {Float64Array} out @param {number} n
+ */
 function probabilities({loss}, out, n) {
   return Float32Array.from(loss === "bce-with-logits" ? out.map(sigmoid) : loss === "mse" ? out : softmax(out, n));
 }
 
-/** Unit j of record i is dropped when its word · 10⁶ < rate · 2^32. @param {Layer} layer @param {number} n @param {Uint8Array} seed @param {number} number of the layer @param {number} step */
+/**
+ * Unit j of record i is dropped when its word · 10⁶ < rate · 2^32.
+ * @param {Layer} layer @param {number} n @param {Uint8Array} seed @param {number} number of the layer @param {number} step
+ */
 async function maskWords({widthOut}, n, seed, number, step) {
   const place = new Uint8Array(5);
   new DataView(place.buffer).setUint32(1, step);

@@ -16,7 +16,8 @@ const LARGEST_TABLE = 2 ** 21; // on each side
 /**
  * The quantised, noised update, every |value| below 2^(q−1). Throws OutputRefused: `short`, `not_finite`.
  * Noise is added in quantiser units, after rounding, so that its distribution is exactly the published table's.
- * @param {Float32Array} raw [header.d] from the interpreter @param {import("./messages.js").Message} header @returns {Promise<Int32Array>}
+ * @param {Float32Array} raw [header.d] from the interpreter @param {import("./messages.js").Message} header
+ * @returns {Promise<Int32Array>}
  */
 export async function contract(raw, header, rng = random) {
   if (raw.length !== header.d) throw new OutputRefused("short", "The computed update has the wrong length.");
@@ -40,7 +41,10 @@ export function clip(update, bound) {
   return norm <= bound ? update : update.map((value) => value * (bound / norm));
 }
 
-/** numpy's order of addition (pairwise summation, Higham 1993): eight running sums per block of 128, halves above. @param {Float64Array} a @param {number} start @param {number} count @returns {number} */
+/**
+ * numpy's order of addition (pairwise summation, Higham 1993): eight running sums per block of 128, halves above.
+ * @param {Float64Array} a @param {number} start @param {number} count @returns {number}
+ */
 function pairwiseSum(a, start, count) {
   if (count > 128) {
     const half = Math.floor(count / 2) - (Math.floor(count / 2) % 8);
@@ -124,7 +128,10 @@ export function thresholds(sigmaMicro, f) {
 /** @param {bigint} a @param {bigint} b */
 const times = (a, b) => (a * b) >> FRACTION;
 
-/** exp(−n/d) in fixed point: Taylor's series at n/d halved until it is below one, then squared back. @param {bigint} n @param {bigint} d */
+/**
+ * exp(−n/d) in fixed point: Taylor's series at n/d halved until it is below one, then squared back.
+ * @param {bigint} n @param {bigint} d
+ */
 function expMinus(n, d) {
   let halvings = 0n;
   while (n > d << halvings) halvings += 1n;
@@ -141,7 +148,8 @@ function expMinus(n, d) {
 
 /**
  * Independent discrete Gaussian values: a private 64-bit word u selects the smallest k whose threshold exceeds u.
- * @param {number} count @param {number} sigmaMicro @param {number} f @param {(n: number) => Uint8Array} rng 16 bytes are used, none without noise
+ * @param {number} count @param {number} sigmaMicro @param {number} f
+ * @param {(n: number) => Uint8Array} rng 16 bytes are used, none without noise
  */
 export async function sample(count, sigmaMicro, f, rng = random) {
   if (sigmaMicro === 0) return new Int32Array(count);
@@ -154,7 +162,10 @@ export async function sample(count, sigmaMicro, f, rng = random) {
   return made;
 }
 
-/** How many thresholds do not exceed the word: the index of the first that does. @param {Uint32Array} halves @param {number} low @param {number} high */
+/**
+ * How many thresholds do not exceed the word: the index of the first that does.
+ * @param {Uint32Array} halves @param {number} low @param {number} high
+ */
 function above(halves, low, high) {
   let [from, to] = [0, halves.length / 2];
   while (from < to) {

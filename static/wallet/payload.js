@@ -38,7 +38,8 @@ export async function openPayload(raw, round) {
 
 /**
  * The raw update of one record of the agreed data; throws OutputRefused `encoding`. Before `contract` nothing of it may leave.
- * @param {Awaited<ReturnType<typeof openPayload>>} payload @param {any} record @param {any} requirement @param {Uint8Array} seed 32 private bytes
+ * @param {Awaited<ReturnType<typeof openPayload>>} payload @param {any} record @param {any} requirement
+ * @param {Uint8Array} seed 32 private bytes
  */
 export async function train({manifest, weights}, record, requirement, seed) {
   /** @type {{x: Float32Array, y: Float32Array}} */

@@ -57,12 +57,18 @@ function parallelShare(rows) {
   return (2 * parallel) / (units.length * (units.length - 1));
 }
 
-/** Where an activation lets a gradient through: its slope is above a twentieth of the largest one. @type {{[op: string]: (z: number) => boolean}} */
+/**
+ * Where an activation lets a gradient through: its slope is above a twentieth of the largest one.
+ * @type {{[op: string]: (z: number) => boolean}}
+ */
 const OPEN = {
   relu: (z) => z >= 0, tanh: (z) => 1 - Math.tanh(z) ** 2 > SELDOM, sigmoid: (z) => 1 - Math.tanh(z / 2) ** 2 > SELDOM,
 };
 
-/** Follows probes through the hidden layers; looks at each activation that a linear layer feeds. @param {Manifest} manifest @param {Float32Array} weights */
+/**
+ * Follows probes through the hidden layers; looks at each activation that a linear layer feeds.
+ * @param {Manifest} manifest @param {Float32Array} weights
+ */
 async function hasSeldomUnits(manifest, weights) {
   const hidden = manifest.layers.slice(0, -1);
   const probes = await uniform(PROBE_KEY, PROBES * manifest.widthIn, 1);
