@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from django.db.models import Count
 from django.utils import timezone
 
-from marketplace.settlement.models import ChainTransaction, Reconciliation, SettlementEpoch
+from marketplace.settlement import alarms
+from marketplace.settlement.models import ChainTransaction, Reconciliation, SettlementEpoch, Signer
 
 S = ChainTransaction.State
 OPEN = (S.NEW, S.SIGNED, S.SENT, S.MINED)
@@ -30,3 +31,11 @@ def samples() -> Iterator[tuple[str, str, dict[str, str], float]]:
             {},
             int(last.ok),
         )
+    for key in Signer.objects.filter(balance__isnull=False):
+        yield (
+            "platform_key_native",
+            "native coin of a platform key when last looked at, ether",
+            {"address": key.address},
+            int(key.balance or 0) / 10**18,
+        )
+    yield "platform_keys_low", "platform keys that hold too little", {}, len(alarms.warnings())
