@@ -8,14 +8,34 @@ from __future__ import annotations
 
 from typing import Any
 
-from collectives.terms.algorithm import parse_manifest
+from collectives.terms.algorithm import COMBINES, parse_manifest
 from collectives.terms.requirements import check_profile, requirement_hash, validate
 from collectives.training.features import Encoder, input_width, target_width
 from marketplace.demo import job_performance
 
 
 def feature_vectors() -> dict[str, Any]:
-    return {"cases": [*_small_cases(), _seeds_example()]}
+    return {"cases": [*_small_cases(), _seeds_example()], "tasks": _tasks()}
+
+
+def _tasks() -> list[dict[str, Any]]:
+    """What an algorithm's own task makes of the same fields."""
+    age = {"type": "integer", "minimum": 18, "maximum": 98, "x-feature": {"encode": "number"}}
+    ranged = {"low_micro": 20_000_000, "high_micro": 60_000_000, "bins_micro": [30_000_000, 50_000_000]}
+    rows = [
+        ("a range and bins", {"x": age}, {"x": ranged}, {"x": 40}),
+        ("beyond the range", {"x": age}, {"x": ranged}, {"x": 75}),
+        ("log1p", {"x": age}, {"x": {"scale": "log1p", "low_micro": 0}}, {"x": 58}),
+    ]
+    for combine in COMBINES:
+        rows.append(
+            (f"measurements, {combine}", {"x": _skills()}, {"x": {"combine": combine}}, {"x": _several()})
+        )
+    return [_case(name, fields, ["x"], record, task=task) for name, fields, task, record in rows]
+
+
+def _several() -> list[dict[str, Any]]:
+    return [{"name": "wiring", "measurements": [4, 2.5, 9, 3]}, {"name": "planning", "measurements": []}]
 
 
 def _small_cases() -> list[dict[str, Any]]:
@@ -77,7 +97,12 @@ def _entries() -> list[dict[str, Any]]:
 
 
 def _case(
-    name: str, properties: dict[str, Any], required: list[str], record: dict[str, Any]
+    name: str,
+    properties: dict[str, Any],
+    required: list[str],
+    record: dict[str, Any],
+    *,
+    task: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Field `x` as the only input, and a yes/no target beside it."""
     target = {"type": "boolean", "x-feature": {"encode": "boolean"}}
@@ -87,7 +112,7 @@ def _case(
         "required": [*required, "y"],
         "properties": {**properties, "y": target},
     }
-    return _encoded(name, requirement, ["x"], ["y"], record | {"y": True})
+    return _encoded(name, requirement, ["x"], ["y"], record | {"y": True}, task)
 
 
 def _seeds_example() -> dict[str, Any]:
@@ -99,19 +124,32 @@ def _seeds_example() -> dict[str, Any]:
     )
 
 
+def _bins(task: dict[str, Any]) -> int:
+    """Columns that a task's bins add."""
+    return sum(len(part["bins_micro"]) + 1 for part in task.values() if "bins_micro" in part)
+
+
 def _encoded(
-    name: str, requirement: dict[str, Any], inputs: list[str], target: list[str], record: dict[str, Any]
+    name: str,
+    requirement: dict[str, Any],
+    inputs: list[str],
+    target: list[str],
+    record: dict[str, Any],
+    task: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     check_profile(requirement)
     assert validate(requirement, record) == []
+    said = {"task": task} if task else {}
+    width_in = input_width(requirement, inputs) + _bins(task or {})
     manifest = parse_manifest(
         {
+            **said,
             "version": 1,
             "name": "vectors",
             "purpose": "vectors",
             "inputs": inputs,
             "target": target,
-            "width_in": input_width(requirement, inputs),
+            "width_in": width_in,
             "width_out": target_width(requirement, target),
             "layers": [{"op": "linear", "out": target_width(requirement, target), "bias": True}],
             "loss": "bce-with-logits",
@@ -126,6 +164,7 @@ def _encoded(
         "requirement_id": requirement_hash(requirement),
         "inputs": inputs,
         "target": target,
+        **said,
         "record": record,
         "x": x,
         "y": y,

@@ -189,8 +189,8 @@ function budget(data, checks) {
 }
 
 async function features(data, checks) {
-  for (const {name, requirement, requirement_id, inputs, target, record, x, y} of data.cases) {
-    const manifest = {inputs, target, widthIn: x.length, widthOut: y.length, loss: "mse", task: {}};
+  for (const {name, requirement, requirement_id, inputs, target, task = {}, record, x, y} of [...data.cases, ...data.tasks]) {
+    const manifest = {inputs, target, widthIn: x.length, widthOut: y.length, loss: "mse", task};
     const made = encoder(requirement, manifest)(record);
     checks.bytes(`${name}: id`, await digest(requirement), requirement_id);
     checks.same(`${name}: x`, made.x, [...float32(x)]);
