@@ -20,13 +20,11 @@ export async function toTerms(rule, ask, terms, throughPairing) {
   return {agreed: await ask(question) === "subscribe", how: "asked"};
 }
 
-/** The holder's choice on a notice, or null to leave it open. @param {((question: any) => Promise<string>) | null} ask @returns {Promise<string | null>} */
-export async function toNotice(ask, name, notice) {
+/** The holder's choice on a notice, or null to leave it open. @param {((question: any) => Promise<string>) | null} ask @param {any} notice as announced @returns {Promise<string | null>} */
+export async function toNotice(ask, notice) {
   if (!ask) return null;
-  const choices = ["with", "without", "leave"], answer = await ask({
-    kind: "notice", title: `${name} announces a change`, answers: ["decide later", ...choices], notice,
-    sentences: [notice.reason, `If you do not answer, you continue ${notice.silence} it.`],
-  });
+  const choices = ["with", "without", "leave"], {name, sentences} = notice;
+  const answer = await ask({kind: "notice", title: `${name} announces a change`, sentences, answers: ["decide later", ...choices], notice});
   return choices.includes(answer) ? answer : null;
 }
 

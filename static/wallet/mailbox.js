@@ -12,6 +12,7 @@ import {parseJson} from "./json.js";
 import {decide, memoryOf, uuidBytes, uuidText} from "./machine.js";
 import {RECORD, missingFor, revoke, subscribe} from "./membership.js";
 import {logLeaf, read, signed} from "./messages.js";
+import * as notices from "./notices.js";
 import {queueNoticeAnswer} from "./outbox.js";
 import {pause} from "./patience.js";
 import {REFUSALS, wireWord} from "./refusals.js";
@@ -78,20 +79,21 @@ export class Mailbox {
   }
 
   async #onNotice(id, envelope) {
-    const {permit, decision} = await this.agent.vault.transaction(async (records) => {
+    const {decision, known} = await this.agent.vault.transaction(async (records) => {
       const standing = await standingOf(records, id), now = this.agent.now();
       const made = await decide({kind: "NoticeArrived", envelope, ...standing, now}, this.agent.policy);
       if (made.kind === "Refused") await this.#refuse(records, made, id);
       else if (!made.repeated) {
         await records.put("memory", id, made.memory);
-        await records.put("notice", `${id}:${made.seen.notice_ref}`, {collective_id: id, envelope});
+        await notices.keep(records, id, made.seen.notice_ref, envelope);
         await journal.append(records, now, "notice", {collective_id: id, sentence: journal.cut(made.seen.reason, 200)});
       }
-      return {permit: standing.permit, decision: made};
+      if (made.kind === "Refused") return {decision: made, known: null};
+      return {decision: made, known: await notices.announced(records, id, await records.get("permit", id), made.seen)};
     });
     if (decision.kind === "Refused") return "refused";
     if (!decision.seen.choice) {
-      const choice = await toNotice(this.agent.ask, permit.name, decision.seen);
+      const choice = await toNotice(this.agent.ask, known);
       if (choice) await this.answerNotice(id, decision.seen.notice_ref, /** @type {any} */ (choice));
     }
     return "done";

@@ -10,10 +10,15 @@ from typing import Any
 import pytest
 
 from aggregation.wire import signing
+from collectives.terms.algorithm import parse_manifest
+from collectives.terms.description import Terms
+from collectives.terms.permit import Permit
 from tests.unit.agent import documents
 from tests.unit.agent.world import World
 from tests.unit.tab.conftest import RECORDS, link
 from tests.unit.tab.node import Script
+from wallets.agent import notices
+from wallets.agent.messages import SeenNotice
 
 
 def offer(world: World, **changes: Any) -> dict[str, Any]:
@@ -70,6 +75,12 @@ async def test_a_notice_waits_for_the_holder_and_the_answer_is_signed(world: Wor
     (key,) = world.subscribers
     notice = world.collective.notice(documents.manifest(name="another"), documents.now())
     assert await acknowledged(world, await world.mail(key, "notice", notice)) == "done"
+    (question,) = await wallet.ask("questions", name="w")
+    (kept,) = (await wallet.ask("everything", name="w"))["memory"][world.collective.id]["notices"]
+    permit = Permit.parse(world.collective.permits[key.hex()]["document"])
+    manifest, terms = parse_manifest(documents.manifest(name="another")), Terms.parse(world.collective.terms)
+    words = notices.sentences(SeenNotice(**kept), permit, terms, manifest)
+    assert question == {"title": "Heights announces a change", "sentences": list(words)}
     assert (
         await acknowledged(world, await world.mail(key, "notice", {**notice, "signature": "00" * 64}))
         == "refused"
