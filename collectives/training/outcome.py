@@ -1,4 +1,4 @@
-"""From a released mean to the next checkpoint, for every kind of answer. Deterministic; numpy only, so a web process can do it.
+"""From a released mean to the next checkpoint, for every kind of answer; numpy only, so a web process can do it.
 
 | kind | weights of the checkpoint | kept beside them (`ServerState.first`, `.second`) |
 |---|---|---|

@@ -1,9 +1,12 @@
-"""Ridge regression from released sums, with the noise in them taken into account. Numpy only, deterministic.
+"""Ridge regression from released sums, with the noise in them taken into account. Numpy only.
 
 The sums are noisy: of a symmetric matrix of k features with noise of deviation σ in each packed coordinate, noise alone makes
 eigenvalues of ±σ√(2k) (Wigner's semicircle). So eigenvalues below zero are put to zero and σ√k is added to the penalty; without that
 the smallest, purely random ones would decide the model. The constant is not penalised: noise shrinks what a model says of
 people's differences, not what it says of all of them. Without noise this is the plain closed form.
+
+It goes through LAPACK, so another machine may differ in the last bits of a float64, rarely in a float32 of the checkpoint: whoever
+recomputes one compares within rounding, not by its hash.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import pytest
 from marketplace.demo.datasets import breast_cancer
 from marketplace.demo.job_performance import job_performance
 from marketplace.demo.plan import default_plan
-from tests.benchmarks.learning_sim import learn, main
+from tests.benchmarks.learning_sim import learn, main, once, with_algorithm
 
 
 @pytest.mark.parametrize("dropouts", [0.0, 0.1])
@@ -32,6 +32,17 @@ def test_the_seeds_example_is_learned_better_than_chance() -> None:
 
     assert run.federated.auc > 0.55
     assert run.auc_gap <= 0.02
+
+
+@pytest.mark.parametrize("name", ["extreme-learning-machine", "ridge-regression"])
+def test_one_visit_to_each_wallet_is_enough_for_statistics(name: str) -> None:
+    data = with_algorithm(breast_cancer(), name)
+
+    run = learn(data, once(data, default_plan(447)), seed=0)
+
+    assert run.visits == 447
+    assert run.auc_gap <= 0.02 and run.federated.accuracy > 0.85
+    assert run.noise_floor >= 0.1
 
 
 def test_the_same_seed_gives_the_same_model() -> None:
