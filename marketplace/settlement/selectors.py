@@ -9,10 +9,13 @@ from typing import Any
 
 from django.conf import settings
 
+from collectives import selectors as collectives
 from collectives.terms.description import duration, tokens
 from marketplace.settlement.chain import chain
 from marketplace.settlement.errors import ChainUnavailable, SettlementError
 from marketplace.settlement.models import (
+    Asset,
+    AssetOrder,
     ChainTransaction,
     ConsumerWallet,
     Deployment,
@@ -155,6 +158,32 @@ def funds(account: Any) -> dict[str, Any]:
             ChainTransaction.objects.filter(purpose=f"consumer:{wallet.pk}").order_by("-id")[:50]
         ),
     }
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderLine:
+    """One order of a consumer, for a page: `valid_until` and `usable_until` in unix seconds."""
+
+    order: AssetOrder
+    name: str
+    valid_until: datetime
+    usable_until: datetime
+
+
+def orders_of(account: Any) -> list[OrderLine]:
+    """A consumer's orders of collectives, newest first."""
+    rows = AssetOrder.objects.filter(wallet__account=account).select_related("asset")[:50]
+    ids = {row.pk: uuid.UUID(row.asset.subject) for row in rows if row.asset.kind == Asset.Kind.COLLECTIVE}
+    names = collectives.names(ids.values())
+    return [
+        OrderLine(
+            order=row,
+            name=names.get(ids[row.pk], "") if row.pk in ids else row.asset.subject[:12],
+            valid_until=datetime.fromtimestamp(row.valid_until, tz=UTC),
+            usable_until=datetime.fromtimestamp(row.expires, tz=UTC),
+        )
+        for row in rows
+    ]
 
 
 def payouts_for(holder: str) -> dict[str, Any]:

@@ -36,6 +36,7 @@ def funds(request: HttpRequest) -> HttpResponse:
         "unsettled": sum(job.visits_earned * int(escrow.rate) - int(escrow.spent) for escrow, job in running),
         "money": money,
         "rows": rows,
+        "orders": selectors.orders_of(request.user),
         "form": FaucetForm() if settings.DEVELOPMENT else None,
         "blocked": selectors.new_jobs_blocked(),
     }

@@ -9,6 +9,7 @@ import uuid
 from typing import Any
 
 import pytest
+from django.test import Client
 from eth_utils import to_checksum_address
 
 from collectives.models import Collective
@@ -308,6 +309,31 @@ def test_a_price_that_cannot_be_paid_is_said_with_its_numbers(
         fund(consumer, collective, 99 * TOKEN)
 
     assert not Escrow.objects.exists()
+
+
+def test_the_consumer_sees_orders_with_their_validity_and_transactions_in_words(
+    collective: Collective, consumer: Account
+) -> None:
+    published(collective, PRICE)
+    fund(consumer, collective)
+    client = Client()
+    client.force_login(consumer, backend="django.contrib.auth.backends.ModelBackend")
+
+    page = client.get("/funds/").content.decode()
+
+    order = AssetOrder.objects.get()
+    assert order.order_id[2:10] in page
+    assert "Fee paid until" in page
+    for words in ("buy a collective&#x27;s datatoken", "start an order", "put a budget into escrow"):
+        assert words in page
+    client.force_login(collective.owner, backend="django.contrib.auth.backends.ModelBackend")
+    page = client.get(f"/funds/collectives/{collective.pk}/").content.decode()
+    asset = Asset.objects.get(kind="collective")
+    assert ddo.did(asset.nft, 1337)[:12] in page
+    assert client.post(f"/funds/collectives/{collective.pk}/price/", {"price": "0.5"}).status_code == 302
+    settle()
+    asset.refresh_from_db()
+    assert asset.price == TOKEN // 2
 
 
 class Killed(Exception):
