@@ -20,7 +20,7 @@ from marketplace.demo.datasets import breast_cancer
 from tests.benchmarks.learning import oneshot, results
 from tests.benchmarks.learning.attackers import Attack
 from tests.benchmarks.learning.data import People
-from tests.benchmarks.learning.draws import PassDraw, PoissonDraw, sampling_for
+from tests.benchmarks.learning.draws import PassDraw, PoissonDraw, QuickPassDraw, sampling_for
 from tests.benchmarks.learning.engine import Formal, Job, Result, Run, protected
 from tests.benchmarks.learning.gradients import updates
 from tests.benchmarks.learning.headers import header_of, seeded
@@ -154,9 +154,12 @@ def test_the_clip_bound_adapts_and_the_job_stops_at_its_plateau(people: People) 
 
 
 def test_draws_never_visit_twice_in_a_pass_and_coins_fall_as_they_should() -> None:
-    draw = PassDraw(30, 1)
-    assert sorted(draw.next(10) + draw.next(10) + draw.next(10)) == list(range(30))
-    assert draw.most == 1
+    for draw in (PassDraw(30, 1), QuickPassDraw(30, 1)):
+        orders = [draw.next(10) for _ in range(6)]
+        for half in (orders[:3], orders[3:]):
+            assert sorted(wallet for order in half for wallet in order) == list(range(30))
+        assert orders[:3] != orders[3:]
+        assert draw.most == 2
 
     sampling = sampling_for(wallets=5000, cohort=500, rounds=20)
     coins = PoissonDraw(sampling, 2)

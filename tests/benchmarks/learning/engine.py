@@ -27,7 +27,7 @@ from collectives.training.net import predict
 from collectives.training.update import ServerState, step
 from tests.benchmarks.learning.attackers import Attack
 from tests.benchmarks.learning.data import People
-from tests.benchmarks.learning.draws import PassDraw, PoissonDraw, sampling_for
+from tests.benchmarks.learning.draws import PoissonDraw, QuickPassDraw, sampling_for
 from tests.benchmarks.learning.gradients import updates
 from tests.benchmarks.learning.headers import header_of, seeded
 
@@ -112,8 +112,8 @@ class Job:
         self.manifest = parse_manifest(people.manifest(run))
         self.noise = noise_of(run, self.manifest, people.wallets, multiplier)
         sampling = self.noise.sampling
-        self.draw = PassDraw(people.wallets, seed) if sampling is None else PoissonDraw(sampling, seed)
-        self.judges = PassDraw(people.wallets, seed + 1000)
+        self.draw = QuickPassDraw(people.wallets, seed) if sampling is None else PoissonDraw(sampling, seed)
+        self.judges = QuickPassDraw(people.wallets, seed + 1000)
         self.rng = seeded(f"{run.name}:{seed}")
         self.job = hashlib.sha256(f"job:{seed}".encode()).digest()[:16]
         self.state = ServerState.start(initial_weights(self.manifest, self.job))

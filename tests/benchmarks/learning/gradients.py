@@ -14,7 +14,7 @@ from collectives.terms.algorithm import Manifest
 from collectives.training.net import forward, loss
 
 Floats = NDArray[np.float32]
-CHUNK = 2_000_000
+CHUNK = 300_000
 """Scalars of updates held at a time: what fits a processor's cache is several times faster than what does not."""
 
 
