@@ -15,7 +15,17 @@ from eth_utils import to_checksum_address
 from collectives.models import Collective
 from collectives.services import algorithms
 from marketplace.accounts.models import Account
-from marketplace.settlement import assets, ddo, deployment, orders, outbox, preview, selectors, services
+from marketplace.settlement import (
+    assets,
+    ddo,
+    deployment,
+    orders,
+    outbox,
+    permits,
+    preview,
+    selectors,
+    services,
+)
 from marketplace.settlement.chain import chain, decode_logs, job_bytes, ocean_addresses
 from marketplace.settlement.errors import ChainUnavailable, SettlementError
 from marketplace.settlement.models import Asset, AssetOrder, ChainTransaction, Escrow
@@ -309,6 +319,25 @@ def test_a_price_that_cannot_be_paid_is_said_with_its_numbers(
         fund(consumer, collective, 99 * TOKEN)
 
     assert not Escrow.objects.exists()
+
+
+def test_a_token_without_permits_is_approved_instead(
+    collective: Collective, consumer: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ocean's datatokens answer no question about a signing domain, as OCEAN itself on some chains."""
+    asset = published(collective)
+    wallet = services.consumer_wallet(consumer)
+    with monkeypatch.context() as other_token:
+        other_token.setattr(permits.selectors, "address", lambda name: asset.datatoken)
+        assert permits.sign(wallet, wallet.address, TOKEN) is None
+    assert permits.sign(wallet, wallet.address, TOKEN) is not None
+    monkeypatch.setattr(permits, "sign", lambda *_: None)
+
+    job = fund(consumer, collective)
+
+    assert Escrow.objects.get(job_id=job).status == "open"
+    keys = ChainTransaction.objects.filter(purpose__startswith="consumer").values_list("key", flat=True)
+    assert [key.split(":")[0] for key in keys] == ["dispense", "order", "approve", "open"]
 
 
 def test_the_consumer_sees_orders_with_their_validity_and_transactions_in_words(
