@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Four role processes with the tables made, and workers for the two roles of a round."""
     here = Site(tmp_path_factory.mktemp("site"), plugin.postgres, plugin.redis)
-    for role in ROLES:
-        here.manage(role, "migrate_domains")
-    here.collect_static()
+    with ThreadPoolExecutor(3) as pool:
+        made = [pool.submit(here.manage, role, "migrate_domains") for role in ROLES]
+        made.append(pool.submit(here.collect_static))
+        for each in made:
+            each.result()
     try:
         here.start(workers=("distributor", "aggregator"), settings="tests.production.small")
         yield here

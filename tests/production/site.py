@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from marketplace.keys import ensure_keys_apart
@@ -82,6 +83,6 @@ class Site:
         self.apart.common = {**self.apart.common, "DJANGO_SETTINGS_MODULE": "marketplace.settings.production"}
 
     def stop(self) -> None:
-        for part in self.parts:
-            part.stop()
+        with ThreadPoolExecutor(len(self.parts) or 1) as pool:
+            list(pool.map(Part.stop, self.parts))
         self.parts.clear()
