@@ -25,6 +25,7 @@ from tests.vectors import documents
 from tests.vectors.contracts import contract_vectors
 from tests.vectors.decisions import decision_vectors
 from tests.vectors.features import feature_vectors
+from tests.vectors.headers import header_vectors
 from tests.vectors.refusals import refusal_vectors
 from tests.vectors.signatures import signature_vectors
 
@@ -273,6 +274,7 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "documents": documents.document_vectors,
     "decisions": decision_vectors,
     "merkle": merkle_vectors,
+    "header": header_vectors,
     "refusals": refusal_vectors,
     "round-7-circulant-u16": lambda: round_vectors(
         n=7, gone={"masked_input": [2]}, seed="seven", graph="circulant", k=4, ring_bits=16, q=10

@@ -231,6 +231,11 @@ def _of_lists(own: int, other: int) -> dict[str, Change]:
                 [bytes([i]) * 32, bytes([i + 9]) * 32, 90 + i, EXPIRES] for i in range(3)
             )
         ),
+        "no members": _listed(lambda m: m.update(members=[], evidence=[])),
+        "members that are no rows": lambda m: m.update(members=["a", "b"]),
+        "a row that is too short": lambda m: m["members"][other].pop(),
+        "a path of 41 hashes": lambda m: m.update(path=[bytes(32)] * 41),
+        "a path in one piece": lambda m: m.update(path=bytes(32)),
         "a key twice": _listed(lambda m: m["members"][other].__setitem__(0, m["members"][own][0])),
         "an index twice": _listed(lambda m: m["members"][other].__setitem__(2, m["members"][own][2])),
         "an index beyond any log": _listed(lambda m: m["members"][other].__setitem__(2, 2**40 + 1)),
@@ -263,6 +268,8 @@ def _of_bundles(own: int, other: int) -> dict[str, Change]:
         "a share is missing": lambda m: m["shares"].pop(0),
         "a share too many": lambda m: m["shares"].append([N, bytes(48)]),
         "positions that do not ascend": lambda m: m["joined"].reverse(),
+        "positions in words": lambda m: m.update(joined=["0", "1", "2", "3", "4"]),
+        "positions that are true": lambda m: m["joined"].__setitem__(1, True),
         "a position beyond any bucket": lambda m: m["joined"].append(1 << 20),
         "a share that is cut": lambda m: m["shares"][0].__setitem__(1, bytes(47)),
         "shares of which too few open": lambda m: [

@@ -66,6 +66,30 @@ def test_every_fault_of_a_wallet_is_among_them() -> None:
     assert said == {str(fault.value) for fault in Fault} - OF_OTHERS
 
 
+def test_headers_and_what_follows_from_them() -> None:
+    data = load("header")
+    for row in data["accept"]:
+        head = Header.from_bytes(b(row["header"]))
+        assert head.hash().hex() == row["hash"]
+        assert (head.padded_d, head.words, head.largest_bucket) == (
+            row["padded_d"],
+            row["words"],
+            row["largest_bucket"],
+        )
+        for bucket in row["buckets"]:
+            size, own = bucket["members"], bucket["position"]
+            reach = size if bucket["degree"] == size - 1 else head.k // 2
+            near = [p for p in range(size) if p != own and min((p - own) % size, (own - p) % size) <= reach]
+            assert len(near) == bucket["degree"] == head.degree(size)
+            assert near[:3] + near[-3:] == bucket["first_and_last_neighbours"]
+            wanted = -(-(len(near) + 1) * head.threshold_ppm // 10**6)
+            assert min(len(near), wanted) == bucket["threshold"] == head.threshold(size)
+    for row in data["reject"]:
+        with pytest.raises(ProtocolError) as caught:
+            Header.from_bytes(b(row["header"]))
+        assert caught.value.code == row["code"], row["why"]
+
+
 def test_the_output_contract() -> None:
     data = load("contract")
     for case in data["cases"]:

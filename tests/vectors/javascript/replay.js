@@ -13,7 +13,9 @@ import {costMicro, epsilon, rhoMicro} from "../../../static/wallet/ledger.js";
 import {layout, manifestHash, outputLength, parseManifest} from "../../../static/wallet/manifest.js";
 import {agree, commit, encodeUpdate, openShare, sealEscrow, sealShare, split} from "../../../static/wallet/masking.js";
 import {leafHash, proof, root, verifyInclusion} from "../../../static/wallet/merkle.js";
-import {headerHash, logLeaf, read, signed, verifySigned} from "../../../static/wallet/messages.js";
+import {
+  degree, headerHash, largestBucket, logLeaf, neighbours, paddedD, read, signed, threshold, verifySigned, wordCount, write,
+} from "../../../static/wallet/messages.js";
 import {computeUpdate} from "../../../static/wallet/net.js";
 import {contract, quantise, rotate, sample, thresholds} from "../../../static/wallet/output.js";
 import {stream, words32} from "../../../static/wallet/stream.js";
@@ -128,6 +130,9 @@ async function derivation(data, checks) {
   checks.bytes("sealed", await seal(await sealingKey(own), sealing.label, b(sealing.plaintext), () => b(sealing.ephemeral_private)), sealing.sealed);
   checks.bytes("unsealed", await unseal(own, sealing.label, sealed), sealing.plaintext);
   await checks.refused("another label", "cannot_unseal", () => unseal(own, "cssi/v1/other", sealed));
+  const zero = Uint8Array.of(...new Uint8Array(32), ...sealed.subarray(32));
+  await checks.refused("an ephemeral key of small order", "cannot_unseal", () => unseal(own, sealing.label, zero));
+  await checks.refused("shorter than a key", "cannot_unseal", () => unseal(own, sealing.label, sealed.subarray(0, 31)));
   await checks.refused("cut", "cannot_unseal", () => unseal(own, sealing.label, sealed.subarray(0, 40)));
 }
 
@@ -250,24 +255,54 @@ async function round(data, checks) {
   }
 }
 
+async function headers(data, checks) {
+  for (const {header, hash, padded_d, words, largest_bucket, buckets} of data.accept) {
+    const head = read("header", b(header));
+    checks.bytes("written again", write("header", head), header);
+    checks.bytes("hash", await headerHash(head), hash);
+    checks.same("lengths", [paddedD(head), wordCount(head), largestBucket(head)], [padded_d, words, largest_bucket]);
+    for (const {members, threshold: t, position, degree: k, first_and_last_neighbours} of buckets) {
+      const near = neighbours(head, members, position);
+      checks.same(`bucket of ${members}`, [threshold(head, members), degree(head, members), near.length], [t, k, k]);
+      checks.same(`neighbours of ${position}`, [...near.slice(0, 3), ...near.slice(-3)], first_and_last_neighbours);
+    }
+  }
+  for (const {why, header, code} of data.reject) await checks.refused(JSON.stringify(why), code, () => read("header", b(header)));
+}
+
+const bytesOf = (message) => (typeof message === "string" ? b(message) : message);
+
+/** Give a wallet the message of a step. */
+const take = (client, step, message, now) => ({
+  list: () => client.receiveList(message, now), bundle: () => client.receiveShares(message), mask: () => client.mask(message),
+  survivors: () => client.receiveSurvivors(message), agreements: () => client.receiveConsistency(message),
+})[step]();
+
+/** A wallet that was given the right messages up to this step, or up to the end. */
+async function atStep(data, header, step, noted = false) {
+  const draws = [...data.entropy];
+  const rng = (length) => fromHex(draws.shift(), length);
+  const client = await SecAggClient.create(header, b(data.job_key_seed), {rng, noteRevealed: async () => !noted, verifySample: null});
+  await client.advertise();
+  const before = step === "end" ? data.steps : data.steps.slice(0, data.steps.indexOf(step));
+  for (const one of before) await take(client, one, bytesOf(data.right[one]), data.now);
+  return client;
+}
+
 /** What a wallet refuses in a round: the right messages up to a step, then the wrong one. */
 async function refusals(data, checks) {
   const header = read("header", b(data.header));
-  const bytes = (message) => (typeof message === "string" ? b(message) : message);
-  const take = (client, step, message, now) => ({
-    list: () => client.receiveList(message, now), bundle: () => client.receiveShares(message), mask: () => client.mask(message),
-    survivors: () => client.receiveSurvivors(message), agreements: () => client.receiveConsistency(message),
-  })[step]();
   for (const {why, step, after, message, now = data.now, noted = false, code} of data.cases) {
-    const draws = [...data.entropy];
-    const rng = (length) => fromHex(draws.shift(), length);
-    const client = await SecAggClient.create(header, b(data.job_key_seed), {rng, noteRevealed: async () => !noted, verifySample: null});
-    await client.advertise();
-    for (const before of data.steps.slice(0, after === "end" ? data.steps.length : data.steps.indexOf(after))) {
-      await take(client, before, bytes(data.right[before]), data.now);
-    }
-    await checks.refused(`${step}: ${why}`, code, () => take(client, step, bytes(message), now));
+    const client = await atStep(data, header, after, noted);
+    await checks.refused(`${step}: ${why}`, code, () => take(client, step, bytesOf(message), now));
     checks.same(`${step}: ${why}: closed`, client.closed, true);
+  }
+  for (const step of data.steps) {
+    const client = await atStep(data, header, step);
+    const waiting = take(client, step, bytesOf(data.right[step]), data.now);
+    client.close();
+    await checks.refused(`closed while ${step} waits`, "closed", () => waiting);
+    checks.same(`closed while ${step} waits: stays closed`, client.closed, true);
   }
 }
 
@@ -285,7 +320,7 @@ async function contracts(data, checks) {
 
 /** File name → suite. */
 export const SUITES = {
-  cbor: cborVectors, keys, merkle, advertise, derivation, stream: streamVectors, shamir, quantiser, noise, rotation, budget, features, manifest: manifests,
+  cbor: cborVectors, keys, merkle, header: headers, advertise, derivation, stream: streamVectors, shamir, quantiser, noise, rotation, budget, features, manifest: manifests,
   gradients, contract: contracts, documents, decisions, refusals, "round-3": round, "round-5": round, "round-5-dropout": round, "round-7-circulant-u16": round,
 };
 
