@@ -28,7 +28,7 @@ export async function objection(manifest, header) {
 
 /**
  * Whether a hidden layer has more than a quarter of its pairs of units parallel (an imprint layer: Fowl et al. 2022, "Robbing the Fed"), or
- * more than half of its units that hardly any record excites (Boenisch et al. 2023, "When the Curious Abandon Honesty").
+ * the first of them more than half of its units hardly excited by any record (Boenisch et al. 2023, "When the Curious Abandon Honesty").
  * @param {Manifest} manifest @param {Float32Array} weights finite, as many as the manifest says
  */
 export async function looksLikeATrap(manifest, weights) {
@@ -58,27 +58,20 @@ function parallelShare(rows) {
 }
 
 /**
- * Where an activation lets a gradient through: its slope is above a twentieth of the largest one.
- * @type {{[op: string]: (z: number) => boolean}}
- */
-const OPEN = {
-  relu: (z) => z >= 0, tanh: (z) => 1 - Math.tanh(z) ** 2 > SELDOM, sigmoid: (z) => 1 - Math.tanh(z / 2) ** 2 > SELDOM,
-};
-
-/**
- * Follows probes through the hidden layers; looks at each activation that a linear layer feeds.
+ * Follows probes to the first activation behind a linear layer, the one that reads people's columns; looks at it if it is a relu.
  * @param {Manifest} manifest @param {Float32Array} weights
  */
 async function hasSeldomUnits(manifest, weights) {
   const hidden = manifest.layers.slice(0, -1);
   const probes = await uniform(PROBE_KEY, PROBES * manifest.widthIn, 1);
-  let [learned, found] = [false, false];
+  let [learned, reached, found] = [false, false, false];
   forward({...manifest, layers: hidden}, weights, await Promise.all(hidden.map(frozenWeights)), probes, PROBES, ({op, widthIn}, values) => {
-    if (learned && Object.hasOwn(OPEN, op) && widthIn >= LEAST_WIDTH) {
-      const passing = Array.from({length: widthIn}, (_, i) => values.filter((z, at) => at % widthIn === i && OPEN[op](z)).length / PROBES);
-      found ||= passing.filter((share) => share < SELDOM).length / widthIn > SELDOM_SHARE;
+    if (learned && !reached && ["relu", "tanh", "sigmoid"].includes(op)) {
+      reached = true;
+      const passing = Array.from({length: widthIn}, (_, i) => values.filter((z, at) => at % widthIn === i && z >= 0).length / PROBES);
+      found = op === "relu" && widthIn >= LEAST_WIDTH && passing.filter((share) => share < SELDOM).length / widthIn > SELDOM_SHARE;
     }
-    learned = op === "linear" || (learned && (op === "layernorm" || op === "dropout"));
+    learned ||= op === "linear";
   });
   return found;
 }

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from collectives.terms.algorithm import Layer, Manifest, layout
+from collectives.terms.algorithm import ACTIVATIONS, Layer, Manifest, layout
 from collectives.training.init import uniform
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -25,12 +25,12 @@ PARALLEL = 0.995
 PARALLEL_SHARE = 0.25
 PROBES, PROBE_KEY = 256, b"cssi/v1/probes\x00\x00"
 SELDOM, SELDOM_SHARE = 0.05, 0.5
-"""A unit that fewer than 1 in 20 probes get through is seldom; honest training leaves some, not most, of them so."""
+"""A unit that fewer than 1 in 20 probes excite is seldom; honest training leaves few of the first layer's so."""
 LAYERNORM_EPSILON = 1e-5
 
 
 def looks_like_a_trap(manifest: Manifest, weights: np.ndarray[Any, np.dtype[np.float32]]) -> bool:
-    """Whether a hidden layer has more than a quarter of its pairs of units parallel, or more than half of its units seldom.
+    """Whether a hidden layer has more than a quarter of its pairs of units parallel, or the first more than half of them seldom.
 
     `weights`: float32 [d], finite, d as the manifest says.
     """
@@ -62,26 +62,20 @@ def _parallel_share(rows: np.ndarray[Any, np.dtype[np.float32]]) -> float:
 
 
 def _seldom(manifest: Manifest, weights: np.ndarray[Any, np.dtype[np.float32]]) -> bool:
-    """Follows probes through the hidden layers; looks at each activation that a linear layer feeds."""
+    """Follows probes to the first activation behind a linear layer, the one that reads people's columns; looks at it if it is a relu.
+
+    Deeper units die in honest training with a brisk rate, and tanh and sigmoid saturate; the first relus do neither.
+    """
     values = uniform(PROBE_KEY, PROBES * manifest.width_in, 1.0).astype(np.float64)
     values = values.reshape(PROBES, manifest.width_in)
     learned = False
     for layer, (start, end) in list(zip(manifest.layers, layout(manifest), strict=True))[:-1]:
-        if learned and layer.op in _OPEN and layer.width_in >= LEAST_WIDTH:
-            passing = _OPEN[layer.op](values).mean(axis=0)
-            if (passing < SELDOM).mean() > SELDOM_SHARE:
-                return True
+        if learned and layer.op in ACTIVATIONS:
+            seldom = (values >= 0).mean(axis=0) < SELDOM
+            return layer.op == "relu" and layer.width_in >= LEAST_WIDTH and bool(seldom.mean() > SELDOM_SHARE)
         values = _forward(layer, weights[start:end].astype(np.float64), values)
-        learned = layer.op == "linear" or (learned and layer.op in ("layernorm", "dropout"))
+        learned = learned or layer.op == "linear"
     return False
-
-
-_OPEN = {
-    "relu": lambda z: z >= 0,
-    "tanh": lambda z: 1 - np.tanh(z) ** 2 > SELDOM,
-    "sigmoid": lambda z: 1 - np.tanh(z / 2) ** 2 > SELDOM,
-}
-"""Where an activation lets a gradient through: its slope is above a twentieth of the largest one."""
 
 
 def _forward(layer: Layer, own: Array, x: Array) -> Array:

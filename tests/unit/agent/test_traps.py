@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from collectives.terms.algorithm import Manifest, layout, parameter_count, parse_manifest
-from collectives.training import net
+from collectives.training import catalogue, net
+from collectives.training.features import Encoder
 from collectives.training.init import initial_weights
 from collectives.training.net import compute_update
+from collectives.training.update import ServerState, step
+from marketplace.demo.datasets import breast_cancer
 from tests.unit.agent import documents
 from wallets.agent import traps
 from wallets.agent.traps import looks_like_a_trap
@@ -73,18 +76,10 @@ def test_narrow_layers_and_zeros_are_not_judged() -> None:
     assert not looks_like_a_trap(wide, np.zeros(parameter_count(wide), np.float32))
 
 
-@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
-def test_a_layer_that_hardly_any_record_excites_is_recognised(activation: str) -> None:
-    layers = [
-        {"op": "linear", "out": 32, "bias": True},
-        {"op": activation},
-        {"op": "linear", "out": 1, "bias": True},
-    ]
-    manifest = parse_manifest(documents.manifest(width_in=24, layers=layers))
+def test_a_layer_that_hardly_any_record_excites_is_recognised() -> None:
+    manifest = mlp()
     weights = honest(manifest)
     assert not looks_like_a_trap(manifest, weights)
-    if activation != "relu":
-        weights[: 24 * 32] *= 30  # so steep that only records on the edge let a gradient through
     weights[24 * 32 : 24 * 32 + 32] = -1.1 * np.abs(weights[: 24 * 32]).max() * 24**0.5
     assert looks_like_a_trap(manifest, weights)
 
@@ -105,6 +100,26 @@ def test_the_trap_is_found_behind_an_embedding_and_a_norm_too() -> None:
     start, end = layout(manifest)[4]
     weights[start + 32 : end] = -2.5  # the norm's own bias: below almost every normed value
     assert looks_like_a_trap(manifest, weights)
+
+
+def test_units_that_die_deep_in_a_net_in_brisk_training_are_no_trap() -> None:
+    data = breast_cancer()
+    asked = {"inputs": data.manifest["inputs"], "target": data.manifest["target"]}
+    manifest = parse_manifest(catalogue.build("mlp", data.requirement, **asked))
+    x, y = Encoder(data.requirement, manifest).encode_many(data.train)
+    state = ServerState.start(initial_weights(manifest, bytes(16)))
+    deep = 0
+    for _ in range(20):
+        state = step(
+            state,
+            compute_update(manifest, state.weights, x, y).astype(np.float64),
+            optimiser="adam",
+            learning_rate_micro=200_000,
+        )
+        assert not looks_like_a_trap(manifest, state.weights)
+        end = layout(manifest)[2][1]
+        deep = max(deep, int((state.weights[end - 32 : end] < 0).sum()))
+    assert deep > 16, "most of the second layer's biases fell below zero on the way"
 
 
 def test_the_agents_forward_pass_is_the_workers() -> None:

@@ -81,4 +81,4 @@ async def test_weights_are_suspected_alike(tab: Script) -> None:
         expected = looks_like_a_trap(manifest, weights)
         assert await tab.ask("trap", manifest=document, weights=weights.tobytes().hex()) == expected, kind
         suspected += expected
-    assert 6 <= suspected <= 18
+    assert 4 <= suspected <= 18
