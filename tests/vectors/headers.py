@@ -61,6 +61,11 @@ REFUSED: tuple[dict[str, Any], ...] = (
     {"distributor_key": b"\xff" * 32},
     {"deadlines": {"advertise": 1}},
     {"deadlines": [1, 1, 1, 1, 1]},
+    {
+        "deadlines": dict.fromkeys(
+            ("advertise", "share_keys", "masked_input", "consistency", "unmask", "rest"), 9
+        )
+    },
     {"deadlines": dict.fromkeys(("advertise", "share_keys", "masked_input", "consistency", "unmask"), 0)},
     {
         "deadlines": dict.fromkeys(

@@ -63,6 +63,11 @@ async function cborVectors(data, checks) {
     checks.bytes(row.hex, cbor.encode(cbor.decode(b(row.hex))), row.hex);
   }
   for (const row of data.reject) await checks.refused(row.why, "malformed", () => cbor.decode(b(row.hex)));
+  const deep = Array.from({length: 17}).reduce((value) => [value], 0);
+  for (const value of [1.5, 2 ** 53, -(2 ** 53), NaN, undefined, 5n, "\ud800", {"\ud800": 1}, new Map(), new Date(0), deep]) {
+    await checks.refused(`to encode ${typeof value}`, "malformed", () => cbor.encode(value));
+  }
+  checks.same("sixteen levels", hex(cbor.encode(deep[0])), `${"81".repeat(16)}00`);
 }
 
 async function keys(data, checks) {
