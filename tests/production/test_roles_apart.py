@@ -7,12 +7,14 @@ import itertools
 import json
 import os
 import time
+import uuid
 from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
 import redis
+import websockets
 
 from aggregation.wire import http
 from aggregation.wire.secret import Secret
@@ -145,3 +147,51 @@ def test_roles_speak_to_each_other_signed_and_only_about_what_is_theirs(site: Si
         site.url("issuer") + path, headers=signed(site, "distributor", "distributor.key", path)
     )
     assert elsewhere.status_code in {301, 404}
+
+
+def over_tls(site: Site, path: str, **headers: str) -> httpx.Response:
+    """As the proxy passes a request on."""
+    passed = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.7", **headers}
+    return httpx.get(site.url("web") + path, headers=passed, trust_env=False)
+
+
+def test_a_browser_is_told_to_stay_on_tls_and_to_load_nothing_from_elsewhere(site: Site) -> None:
+    page = over_tls(site, "/accounts/login/")
+    assert page.status_code == 200
+    assert page.headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains; preload"
+    policy = page.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert page.headers["X-Frame-Options"] == "DENY"
+    assert page.headers["X-Content-Type-Options"] == "nosniff"
+    assert page.headers["Referrer-Policy"] == "same-origin"
+    assert page.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    cookies = page.headers.get_list("Set-Cookie")
+    assert cookies
+    for cookie in cookies:
+        assert {"Secure", "HttpOnly", "SameSite=Lax"} <= {part.strip() for part in cookie.split(";")}, cookie
+
+
+def test_a_request_in_the_clear_is_sent_to_tls_and_a_strange_host_is_refused(site: Site) -> None:
+    clear = httpx.get(f"{site.url('web')}/accounts/login/", trust_env=False)
+    assert clear.status_code == 301
+    assert clear.headers["Location"].startswith("https://")
+    assert over_tls(site, "/", Host="elsewhere.example").status_code == 400
+
+
+async def test_a_page_of_another_site_cannot_open_our_socket(site: Site) -> None:
+    address = site.url("web").replace("http:", "ws:") + f"/ws/jobs/{uuid.uuid4()}/"
+    with pytest.raises(websockets.exceptions.InvalidStatus) as refused:
+        async with websockets.connect(address, origin="https://elsewhere.example"):
+            pass
+    assert refused.value.response.status_code == 403
+
+
+def test_a_body_nobody_asked_for_is_refused_without_being_kept(site: Site) -> None:
+    answer = httpx.post(
+        f"{site.url('web')}/accounts/login/",
+        content=b"x" * (5 * 1024 * 1024),
+        headers={"X-Forwarded-Proto": "https"},
+        trust_env=False,
+    )
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
