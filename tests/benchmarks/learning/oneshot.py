@@ -25,10 +25,14 @@ VALUE_BITS, FRACTION_BITS = 16, 15
 
 @dataclass(frozen=True, kw_only=True)
 class OneShot:
-    """`ridge` is the penalty on the mean of features of length up to 1 · k; ε = 0 keeps the noise floor alone."""
+    """`ridge`: the penalty. `epsilon`: a promised ε, or 0 for the noise floor alone; `quiet` leaves that out too.
+
+    The solver is told how much noise there is and holds back accordingly, so that even the floor moves the model a little.
+    """
 
     name: str
     epsilon: float = 0.0
+    quiet: bool = False
     delta: float = 1e-5
     ridge: float = 1.0
 
@@ -45,7 +49,7 @@ def run(shot: OneShot, people: People, seed: int) -> Result:
     manifest = parse_manifest(people.ridge(clip=bound_of(people), ridge=shot.ridge))
     d, clip = output_length(manifest), manifest.output.clip_micro
     least = round(people.wallets * 0.95)
-    share, words = noise.floor_share_micro(clip, least), ""
+    share, words = 0 if shot.quiet else noise.floor_share_micro(clip, least), ""
     if shot.epsilon:
         z = accounting.multiplier_for(shot.epsilon, delta=shot.delta)
         mechanism = calibrated(z, clip_micro=clip, wallets=least, coordinates=d, fraction_bits=FRACTION_BITS)

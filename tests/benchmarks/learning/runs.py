@@ -22,7 +22,11 @@ CLIP, RATE, MOMENTUM_RATE, MLP_RATE = 2.0, 0.2, 2.0, 0.015
 FORMAL = {8.0: 0.1, 3.0: 0.1, 1.0: 0.1}
 """ε: the server's rate over 400 rounds with secret cohorts."""
 VISIBLE_RATE = 0.1
-ONE_SHOTS = (OneShot(name="ridge"), OneShot(name="ridge-eps1", epsilon=1.0))
+ONE_SHOTS = (
+    OneShot(name="ridge", quiet=True),
+    OneShot(name="ridge-floor"),
+    OneShot(name="ridge-eps1", epsilon=1.0),
+)
 
 
 def cohort_for(wallets: int) -> int:
