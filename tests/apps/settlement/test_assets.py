@@ -246,9 +246,7 @@ def test_an_order_past_its_validity_is_renewed_without_another_datatoken(
     assert not ChainTransaction.objects.filter(state="failed").exists()
 
 
-@pytest.mark.parametrize(
-    "state", [Asset.State.END_OF_LIFE, Asset.State.ORDERING_DISABLED, Asset.State.REVOKED]
-)
+@pytest.mark.parametrize("state", [Asset.State.END_OF_LIFE, Asset.State.ORDERING_DISABLED])
 def test_a_retired_asset_takes_no_orders_and_nothing_moves(
     collective: Collective, consumer: Account, state: Asset.State
 ) -> None:
@@ -369,7 +367,15 @@ class Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize("step", ["_store_signed", "_send", "_look", "_confirm"])
+STEPS = [
+    "_store_signed",
+    pytest.param("_send", marks=pytest.mark.long),
+    pytest.param("_look", marks=pytest.mark.long),
+    "_confirm",
+]
+
+
+@pytest.mark.parametrize("step", STEPS)
 def test_through_kills_at_every_step_an_order_is_paid_once(
     collective: Collective, consumer: Account, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
