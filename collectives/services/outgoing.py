@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
+import structlog
+from django.core.cache import cache
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
@@ -13,8 +16,10 @@ from collectives import clients, wakeups
 from collectives.errors import ServiceRefused, ServiceUnavailable
 from collectives.models import OutgoingCall
 
+log = structlog.get_logger(__name__)
 LONGEST_WAIT = 60
 BATCH = 200
+ASKED, ASKED_SECONDS = "collectives.flush_outgoing.asked", 10
 
 
 def enqueue(
@@ -41,12 +46,26 @@ def enqueue(
 
 
 def wake() -> None:
-    """Ask a worker to deliver soon; the sweep finds what this loses."""
-    wakeups.send("collectives.flush_outgoing")
+    """Ask a worker to deliver soon; the sweep finds what this loses.
+
+    One task waits at a time: a thousand wallets that subscribe would else queue a thousand, and what is on a timetable behind them.
+    """
+    if _first_to_ask():
+        wakeups.send("collectives.flush_outgoing")
+
+
+def _first_to_ask() -> bool:
+    try:
+        return bool(cache.add(ASKED, 1, ASKED_SECONDS))
+    except Exception as error:  # any trouble of the cache: one task too many is better than a call that waits
+        log.warning("cache_unreachable", error=type(error).__name__)
+        return True
 
 
 def flush() -> int:
     """Deliver what is due, in order; returns how many arrived."""
+    with suppress(Exception):  # before looking: whoever enqueues from now on asks again
+        cache.delete(ASKED)
     delivered = 0
     while True:
         arrived, more = _pass()
