@@ -28,7 +28,7 @@ TASKS = {
     WEB: ("collectives", "individuals", "accounts", "jobs", "settlement"),
     DISTRIBUTOR: ("distributor",),
     AGGREGATOR: ("aggregator",),
-    ISSUER: (),
+    ISSUER: ("issuer",),
 }
 """First part of the names of the tasks that a role's worker runs."""
 
@@ -47,6 +47,7 @@ ROUTES: tuple[tuple[str, str], ...] = (
     ("accounts.*", "notices"),
     ("distributor.*", "distributor"),
     ("aggregator.*", "aggregator"),
+    ("issuer.*", "notices"),  # where web and issuer are one; alone, the desk sweeps by command
 )
 """Task name -> queue, the first that fits: a long audit or a slow chain must not hold up a round."""
 
