@@ -22,6 +22,18 @@ function ceilRoot(value) {
   return low;
 }
 
+/** Whether clip, rounding and the furthest noise (9.6 σ, where the table ends) fit q bits. @param {any} header */
+function neverClamped({clip_micro: clip, noise_micro: noise, f, q}) {
+  const reach = noise ? Math.max(1, Math.ceil(9.6 * (noise * 2 ** f / 1e6))) : 0;
+  return Math.floor(clip / 1e6 * 2 ** f) + 1 + reach <= 2 ** (q - 1) - 1;
+}
+
+/** What a visit costs towards the operator and the consumer; a header that could clamp a noised value promises nothing. @param {any} header */
+export function costOf(header) {
+  const cost = (wallets) => (neverClamped(header) ? costMicro(header, wallets) : UNBOUNDED);
+  return {operator: cost(header.bucket_min), consumer: cost(header.release_min)};
+}
+
 /** ρ of one visit in millionths, rounded up: Δ²/2σ² on the sum of so many wallets, Δ with what rounding adds. @param {any} header @param {number} wallets */
 export function costMicro(header, wallets) {
   const [clip, share, coordinates] = [header.clip_micro, header.noise_micro, paddedD(header)].map(BigInt);
@@ -74,7 +86,7 @@ export function spent(ledger, now, which = {}) {
 
 /** The ledger with one more visit, or the code of the first budget that the visit would exceed. @returns {{ledger: any} | {refusal: string}} */
 export function charge(ledger, budgets, {header, collective_id, job_id, formal, now}) {
-  const operator = costMicro(header, header.bucket_min), day = Math.floor(now / DAY_SECONDS);
+  const {operator, consumer} = costOf(header), day = Math.floor(now / DAY_SECONDS);
   const limits = [
     [budgets.job_micro, "job_privacy_budget", {job_id}], [budgets.person_micro, "person_privacy_budget", {}],
     ...(formal ? [
@@ -89,7 +101,7 @@ export function charge(ledger, budgets, {header, collective_id, job_id, formal, 
   const before = kept[place] ?? {visits: 0, operator_micro: 0, consumer_micro: 0};
   const line = {
     ...same, visits: before.visits + 1, operator_micro: before.operator_micro + operator,
-    consumer_micro: before.consumer_micro + costMicro(header, header.release_min),
+    consumer_micro: before.consumer_micro + consumer,
   };
   return { ledger: {charges: place < 0 ? [...kept, line] : kept.with(place, line)} };
 }

@@ -96,3 +96,23 @@ async def test_costs_and_epsilons_are_the_agents() -> None:
             assert await tab.ask("epsilon", micro=micro) == pytest.approx(budget.epsilon(micro), rel=1e-9)
         for limit in (accounts.FORMAL_COLLECTIVE_EPSILON, accounts.FORMAL_PERSON_EPSILON):
             assert await tab.ask("rho", limit=limit) == budget.rho_micro(limit)
+
+
+async def test_numbers_that_could_clamp_noise_promise_nothing() -> None:
+    async with Script("ledger") as tab:
+        for header, fits in (
+            (Scene().header(q=13, noise_micro=100_000), False),
+            (Scene().header(q=15, noise_micro=200_000), True),
+        ):
+            what: dict[str, Any] = {"collective_id": "a", "job_id": "i", "formal": False, "now": NOW}
+            budgets = Budgets(person_micro=2**50)
+            said = await tab.ask(
+                "charge",
+                header=header.to_bytes().hex(),
+                ledger={"charges": []},
+                settings={"privacy_micro_year": 2**50},
+                **what,
+            )
+            found = accounts.charge(Ledger(), budgets, header=header, **what)
+            assert isinstance(found, Ledger) is fits
+            assert ("ledger" in said) is fits
