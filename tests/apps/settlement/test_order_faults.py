@@ -24,7 +24,7 @@ def all_opened() -> bool:
     return everything_final() and not Escrow.objects.filter(status="opening").exists()
 
 
-@pytest.mark.parametrize("jobs", [2, pytest.param(40, marks=[pytest.mark.long, pytest.mark.timeout(3_600)])])
+@pytest.mark.parametrize("jobs", [1, pytest.param(40, marks=[pytest.mark.long, pytest.mark.timeout(3_600)])])
 def test_every_order_is_paid_once_and_opens_one_escrow(
     deployed: ChainProcess,
     collective: Collective,
