@@ -2,130 +2,46 @@
 
 from __future__ import annotations
 
-import json
-import re
 from typing import Any
 
 from django import forms
 from django.conf import settings
 from django.utils.functional import cached_property
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
 
 from collectives import requirement_table
 from collectives.errors import CollectiveError
+from collectives.field_rows import FieldRows
 from collectives.models import Algorithm
+from collectives.numbers import WholeField, parse_object
 from collectives.services import agreed
-from collectives.terms.canonical import check_depth
-from collectives.terms.description import ASSURANCE, RATE_TIERS, duration, tokens
+from collectives.terms.description import (
+    ASSURANCE,
+    BUCKET_MIN_FLOOR,
+    RATE_TIERS,
+    RELEASE_MIN_FLOOR,
+    duration,
+    tokens,
+)
 from collectives.terms.errors import TermsError
+from collectives.terms.fields import MOST_HASHES
 from collectives.terms.requirements import check_profile
 
+__all__ = [
+    "AlgorithmForm",
+    "AnnounceForm",
+    "FieldRows",
+    "ReturnForm",
+    "SchemaFile",
+    "TermsForm",
+    "parse_object",
+    "read_text",
+]
+
 DAY = 24 * 3600
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
 MANIFEST_BYTES = 256 * 1024
-
-
-def parse_object(text: str, what: str) -> dict[str, Any]:
-    """A JSON object from text a person pasted."""
-    try:
-        check_depth(text)
-        value = json.loads(text)
-    except TermsError as error:
-        raise forms.ValidationError(str(error)) from error
-    except ValueError as error:
-        line = getattr(error, "lineno", 1)
-        raise forms.ValidationError(
-            _("%(what)s is not JSON: look at line %(line)s. Paste the whole object, from { to }.")
-            % {"what": what, "line": line}
-        ) from error
-    if not isinstance(value, dict):
-        raise forms.ValidationError(_("%(what)s must be a JSON object, from { to }.") % {"what": what})
-    return value
-
-
-class FieldRowForm(forms.Form):
-    """One line of the table of fields; an empty line is left out."""
-
-    name = forms.CharField(label=lazy("Short name"), max_length=60, required=False)
-    title = forms.CharField(label=lazy("What people read"), max_length=120, required=False)
-    kind = forms.ChoiceField(
-        label=lazy("Kind"),
-        required=False,
-        choices=[
-            ("number", lazy("number")),
-            ("integer", lazy("whole number")),
-            ("choice", lazy("one choice from a list")),
-            ("several", lazy("several choices from a list")),
-            ("measured", lazy("named things with measurements")),
-            ("boolean", lazy("yes or no")),
-            ("text", lazy("text, never read as a number")),
-        ],
-    )
-    values = forms.CharField(
-        label=lazy("Choices or names, with commas or one on each line"),
-        max_length=20_000,
-        required=False,
-        widget=forms.Textarea(attrs={"rows": 2}),
-    )
-    low = forms.FloatField(label=lazy("Least value"), required=False)
-    high = forms.FloatField(label=lazy("Most"), required=False)
-    fewest = forms.IntegerField(label=lazy("At least how many"), min_value=0, max_value=1000, required=False)
-    most = forms.IntegerField(label=lazy("At most how many"), min_value=1, max_value=1000, required=False)
-    assurance = forms.ChoiceField(
-        label=lazy("Proof"),
-        required=False,
-        choices=[
-            ("declared", lazy("the holder's word")),
-            ("attested", lazy("an issuer's signature")),
-            ("unlinkable", lazy("an issuer's signature, shown without linking")),
-        ],
-    )
-    issuers = forms.CharField(
-        label=lazy("Issuers you trust (did:key:…), one on each line"),
-        max_length=5000,
-        required=False,
-        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
-    )
-    needed = forms.BooleanField(label=lazy("Needed"), required=False, initial=True)
-
-    def clean(self) -> dict[str, Any]:
-        row = super().clean() or {}
-        if not row.get("name") and not row.get("title"):
-            return row
-        if not NAME.fullmatch(row.get("name") or ""):
-            self.add_error(
-                "name", _("Use letters, digits and _, beginning with a letter, such as blood_pressure.")
-            )
-        kind = row.get("kind")
-        if kind in requirement_table.LISTED and not requirement_table.choices(row.get("values") or ""):
-            self.add_error("values", _("List the choices, such as: low, middle, high."))
-        self._check_range(row, kind)
-        row["assurance"] = row.get("assurance") or "declared"
-        if row["assurance"] != "declared" and not (row.get("issuers") or "").strip():
-            self.add_error("issuers", _("Name at least one issuer you trust, such as did:key:z6Mk…"))
-        return row
-
-    def _check_range(self, row: dict[str, Any], kind: str | None) -> None:
-        low, high = row.get("low"), row.get("high")
-        missing = [name for name, value in (("low", low), ("high", high)) if value is None]
-        if kind in requirement_table.RANGED and missing and not set(missing) & set(self.errors):
-            self.add_error(
-                missing[0],
-                _("Say the least and the most: both are public, and nothing is measured on people's data."),
-            )
-        if low is not None and high is not None and low > high:
-            self.add_error("high", _("The most is below the least."))
-        fewest, most = row.get("fewest"), row.get("most")
-        if fewest is not None and most is not None and fewest > most:
-            self.add_error("most", _("The most is below the least."))
-
-    @property
-    def used(self) -> bool:
-        return bool(getattr(self, "cleaned_data", {}).get("name"))
-
-
-FieldRows = forms.formset_factory(FieldRowForm, extra=2, max_num=200, absolute_max=200)
 
 
 class TermsForm(forms.Form):
@@ -133,7 +49,9 @@ class TermsForm(forms.Form):
 
     name = forms.CharField(label=lazy("Name of the collective"), max_length=120)
     purpose = forms.CharField(
-        label=lazy("Purpose, in one sentence"), max_length=500, help_text=lazy("People read this first.")
+        label=lazy("Purpose, in one sentence"),
+        max_length=500,
+        help_text=lazy("People read this first. At most 500 characters."),
     )
     not_for = forms.CharField(
         label=lazy("What it must never be used for"),
@@ -145,7 +63,7 @@ class TermsForm(forms.Form):
         label=lazy("Task"),
         max_length=10_000,
         widget=forms.Textarea(attrs={"rows": 5}),
-        help_text=lazy("What is learned, why, and who will use the model."),
+        help_text=lazy("What is learned, why, and who will use the model. At most 10,000 characters."),
     )
     source = forms.ChoiceField(
         label=lazy("How do you describe the data?"),
@@ -162,8 +80,13 @@ class TermsForm(forms.Form):
         label=lazy("Rate for each visit"),
         coerce=int,
         help_text=lazy("From fixed steps: shared rates hide who was visited."),
+        error_messages={"invalid_choice": lazy("Choose one of the listed rates; there is no %(value)s.")},
     )
-    notice_seconds = forms.TypedChoiceField(label=lazy("Notice period of a new algorithm"), coerce=int)
+    notice_seconds = forms.TypedChoiceField(
+        label=lazy("Notice period of a new algorithm"),
+        coerce=int,
+        error_messages={"invalid_choice": lazy("Choose one of the listed periods.")},
+    )
     silence = forms.ChoiceField(
         label=lazy("Somebody who does not answer a notice"),
         choices=[
@@ -173,11 +96,19 @@ class TermsForm(forms.Form):
         widget=forms.RadioSelect,
         initial="without",
     )
-    bucket_min = forms.IntegerField(
-        label=lazy("Smallest sum the aggregator may read, in wallets"), min_value=2, max_value=255, initial=38
+    bucket_min = WholeField(
+        label=lazy("Smallest sum the aggregator may read, in wallets"),
+        min_value=2,
+        max_value=255,
+        initial=38,
+        help_text=lazy("20 to 255."),
     )
-    release_min = forms.IntegerField(
-        label=lazy("Smallest sum the buyer gets, in wallets"), min_value=2, max_value=10**9, initial=100
+    release_min = WholeField(
+        label=lazy("Smallest group whose sum goes into the model, in wallets"),
+        min_value=2,
+        max_value=10**9,
+        initial=100,
+        help_text=lazy("100 or more, and never below the aggregator's."),
     )
     assurance = forms.ChoiceField(
         label=lazy("Proof of the data"),
@@ -197,8 +128,8 @@ class TermsForm(forms.Form):
         required=False,
         widget=forms.CheckboxSelectMultiple,
         help_text=lazy(
-            "The holder reads their names before signing, and they need no notice. Every other algorithm is announced ahead, "
-            "and each subscriber can refuse it."
+            "At most 64. The holder reads their names before signing, and they need no notice. Every other algorithm is "
+            "announced ahead, and each subscriber can refuse it."
         ),
         error_messages={
             "invalid_choice": lazy("One of the algorithms is not approved any more. Choose from the list.")
@@ -232,11 +163,31 @@ class TermsForm(forms.Form):
             values["requirement"] = self._from_json(values.get("schema") or "")
         elif values.get("source") == "table":
             values["requirement"] = self._from_table()
+        self._check_minima(values)
         self._check_manifests(values)
         return values
 
+    def _check_minima(self, values: dict[str, Any]) -> None:
+        bucket, release = values.get("bucket_min"), values.get("release_min")
+        usual = not values["development"]
+        for name, given, floor in (
+            ("bucket_min", bucket, BUCKET_MIN_FLOOR),
+            ("release_min", release, RELEASE_MIN_FLOOR),
+        ):
+            if usual and given is not None and given < floor:
+                words = _("At least %(floor)s wallets; you wrote %(given)s.")
+                self.add_error(name, words % {"floor": floor, "given": given})
+        if bucket is not None and release is not None and release < bucket:
+            words = _("%(release)s is below the smallest sum the aggregator may read, which is %(bucket)s.")
+            self.add_error("release_min", words % {"release": release, "bucket": bucket})
+
     def _check_manifests(self, values: dict[str, Any]) -> None:
-        if not values.get("manifests") or not values.get("requirement"):
+        chosen = values.get("manifests") or []
+        if len(chosen) > MOST_HASHES:
+            words = _("You chose %(n)s; terms name at most %(most)s. Announce the others later.")
+            self.add_error("manifests", words % {"n": len(chosen), "most": MOST_HASHES})
+            return
+        if not chosen or not values.get("requirement"):
             return
         try:
             agreed.chosen(values["manifests"], values["requirement"])
@@ -253,15 +204,18 @@ class TermsForm(forms.Form):
         return requirement
 
     def _from_table(self) -> dict[str, Any] | None:
-        if self.rows is None or not self.rows.is_valid():
-            self.add_error(None, _("Look at the table of fields: a line is incomplete."))
+        if self.rows is None:
+            self.add_error(None, _("The table of fields did not arrive whole. Send the form again."))
+            return None
+        self.rows.is_valid()
+        problems = self.rows.problems()
+        for problem in problems:
+            self.add_error(None, _place(problem))
+        if problems:
             return None
         used = [row.cleaned_data for row in self.rows if row.used]
         if not used:
             self.add_error(None, _("Describe at least one field in the table of fields."))
-            return None
-        if len({row["name"] for row in used}) != len(used):
-            self.add_error(None, _("Two lines of the table of fields have the same short name."))
             return None
         requirement = requirement_table.build(used)
         try:
@@ -278,13 +232,25 @@ class TermsForm(forms.Form):
         return {name: value for name, value in self.cleaned_data.items() if name not in left_out}
 
 
+def _place(problem: dict[str, str]) -> str:
+    """One mistake of the table as a sentence that begins with the line it is in, and leads there."""
+    if not problem["line"]:
+        return problem["sentence"]
+    where = _("Field %(line)s") % {"line": problem["line"]}
+    if not problem["id"]:
+        return f"{where}: {problem['sentence']}"
+    return format_html(
+        '<a href="#{}">{}, {}</a>: {}', problem["id"], where, problem["label"], problem["sentence"]
+    )
+
+
 def _algorithm_line(algorithm: Algorithm) -> str:
     manifest = algorithm.manifest
     return _("%(name)s: %(purpose)s (reads %(inputs)s; predicts %(targets)s)") % {
         "name": algorithm.name,
         "purpose": _shortened(manifest["purpose"], 160).rstrip("."),
         "inputs": _listed(manifest["inputs"]),
-        "targets": _listed(manifest["target"]),
+        "targets": _listed(manifest.get("target") or [_("nothing: it asks for sums")]),
     }
 
 
@@ -317,7 +283,10 @@ class SchemaFile(forms.Form):
 def read_text(file: Any) -> str:
     """An uploaded text of at most `MANIFEST_BYTES`."""
     if file.size > MANIFEST_BYTES:
-        raise forms.ValidationError(_("The file holds at most 256 KiB."))
+        given = f"{file.size / 1024:,.0f}"
+        raise forms.ValidationError(
+            _("The file is %(given)s KiB large; at most 256 KiB are read.") % {"given": given}
+        )
     try:
         return str(file.read().decode("utf-8"))
     except UnicodeDecodeError as error:

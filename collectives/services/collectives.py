@@ -14,7 +14,7 @@ from collectives.errors import CollectiveError
 from collectives.models import Collective, TermsVersion
 from collectives.services import agreed, algorithms, jobs
 from collectives.services.keys import new_key, signing_key
-from collectives.terms.description import build_terms, terms_hash
+from collectives.terms.description import build_terms, duration, terms_hash
 from collectives.terms.envelope import SignedDocument
 from collectives.terms.errors import TermsError
 
@@ -148,7 +148,8 @@ def _sign(collective: Collective, number: int, values: Mapping[str, Any]) -> Ter
     if values["notice_seconds"] < settings.NOTICE_MIN_SECONDS:
         raise CollectiveError(
             "notice_too_short",
-            f"The notice period must be at least {settings.NOTICE_MIN_SECONDS} seconds on this site.",
+            f"The notice period must be at least {duration(settings.NOTICE_MIN_SECONDS)} on this site; it is "
+            f"{duration(values['notice_seconds'])}.",
         )
     found = agreed.chosen(values["permitted_manifests"], values["requirement"])
     try:

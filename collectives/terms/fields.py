@@ -66,7 +66,8 @@ def one_of(document: Mapping[str, Any], name: str, choices: Sequence[str]) -> st
 def integer(document: Mapping[str, Any], name: str, least: int = 0, most: int = LATEST) -> int:
     value = document[name]
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise TermsError("malformed", f"{name} must be a whole number from {least} to {most}.")
+        given = f"; it is {value}" if type(value) is int and abs(value) <= LATEST else ""
+        raise TermsError("malformed", f"{name} must be a whole number from {least} to {most}{given}.")
     return value
 
 

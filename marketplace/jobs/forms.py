@@ -9,11 +9,15 @@ from django import forms
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
+from collectives.numbers import NumberField, WholeField
 from collectives.selectors import Card
 from collectives.terms.description import tokens
 
 UNIT = 10**18
 MOST_TOKENS = Decimal(10**15)
+
+
+TOO_MUCH = _("At most 1,000,000,000,000,000.")
 
 
 class TokensField(forms.DecimalField):
@@ -24,6 +28,10 @@ class TokensField(forms.DecimalField):
         words = {
             "invalid": _("Write an amount such as 120 or 0.5."),
             "max_decimal_places": _("At most 18 places after the point."),
+            "max_digits": TOO_MUCH,
+            "max_whole_digits": TOO_MUCH,
+            "max_value": TOO_MUCH,
+            "min_value": _("An amount is 0 or more; you wrote %(show_value)s."),
         }
         super().__init__(
             min_value=Decimal(0), max_value=MOST_TOKENS, decimal_places=18, error_messages=words, **options
@@ -32,7 +40,11 @@ class TokensField(forms.DecimalField):
         self.widget.attrs["inputmode"] = "decimal"
 
     def clean(self, value: Any) -> int | None:
-        amount = super().clean(value)
+        try:
+            amount = super().clean(value)
+        except forms.ValidationError as error:
+            # A number beyond all limits breaks several rules at once; one sentence is enough.
+            raise forms.ValidationError(list(dict.fromkeys(error.messages))) from error
         return None if amount is None else int(amount * UNIT)
 
 
@@ -102,14 +114,14 @@ class LimitsStep(AlgorithmStep):
         help_text=_("in %(token)s. What is not spent comes back to the last unit.")
         % {"token": settings.TOKEN_SYMBOL},
     )
-    rounds = forms.IntegerField(
+    rounds = WholeField(
         label=_("Rounds at most"),
         min_value=1,
         max_value=100_000,
         initial=20,
         help_text=_("The job also stops when the rest of the budget cannot pay one more group."),
     )
-    cohort = forms.IntegerField(
+    cohort = WholeField(
         label=_("Wallets in each round"),
         required=False,
         max_value=100_000,
@@ -159,6 +171,6 @@ class RequestForm(forms.Form):
 
 
 class MetricForm(forms.Form):
-    checkpoint = forms.IntegerField(label=_("Checkpoint"), min_value=0)
+    checkpoint = WholeField(label=_("Checkpoint"), min_value=0)
     name = forms.CharField(label=_("Metric"), max_length=40, initial="accuracy")
-    value = forms.FloatField(label=_("Value"))
+    value = NumberField(label=_("Value"))

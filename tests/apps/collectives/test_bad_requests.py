@@ -260,22 +260,25 @@ def schema(**changes: Any) -> dict[str, Any]:
 
 
 TERMS: dict[str, tuple[dict[str, Any], str]] = {
-    "a rate that is in no tier": ({"rate": str(4 * 10**15)}, "is not one of the available choices"),
-    "a rate in words": ({"rate": "much"}, "is not one of the available choices"),
-    "too short a notice": ({"notice_seconds": "0"}, "is not one of the available choices"),
-    "minima below the safe ones": ({"release_min": "20", "bucket_min": "5"}, "100 for a consumer"),
-    "minima in words": ({"bucket_min": "few"}, "Enter a whole number."),
+    "a rate that is in no tier": ({"rate": str(4 * 10**15)}, "Choose one of the listed rates"),
+    "a rate in words": ({"rate": "much"}, "there is no much"),
+    "too short a notice": ({"notice_seconds": "0"}, "Choose one of the listed periods"),
+    "minima below the safe ones": (
+        {"release_min": "20", "bucket_min": "5"},
+        "At least 100 wallets; you wrote 20.",
+    ),
+    "minima in words": ({"bucket_min": "few"}, "Write a whole number such as 38."),
     "an unknown policy": ({"order_policy": "all"}, "is not one of the available choices"),
     "an unknown source": ({"source": "csv"}, "is not one of the available choices"),
-    "a range that is not finite": ({"field-0-high": "inf"}, "a line is incomplete"),
-    "a range in words": ({"field-0-low": "low"}, "a line is incomplete"),
+    "a range that is not finite": ({"field-0-high": "inf"}, "inf is no number that can be used"),
+    "a range in words": ({"field-0-low": "low"}, "Field 1, Least value</a>: Write a number such as"),
     "a zero byte": ({"name": "a\x00b"}, "Null characters are not allowed."),
-    "a table that is not there": ({"field-TOTAL_FORMS": ""}, "a line is incomplete"),
-    "a table of words": ({"field-TOTAL_FORMS": "some"}, "a line is incomplete"),
+    "a table that is not there": ({"field-TOTAL_FORMS": ""}, "did not arrive whole"),
+    "a table of words": ({"field-TOTAL_FORMS": "some"}, "did not arrive whole"),
     "no schema": ({"source": "json", "schema": ""}, "is not JSON"),
     "a deep schema": ({"source": "json", "schema": "[" * 50_000}, ""),
     "half a schema": ({"source": "json", "schema": '{"type": '}, "is not JSON: look at line 1"),
-    "a schema with a constant": ({"source": "json", "schema": '{"minimum": NaN}'}, ""),
+    "a schema with a constant": ({"source": "json", "schema": '{"minimum": NaN}'}, "NaN is no number"),
     "a schema without fields": (schema(properties={}), ""),
     "a schema with a pattern": (
         schema(properties={"a": {"type": "string", "pattern": ".*"}}),
@@ -292,8 +295,13 @@ TERMS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a schema with a number beyond all": (
         schema(properties={"a": {"type": "number", "minimum": 0, "maximum": 10**400}}, required=["a"]),
-        "",
+        "10000000000000000000000… is no number that can be used",
     ),
+    "a schema with a float beyond all": (
+        {"source": "json", "schema": '{"maximum": 1e400}'},
+        "1e400 is no number",
+    ),
+    "a schema that says a thing twice": ({"source": "json", "schema": '{"a": 1, "a": 2}'}, "stands twice"),
 }
 
 

@@ -207,7 +207,7 @@ def test_pages_show_subscribers_in_steps_only(world: World) -> None:
         ({"budget": "0.4"}, "This pays 80 visits; one round needs at least 100. Enter 0.5 or more."),
         ({"budget": ""}, "This field is required."),
         ({"budget": "ten"}, "Write an amount such as 120 or 0.5."),
-        ({"rounds": "0"}, "greater than or equal to 1"),
+        ({"rounds": "0"}, "At least 1; you wrote 0."),
         ({"algorithm": "00" * 32}, "Choose one of the listed algorithms."),
     ],
 )
@@ -285,7 +285,7 @@ def test_registering_from_a_schema_works_too(world: World) -> None:
     ("changes", "message"),
     [
         ({"name": ""}, "This field is required."),
-        ({"rate": "4"}, "is not one of the available choices"),
+        ({"rate": "4"}, "Choose one of the listed rates; there is no 4."),
         ({"source": "json", "schema": "{"}, "is not JSON: look at line 1"),
         ({"source": "json", "schema": "[]"}, "must be a JSON object"),
         ({"source": "json", "schema": '{"type": "object", "$ref": "x"}'}, "which a data requirement may not"),
@@ -293,11 +293,11 @@ def test_registering_from_a_schema_works_too(world: World) -> None:
         ({"field-0-name": ""}, "beginning with a letter"),
         ({"field-0-kind": "choice"}, "List the choices"),
         ({"field-0-high": ""}, "Say the least and the most"),
-        ({"field-0-low": "30"}, "The most is below the least."),
+        ({"field-0-low": "30"}, "The most (24) is below the least (30)."),
         ({"field-0-name": "", "field-0-title": ""}, "Describe at least one field"),
-        ({"field-1-name": "hours", "field-1-kind": "boolean"}, "the same short name"),
-        ({"release_min": "50"}, "at least 20 wallets for the aggregator and 100 for a consumer"),
-        ({"release_min": "20", "bucket_min": "30"}, "release_min cannot be below bucket_min"),
+        ({"field-1-name": "hours", "field-1-kind": "boolean"}, "is the short name of field 1 already"),
+        ({"release_min": "50"}, "At least 100 wallets; you wrote 50."),
+        ({"release_min": "20", "bucket_min": "30"}, "20 is below the smallest sum the aggregator may read"),
     ],
 )
 def test_a_registration_that_cannot_be_says_what_to_do(

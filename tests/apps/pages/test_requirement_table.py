@@ -118,7 +118,7 @@ def test_skills_with_marks_are_registered_without_json(world: World) -> None:
     [
         ({"field-0-values": " , "}, "List the choices"),
         ({"field-0-high": ""}, "Say the least and the most"),
-        ({"field-0-fewest": "5", "field-0-most": "2"}, "The most is below the least."),
+        ({"field-0-fewest": "5", "field-0-most": "2"}, "The most (2) is below the least (5)."),
         ({"field-0-assurance": "attested"}, "Name at least one issuer"),
         ({"field-0-assurance": "attested", "field-0-issuers": "somebody"}, "did:key"),
     ],
