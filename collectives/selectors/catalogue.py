@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models import Count, Prefetch, Q, QuerySet
 
+from collectives.example_record import label
 from collectives.models import Admission, Algorithm, Collective, TermsVersion
 from collectives.selectors.steps import STEPS, bucketed
 
@@ -73,6 +74,15 @@ def names(ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
     return dict(Collective.objects.filter(pk__in=set(ids)).values_list("pk", "name"))
 
 
+def fields_of(ids: Iterable[uuid.UUID]) -> dict[str, Any]:
+    """The fields that these collectives' terms ask for, by short name; the newest terms win."""
+    found = TermsVersion.objects.filter(collective_id__in=set(ids)).order_by("created_at")
+    known: dict[str, Any] = {}
+    for document in found.values_list("document", flat=True):
+        known |= document["requirement"]["properties"]
+    return known
+
+
 def active_algorithms(collective_id: uuid.UUID) -> QuerySet[Admission]:
     return (
         Admission.objects.filter(collective_id=collective_id)
@@ -105,6 +115,6 @@ def _card(collective: Collective) -> Card:
         terms=terms,
         subscribers=bucketed(collective.active),  # type: ignore[attr-defined]
         rate=int(terms.document["rate"]),
-        fields=tuple(str(spec.get("title") or name) for name, spec in properties.items()),
+        fields=tuple(label(name, spec) for name, spec in properties.items()),
         admissions=tuple(collective.admissions.all()),
     )

@@ -13,6 +13,8 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from collectives import selectors
+from collectives.example_record import label
+from collectives.models import Algorithm
 from collectives.selectors import Card
 from marketplace.catalogue.forms import CatalogueForm
 from marketplace.individuals import selectors as mine
@@ -75,11 +77,17 @@ def algorithm(request: HttpRequest, manifest_hash: str) -> HttpResponse:
     context = {
         "algorithm": found,
         "admissions": found.admissions.all(),
-        "inputs": found.manifest["inputs"],
-        "targets": found.manifest["target"],
+        "inputs": _titles(found, "inputs"),
+        "targets": _titles(found, "target"),
         "manifest": json.dumps(found.manifest, indent=2, ensure_ascii=False),
     }
     return render(request, "catalogue/algorithm.html", context)
+
+
+def _titles(found: Algorithm, part: str) -> list[str]:
+    """The fields of a manifest as the collectives that announced it call them for people."""
+    known = selectors.fields_of(row.collective_id for row in found.admissions.all())
+    return [label(name, known.get(name, {})) for name in found.manifest.get(part, [])]
 
 
 def _matching(cards: list[Card], wanted: dict[str, Any]) -> list[Card]:

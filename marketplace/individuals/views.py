@@ -15,6 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from collectives import selectors as collectives
+from collectives.example_record import label
 from marketplace.accounts.access import needs_role
 from marketplace.accounts.models import Role
 from marketplace.individuals import selectors, services
@@ -206,7 +207,7 @@ def notice(request: HttpRequest, link_id: uuid.UUID, notice_ref: uuid.UUID) -> H
         "admission": admission,
         "over": admission.effective_at <= timezone.now(),
         "reads": _titles(terms, admission.algorithm.manifest["inputs"]),
-        "predicts": _titles(terms, admission.algorithm.manifest["target"]),
+        "predicts": _titles(terms, admission.algorithm.manifest.get("target", [])),
         "form": form,
         "choice": selectors.last_choice(link, str(notice_ref)),
         "agreed": link.terms_hash in collectives.terms_naming(admission),
@@ -218,7 +219,7 @@ def notice(request: HttpRequest, link_id: uuid.UUID, notice_ref: uuid.UUID) -> H
 def _titles(terms: Any, names: list[str]) -> list[str]:
     """Fields as the signed terms call them for people."""
     known = terms.document["requirement"]["properties"] if terms else {}
-    return [str(known.get(name, {}).get("title") or name) for name in names]
+    return [label(name, known.get(name, {})) for name in names]
 
 
 def _wallet(request: HttpRequest, wallet_id: uuid.UUID) -> WalletLink:

@@ -13,6 +13,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from collectives import selectors as collectives
+from collectives.example_record import label
 from collectives.models import Job, Round, TermsVersion
 from collectives.services.plan import JobPlan
 from collectives.terms.description import tokens
@@ -100,7 +101,7 @@ def cohort_sizes(posted: list[Round]) -> dict[str, int] | None:
 
 def _fields(document: dict[str, Any], names: list[str]) -> list[dict[str, str]]:
     known = document.get("requirement", {}).get("properties", {})
-    return [{"name": name, "title": str(known.get(name, {}).get("title") or name)} for name in names]
+    return [{"name": name, "title": label(name, known.get(name, {}))} for name in names]
 
 
 def last_metrics(card: dict[str, Any]) -> dict[str, float]:

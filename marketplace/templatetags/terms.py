@@ -13,6 +13,7 @@ from django import template
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
 
+from collectives.example_record import label
 from collectives.terms.description import Terms, words_for_agreement
 from collectives.terms.errors import TermsError
 from marketplace.templatetags.pages import period, tokens
@@ -30,6 +31,7 @@ class FieldRow:
     description: str
     kind: str
     values: str
+    listed: tuple[str, ...]
     needed: bool
     assurance: str
     issuers: tuple[str, ...] = ()
@@ -70,10 +72,11 @@ def requirement_rows(requirement: Mapping[str, Any]) -> list[FieldRow]:
     return [
         FieldRow(
             name=name,
-            title=str(spec.get("title") or name),
+            title=label(name, spec),
             description=str(spec.get("description") or ""),
             kind=_kind(spec),
             values=_values(spec),
+            listed=_every_value(spec),
             needed=name in needed,
             assurance=str(spec.get("x-assurance", "declared")),
             issuers=tuple(spec.get("x-issuers", ())),
@@ -88,7 +91,8 @@ def _kind(spec: Mapping[str, Any]) -> str:
     if spec.get("type") == "array":
         return _("list of %(items)s") % {"items": _kind(spec.get("items", {}))}
     if spec.get("type") == "object":
-        return _("entry with %(parts)s") % {"parts": ", ".join(spec.get("properties", {}))}
+        parts = [label(name, part) for name, part in spec.get("properties", {}).items()]
+        return _("entry with %(parts)s") % {"parts": ", ".join(parts)}
     words = {
         "string": _("text"),
         "integer": _("whole number"),
@@ -96,6 +100,14 @@ def _kind(spec: Mapping[str, Any]) -> str:
         "boolean": _("yes or no"),
     }
     return words.get(str(spec.get("type")), _("value"))
+
+
+def _every_value(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """A long list of values in full, of the field itself or of what its entries are chosen from."""
+    items = spec.get("items", {})
+    named = (part["enum"] for part in items.get("properties", {}).values() if "enum" in part)
+    listed = spec.get("enum") or items.get("enum") or next(named, ())
+    return tuple(map(str, listed)) if len(listed) > SHOWN_VALUES else ()
 
 
 def _values(spec: Mapping[str, Any]) -> str:
@@ -128,7 +140,11 @@ def _span(low: Any, high: Any, unit: str = "") -> str:
 
 
 def _listed(items: Mapping[str, Any]) -> str:
-    return _values(items) if "enum" in items else ""
+    """What the entries of a list may be; of an entry with parts, each part."""
+    if items.get("type") == "object":
+        parts = ((label(name, part), _values(part)) for name, part in items["properties"].items())
+        return "; ".join(f"{name}: {words}" for name, words in parts)
+    return _values(items) if "enum" in items or "minimum" in items or "maximum" in items else ""
 
 
 LABELS = {

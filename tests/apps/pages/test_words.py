@@ -70,7 +70,7 @@ def test_a_difference_names_only_what_differs() -> None:
     rows = {str(row.label): (row.before, row.after) for row in terms_diff(before, after)}
     assert rows == {
         "Notice period": ("1 day", "2 days"),
-        "Data: age": ("", "whole number: any (if you have it)"),
+        "Data: Age": ("", "whole number: any (if you have it)"),
     }
     assert terms_diff(before, before) == []
 
