@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from collections.abc import Mapping
@@ -17,7 +18,14 @@ from collectives.models import Admission, Algorithm, Collective, OutgoingCall, S
 from collectives.services.agreed import misfit
 from collectives.services.keys import signing_key
 from collectives.services.outgoing import enqueue
-from collectives.terms.algorithm import parameter_count, parse_manifest
+from collectives.terms.algorithm import (
+    Manifest,
+    most_ratio,
+    output_length,
+    parameter_count,
+    parse_manifest,
+    release_ratio,
+)
 from collectives.terms.envelope import SignedDocument
 from collectives.terms.errors import TermsError
 from collectives.terms.permit import Notice
@@ -44,7 +52,7 @@ def submit(*, actor: Any, manifest: Mapping[str, Any], name: str = "") -> Algori
         {
             "check": "output",
             "ok": True,
-            "detail": f"{parsed.output.kind}, clipped to {parsed.output.clip_micro / 1e6:g}.",
+            "detail": f"{parsed.output.kind}, {output_length(parsed)} values, clipped to {parsed.output.clip_micro / 1e6:g}.",
         },
     ]
     algorithm, created = Algorithm.objects.get_or_create(
@@ -97,6 +105,7 @@ def announce(*, actor: Any, collective: Collective, algorithm: Algorithm, reason
     problem = misfit(algorithm, terms.document["requirement"])
     if problem:
         raise CollectiveError("does_not_fit", f"The algorithm does not fit the data requirement: {problem}")
+    _check_ratio(parse_manifest(algorithm.manifest), terms.document)
     if _live(collective, algorithm):
         raise CollectiveError("already_announced", "This algorithm is announced already.", status=409)
     with transaction.atomic(durable=True):
@@ -158,6 +167,20 @@ def _admission(
         announced_at=datetime.fromtimestamp(now, UTC),
         effective_at=datetime.fromtimestamp(notice.effective, UTC),
     )
+
+
+def _check_ratio(manifest: Manifest, terms: Mapping[str, Any]) -> None:
+    """Wallets refuse an algorithm that asks too much of too few; better said before everybody is told of it."""
+    if terms["development"] or terms["privacy_level"] == "formal":
+        return
+    least, most = terms["release_min"], most_ratio(manifest)
+    if release_ratio(manifest, least) > most:
+        needed = math.ceil(release_ratio(manifest, 1) / most)
+        raise CollectiveError(
+            "asks_too_much",
+            f"It would learn {output_length(manifest):,} numbers from sums of as few as {least} wallets, and wallets would refuse it. "
+            f"Ask for less, or raise the collective's minimum to {needed}.",
+        )
 
 
 def _send_notice(admission: Admission) -> None:

@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 
 from collectives import selectors
 from collectives.models import Checkpoint, Job
+from collectives.selectors.findings import findings
 from collectives.terms.algorithm import parse_manifest
 from collectives.training.checkpoint import write_file
 from collectives.training.update import OPTIMISERS
@@ -53,11 +54,19 @@ class PlanIn(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
+class JudgedIn(serializers.Serializer[Any]):
+    job_id = serializers.UUIDField()
+    number = serializers.IntegerField(min_value=0)
+
+
 class OrderIn(serializers.Serializer[Any]):
     collective_id = serializers.UUIDField()
     manifest_hash = serializers.RegexField(r"^[0-9a-f]{64}$")
     budget = serializers.RegexField(r"^[1-9][0-9]{0,37}$", help_text="base units, as a decimal string")
     max_rounds = serializers.IntegerField(min_value=1, max_value=100_000)
+    judged = JudgedIn(
+        required=False, help_text="for an evaluation: the checkpoint of a job of yours that it judges"
+    )
     plan = PlanIn(
         required=False, help_text="what differs from the default; see the answer for the whole plan"
     )
@@ -172,6 +181,8 @@ class Jobs(APIView):
         body.is_valid(raise_exception=True)
         wanted = dict(body.validated_data)
         wanted["budget"] = int(wanted["budget"])
+        if "judged" in wanted:
+            wanted["judged"] = (wanted["judged"]["job_id"], wanted["judged"]["number"])
         placed = services.order(consumer=request.user, idempotency_key=_key(request), **wanted)
         return Response(_state(placed), status=201)
 
@@ -243,8 +254,14 @@ def checkpoint_file(order: Order, number: int) -> HttpResponse:
     )
     if found is None:
         raise OrderError("no_checkpoint", f"There is no checkpoint {number} of this job.", status=404)
-    facts = {"wallets": found.wallets, "aggregate_hash": found.aggregate_hash, "job_id": str(order.job_id)}
-    body = write_file(parse_manifest(found.job.algorithm.manifest), number, bytes(found.weights), facts)
+    facts: dict[str, Any] = {
+        "wallets": found.wallets,
+        "aggregate_hash": found.aggregate_hash,
+        "job_id": str(order.job_id),
+    }
+    manifest = found.job.algorithm.manifest
+    facts["findings"] = findings(manifest, found)
+    body = write_file(parse_manifest(manifest), number, bytes(found.weights), facts)
     answer = HttpResponse(body, content_type="application/octet-stream")
     answer["Content-Disposition"] = f'attachment; filename="model-{str(order.job_id)[:8]}-{number}.cssi"'
     return answer

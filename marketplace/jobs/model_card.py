@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from collectives import selectors as collectives
 from collectives.example_record import label
 from collectives.models import Job, Round, TermsVersion
+from collectives.selectors.findings import findings
 from collectives.services.plan import JobPlan
 from collectives.terms.description import tokens
 from marketplace.jobs.models import Order
@@ -37,11 +38,12 @@ def build(order: Order) -> dict[str, Any]:
         "collective": {"id": str(job.collective_id), "name": document.get("name", job.collective.name)},
         "not_for": document.get("not_for", ""),
         "reads": _fields(document, manifest["inputs"]),
-        "predicts": _fields(document, manifest["target"]),
+        "predicts": _fields(document, manifest.get("target", [])),
         "algorithm": {
             "manifest_hash": job.algorithm.manifest_hash,
             "parameters": job.algorithm.parameters,
-            "loss": manifest["loss"],
+            "loss": manifest.get("loss", ""),
+            "sends": manifest["output"]["kind"],
             "audit": "not yet audited",
         },
         "training": _training(job, posted),
@@ -56,6 +58,7 @@ def build(order: Order) -> dict[str, Any]:
             "visits_paid": job.visits_earned,
             "spent": str(int(order.rate) * job.visits_earned),
         },
+        "findings": findings(manifest, newest),
         "metrics": [
             {"checkpoint": m.checkpoint, "name": m.name, "value": m.value} for m in order.metrics.all()
         ],

@@ -15,7 +15,7 @@ from django.db import IntegrityError, transaction
 
 from collectives import selectors as collectives
 from collectives.errors import CollectiveError
-from collectives.models import Algorithm, Collective, Job
+from collectives.models import Algorithm, Checkpoint, Collective, Job
 from collectives.models.jobs import ENDED
 from collectives.selectors import Card
 from collectives.services import jobs
@@ -41,12 +41,15 @@ def order(
     max_rounds: int,
     plan: Mapping[str, Any] | JobPlan | None = None,
     request: str = "",
+    judged: tuple[uuid.UUID, int] | None = None,
     idempotency_key: str = "",
 ) -> Order:
     """An order with its validated job, not yet funded. `budget` in base units.
 
     `plan` is a whole plan, or only what differs from `default_plan`. `request` says who orders and what for, where the owner
     approves orders. The same `idempotency_key` with the same order again gets the order that was placed the first time.
+
+    `judged` is (job, number) of the checkpoint that an evaluation measures.
 
     Raises:
         OrderError: with the numbers that are wrong; `idempotency_key_reused` where the key stands for another order.
@@ -56,7 +59,7 @@ def order(
             "not_a_consumer", "Ordering needs the data consumer role; add it in your account.", status=403
         )
     chosen = plan.to_json() if isinstance(plan, JobPlan) else dict(plan or {})
-    digest = _digest(collective_id, manifest_hash, budget, max_rounds, chosen, request)
+    digest = _digest(collective_id, manifest_hash, budget, max_rounds, chosen, request, *(judged or ()))
     placed = _placed_before(consumer, idempotency_key, digest)
     if placed is not None:
         return placed
@@ -76,6 +79,7 @@ def order(
                 visits_budget=budget // card.rate,
                 plan=_plan(card, chosen),
                 request=request,
+                judged=_judged(consumer, judged),
             )
             return Order.objects.create(
                 consumer=consumer,
@@ -98,6 +102,17 @@ def order(
 
 def _digest(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _judged(consumer: Any, named: tuple[uuid.UUID, int] | None) -> Checkpoint | None:
+    """The checkpoint an evaluation judges, of a job that the same consumer ordered."""
+    if named is None:
+        return None
+    job_id, number = named
+    found = Checkpoint.objects.select_related("job__algorithm").filter(job_id=job_id, number=number).first()
+    if found is None or not Order.objects.filter(consumer=consumer, job_id=job_id).exists():
+        raise OrderError("no_checkpoint", "You have no job with such a checkpoint.", status=404)
+    return found
 
 
 def _placed_before(consumer: Any, key: str, digest: str) -> Order | None:

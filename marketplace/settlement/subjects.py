@@ -109,7 +109,7 @@ def _algorithm(asset: Asset) -> Description:
         facts={
             "manifest_hash": found.manifest_hash,
             "parameters": found.parameters,
-            "loss": found.manifest["loss"],
+            "loss": found.manifest.get("loss", ""),
         },
         timeout=conf.get("ORDER_SECONDS"),
     )

@@ -81,6 +81,9 @@ async def named(agent: WalletAgent, wanted: str) -> Announced:
     return begin[0]
 
 
+NO_MODEL = "It learns no model; it counts and averages what it reads, over many wallets."
+
+
 def sentences(seen: SeenNotice, permit: Permit, terms: Terms, manifest: Manifest | None) -> tuple[str, ...]:
     """What a holder must know to choose. `manifest` is None for a notice an older wallet kept without its document."""
     said = [f"{seen.subject}." if seen.subject[-1:].isalnum() else seen.subject]
@@ -88,9 +91,8 @@ def sentences(seen: SeenNotice, permit: Permit, terms: Terms, manifest: Manifest
         said.append(f"What it is for: {manifest.purpose}")
     said.append(f"Reason given: {seen.reason}")
     if manifest is not None:
-        said.append(
-            f"It would read: {_titles(terms, manifest.inputs)}. It learns to tell: {_titles(terms, manifest.target)}."
-        )
+        told = f"It learns to tell: {_titles(terms, manifest.target)}." if manifest.target else NO_MODEL
+        said.append(f"It would read: {_titles(terms, manifest.inputs)}. {told}")
     return (
         *said,
         WHO_ORDERS[terms.order_policy].format(name=permit.name),
