@@ -8,6 +8,7 @@ import {blake2b} from "./hashing.js";
 import * as journal from "./journal.js";
 import {slotFrom, unwrap} from "./keyfile.js";
 import {queueMove} from "./outbox.js";
+import {whole} from "./reading.js";
 import {BACKED_UP, Vault, openGuarded, slotsOf} from "./vault.js";
 
 const MAGIC = utf8("CSSI-WALLET-BACKUP-1\n");
@@ -17,17 +18,9 @@ const LEFT_OUT = ["jobkey", "revealed"];
 const contentKey = (raw, salt) =>
   blake2b(salt, {size: 32, key: blake2b(raw), person: utf8("cssi/v1/backup")});
 
-/** @param {Uint8Array} bytes @param {"deflate"} kind @param {typeof CompressionStream | typeof DecompressionStream} Stream */
-async function through(bytes, kind, Stream, most = Infinity) {
-  const parts = [];
-  let size = 0;
-  for await (const part of new Blob([bytes]).stream().pipeThrough(new Stream(kind))) {
-    size += part.length;
-    if (size > most) throw badData("This backup is larger than any wallet.");
-    parts.push(part);
-  }
-  return concat(...parts);
-}
+/** Zlib's form both ways. @param {Uint8Array} bytes @param {CompressionStream | DecompressionStream} stream */
+const through = (bytes, stream, most = Infinity) =>
+  whole(new Blob([bytes]).stream().pipeThrough(stream), most, () => badData("This backup is larger than any wallet."));
 
 /** The whole wallet as one file's bytes. @param {Vault} vault @param {{kind: string, secret: string, now: number, rng?: any}} how @returns {Promise<Uint8Array>} */
 export async function make(vault, {kind, secret, now, rng = random}) {
@@ -36,7 +29,7 @@ export async function make(vault, {kind, secret, now, rng = random}) {
   const head = utf8(JSON.stringify({version: 1, made: now, slots, salt: hex(salt), nonce: hex(nonce)}));
   const bound = concat(MAGIC, Uint8Array.of(0, 0, head.length >> 8, head.length), head);
   const records = utf8(JSON.stringify(await vault.everything()));
-  const sealed = await encrypt(contentKey(raw, salt), nonce, await through(records, "deflate", CompressionStream), bound);
+  const sealed = await encrypt(contentKey(raw, salt), nonce, await through(records, new CompressionStream("deflate")), bound);
   raw.fill(0);
   return concat(bound, sealed);
 }
@@ -69,7 +62,7 @@ export async function openRecords(body, kind, secret) {
   } catch {
     throw badData("This backup was changed or damaged. Use another copy of it.");
   }
-  return {raw, slots, records: JSON.parse(fromUtf8(await through(plain, "deflate", DecompressionStream, LARGEST_RECORDS)))};
+  return {raw, slots, records: JSON.parse(fromUtf8(await through(plain, new DecompressionStream("deflate"), LARGEST_RECORDS)))};
 }
 
 /** From here on data may be entered: the holder showed us the file that was kept, and it opens. @param {Vault} vault @param {Uint8Array} body */

@@ -4,6 +4,7 @@
 import {equal} from "./bytes.js";
 import {sha256} from "./crypto.js";
 import {fault} from "./failures.js";
+import {pause} from "./patience.js";
 
 /**
  * @typedef {object} Storage
@@ -18,6 +19,7 @@ import {fault} from "./failures.js";
  */
 
 export const STRIP_BYTES = 64;
+const ATTEMPTS = 12;
 const STRIP_PLACES = 256, COPY_BYTES = 8192, COPIES = [0, 1].map((copy) => STRIP_PLACES * STRIP_BYTES + copy * COPY_BYTES);
 
 /** @returns {Storage & {dump: () => Uint8Array[]}} */
@@ -62,12 +64,16 @@ export async function browserStorage(name = "wallet") {
   const root = await navigator.storage.getDirectory();
   const file = await root.getFileHandle(`${name}.keys`, {create: true});
   /** @type {any} a FileSystemSyncAccessHandle, which workers alone have */
-  let handle;
-  try {
-    handle = await /** @type {any} */ (file).createSyncAccessHandle();
-  } catch (error) {
-    if (error.name !== "NoModificationAllowedError") throw error;
-    throw fault("This wallet is open in another tab. Close it there, or go on there.", "store_busy");
+  let handle = null;
+  for (let tried = 1; handle === null; tried += 1) {
+    try {
+      handle = await /** @type {any} */ (file).createSyncAccessHandle();
+    } catch (error) {
+      if (error.name !== "NoModificationAllowedError") throw error;
+      // The worker of a page that was reloaded a moment ago may still hold it.
+      if (tried === ATTEMPTS) throw fault("This wallet is open in another tab. Close it there, or go on there.", "store_busy");
+      await pause(0.1);
+    }
   }
   const db = await openDatabase(name);
   const store = (mode) => db.transaction("sealed", mode, {durability: "strict"}).objectStore("sealed");

@@ -2,9 +2,10 @@
 // A tab cannot set headers on a socket nor bound a frame before it has arrived; a frame that is too large cuts the line.
 
 import * as cbor from "./cbor.js";
-import {concat, fromUtf8} from "./bytes.js";
+import {fromUtf8} from "./bytes.js";
 import {WireError} from "./errors.js";
 import {ServerRefused, Unreachable, WalletError, fault} from "./failures.js";
+import {whole} from "./reading.js";
 
 export const FRAME_BYTES = 64 * 1024, ROUND_FRAME_BYTES = 1024 * 1024, JSON_BYTES = 1024 * 1024, TIMEOUT_MS = 20_000;
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
@@ -144,7 +145,7 @@ export class Transport {
         method, headers, body: json === undefined ? content : JSON.stringify(json), credentials: "omit", redirect: "manual", cache: "no-store",
         referrerPolicy: "no-referrer", signal: AbortSignal.timeout(TIMEOUT_MS),
       });
-      bytes = await bounded(response, most);
+      bytes = await whole(response.body, most, () => fault("The server sent more than it may.", "too_long"));
     } catch (error) {
       if (error instanceof WalletError) throw error;
       throw new Unreachable(`No answer from ${place}. It is tried again.`);
@@ -165,17 +166,6 @@ export class Transport {
       throw fault("The server's answer is not JSON. Try again later.", "bad_answer");
     }
   }
-}
-
-async function bounded(response, most) {
-  const parts = [];
-  let size = 0;
-  for await (const part of response.body ?? []) {
-    size += part.length;
-    if (size > most) throw fault("The server sent more than it may.", "too_long");
-    parts.push(part);
-  }
-  return concat(...parts);
 }
 
 function refusal(status, body) {
