@@ -57,7 +57,7 @@ async def missing(options: argparse.Namespace) -> int:
     """Say what the wallet's data lacks for a requirement; values are not shown."""
     async with opened(options) as agent:
         requirement = await _requirement(agent, options)
-        problems = presentation.missing(await credentials.load(agent.store), requirement)
+        problems = await presentation.lacking(agent, await credentials.load(agent.store), requirement)
     print(_listed("Still missing or wrong:", problems) if problems else "Your data meets the requirement.")
     return DONE
 

@@ -138,17 +138,20 @@ async def data(holder: Holder, body: Body) -> Any:
     asked = []
     for collective_id, stored in sorted((await store.list("permit")).items()):
         requirement = permits.requirement_of(stored)
-        asked.append(_asked(collective_id, stored["terms"]["document"]["name"], requirement, record))
+        name = stored["terms"]["document"]["name"]
+        asked.append(await _asked(holder, collective_id, name, requirement, record))
     wanted = body.get("collective")
     if isinstance(wanted, str) and wanted and wanted not in {one["collective"] for one in asked}:
         link = linking.parse_subscription(wanted)
         _, terms = await linking.signed_terms(holder.agent, link.collective)
-        asked.append(_asked(wanted, terms.name, dict(terms.requirement), record))
+        asked.append(await _asked(holder, wanted, terms.name, dict(terms.requirement), record))
     return {"record": record, "collectives": asked}
 
 
-def _asked(collective: str, name: str, requirement: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
-    lacking = list(presentation.missing(record, requirement))
+async def _asked(
+    holder: Holder, collective: str, name: str, requirement: dict[str, Any], record: dict[str, Any]
+) -> dict[str, Any]:
+    lacking = list(await presentation.lacking(holder.agent, record, requirement))
     return {"collective": collective, "name": name, "requirement": requirement, "missing": lacking}
 
 
@@ -175,7 +178,7 @@ async def save_data(holder: Holder, body: Body) -> Any:
             await credentials.save(records, new)
             text = f"{len(added)} fields added, {len(replaced)} replaced."
             await journal.append(records, holder.now(), Kind.DATA, sentence=text)
-    lacking = list(presentation.missing({**before, **new}, requirement))
+    lacking = list(await presentation.lacking(holder.agent, {**before, **new}, requirement))
     return {"added": added, "replaced": replaced, "missing": lacking, "saved": body.get("confirm") is True}
 
 
@@ -200,7 +203,7 @@ async def review(holder: Holder, body: Body) -> Any:
         "name": terms.name,
         "sentences": list(words_for_agreement(terms)),
         "fields": list(terms.requirement["properties"]),
-        "missing": list(presentation.missing(record, terms.requirement)),
+        "missing": list(await presentation.lacking(holder.agent, record, terms.requirement)),
     }
 
 

@@ -75,7 +75,7 @@ def commitment(records: Sequence[Record], seed: bytes) -> bytes:
 
 
 def missing(record: Record, requirement: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the record still lacks for a requirement, in words; empty when it is met."""
+    """What the values alone still lack, in words; empty when they meet the requirement. To a holder `lacking` is shown."""
     return tuple(str(problem) for problem in validate(requirement, project(record, requirement)))
 
 
@@ -127,7 +127,7 @@ def asks_issuers(requirement: Mapping[str, Any]) -> bool:
 
 
 async def lacking(agent: WalletAgent, record: Record, requirement: Mapping[str, Any]) -> tuple[str, ...]:
-    """What is missing, credentials included, in words; empty when a subscription can be signed."""
+    """What is missing, credentials included, in words; empty when a subscription can be signed. Pages, commands and subscribing ask this."""
     problems = missing(record, requirement)
     if problems or not asks_issuers(requirement):
         return problems

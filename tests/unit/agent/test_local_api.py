@@ -15,7 +15,11 @@ from typing import Any
 
 import pytest
 
+from aggregation.wire import signing
+from aggregation.wire.secret import Secret
+from attestation.formats.did_key import did_of
 from tests.unit.agent import documents
+from tests.unit.agent.conftest import Run
 from tests.unit.agent.test_inbox import NoSandbox
 from tests.unit.agent.world import World
 from wallets.agent import keeping, locking, server, vault
@@ -189,6 +193,43 @@ async def test_a_life_of_a_wallet_through_its_pages(pages: LocalPages, tmp_path:
         kinds = {entry["kind"] for entry in book["entries"]}
         assert kinds >= {"created", "paired", "data", "subscribed", "revoked"}
         assert "4.5" not in json.dumps(book)
+
+
+async def test_a_credential_that_is_missing_is_missing_on_the_pages_and_on_the_command_line(
+    pages: LocalPages, run: Run, tmp_path: Path
+) -> None:
+    """One function says what is lacking, for subscribing and for every place that shows it."""
+    issuer = did_of(signing.public_key(Secret(b"i" * 32)))
+    attested = {
+        **documents.REQUIREMENT["properties"]["weight"],
+        "x-assurance": "attested",
+        "x-issuers": [issuer],
+    }
+    properties = {**documents.REQUIREMENT["properties"], "weight": attested}
+    requirement = {**documents.REQUIREMENT, "properties": properties}
+    client = Client(pages)
+    async with World(requirement=requirement, assurance="attested") as world:
+        await client.act("create", passphrase=PASSPHRASE)
+        link = f"cssi://pair?url={world.url}&code=1&pin={server.pin_of(world.description())}"
+        await client.act("pair", link=link, trust_web=False)
+        wanted = [f"weight: needs a credential from {issuer}"]
+        saved = await client.act(
+            "save-data",
+            collective=world.collective.id,
+            words={"height": "4.5", "weight": "2.5", "ill": "true"},
+            confirm=True,
+        )
+        assert saved["missing"] == wanted
+        assert (await client.act("review", collective=world.collective.id))["missing"] == wanted
+        path = f"/api/data?collective={world.collective.id}"
+        _, _, raw = await client.send("GET", path, authorization=f"Bearer {client.token}")
+        assert json.loads(raw)["collectives"][0]["missing"] == wanted
+    await run("init")
+    for name, content in (("r.json", requirement), ("me.json", documents.RECORD)):
+        (tmp_path / name).write_text(json.dumps(content))
+    await run("import", str(tmp_path / "me.json"), "--requirement", str(tmp_path / "r.json"))
+    said = await run("missing", "--requirement", str(tmp_path / "r.json"))
+    assert wanted[0] in said.out
 
 
 async def enter(pages: LocalPages, client: Client, collective: documents.Collective) -> None:
