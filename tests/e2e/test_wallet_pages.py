@@ -320,6 +320,24 @@ def test_a_qr_code_is_read_with_the_camera_where_the_browser_can(browser: Browse
     window.close()
 
 
+def test_a_one_time_code_is_typed_where_there_is_no_camera(browser: Browser, stage: Stage) -> None:
+    window = Window(browser, stage)
+    page = window.page
+    created(window)
+    window.go("Today")
+    page.get_by_text("Type the one-time code instead").click()
+    page.get_by_label("Address of the site").fill(stage.world.url + "/wallet/pair")
+    page.get_by_label("One-time code").fill("424242")
+    window.click("Pair with the code")
+    window.said("Paired")
+    expect(page.locator(".big-code")).to_have_text(server.pin_of(stage.world.description())[:16])
+    window.check("comparing")
+    window.click("It begins the same")
+    expect(page.locator(".big-code")).to_have_count(0)
+    assert stage.world.posted["wallets/pair"][0]["code"] == "424242"
+    window.close()
+
+
 def test_a_page_without_the_token_shows_nothing(browser: Browser, stage: Stage) -> None:
     context = browser.new_context()
     page = context.new_page()

@@ -67,7 +67,9 @@ async def pair(options: argparse.Namespace) -> int:
         await agent.store.put(*consent.RULE, {"rule": options.rule})
         print(f"Paired with {terminal.clean(label) or 'your account'}. The server's keys are pinned.")
         if not link.pin:
-            print(f"You typed a code, so compare this with the page: {agent.server.pin[:16]}")
+            print(
+                f"You typed a code, so compare this with the page: {agent.server.pin[: server.SHOWN_OF_PIN]}"
+            )
     return DONE
 
 

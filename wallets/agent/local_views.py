@@ -50,6 +50,7 @@ from wallets.agent.local_reads import (
     read_journal,
 )
 from wallets.agent.messages import Choice
+from wallets.agent.transport import check_url
 
 
 def _secret(body: Body) -> tuple[SlotKind, Secret]:
@@ -183,13 +184,21 @@ async def save_data(holder: Holder, body: Body) -> Any:
 
 
 async def pair(holder: Holder, body: Body) -> Any:
-    """Pair by link. The rule says whether what was confirmed on the web counts as the holder's yes."""
+    """Pair by link, or by address and one-time code. The rule says whether what was confirmed on the web counts as the holder's yes.
+
+    A typed code names no key, so the answer's `compare` is what the holder compares with the page; empty after a link.
+    """
     agent = holder.agent
-    label = await membership.pair(agent, server.parse_link(_text(body, "link")))
+    if body.get("code"):
+        url = check_url(_text(body, "url").strip())
+        link = server.PairingLink(url=url, code=_text(body, "code").strip())
+    else:
+        link = server.parse_link(_text(body, "link"))
+    label = await membership.pair(agent, link)
     rule = Rule.WEB if body.get("trust_web") is True else Rule.ASK
     await agent.store.put(*consent.RULE, {"rule": rule.value})
     agent.consent.rule = rule
-    return {"label": label, "pin": agent.server.pin}
+    return {"label": label, "compare": "" if link.pin else agent.server.pin[: server.SHOWN_OF_PIN]}
 
 
 async def review(holder: Holder, body: Body) -> Any:

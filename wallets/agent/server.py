@@ -16,6 +16,8 @@ from wallets.agent.errors import BadData, PeerNotTrusted, ProtocolFault
 from wallets.agent.transport import Transport, check_url
 
 RECORD = ("server", "pinned")
+SHOWN_OF_PIN = 16
+"""Characters of the fingerprint that a person compares after typing a code."""
 
 
 @dataclass(frozen=True, kw_only=True)

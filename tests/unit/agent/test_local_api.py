@@ -232,6 +232,20 @@ async def test_a_credential_that_is_missing_is_missing_on_the_pages_and_on_the_c
     assert wanted[0] in said.out
 
 
+async def test_a_typed_code_pairs_and_names_what_to_compare(pages: LocalPages) -> None:
+    client = Client(pages)
+    async with World() as world:
+        await client.act("create", passphrase=PASSPHRASE)
+        plain = await client.act("pair", 400, url="http://example.org", code="1")
+        assert "not encrypted" in plain["sentence"]
+        assert "url" in (await client.act("pair", 400, code="1"))["sentence"]
+        made = await client.act("pair", url=world.url, code=" 123456 ", trust_web=False)
+        assert made["compare"] == server.pin_of(world.description())[:16]
+        assert world.posted["wallets/pair"][0]["code"] == "123456"
+        link = f"cssi://pair?url={world.url}&code=1&pin={server.pin_of(world.description())}"
+        assert (await client.act("pair", link=link, trust_web=False))["compare"] == ""
+
+
 async def enter(pages: LocalPages, client: Client, collective: documents.Collective) -> None:
     """Values go in by hand and are replaced only when asked to."""
     agent = pages._holder.agent

@@ -1,8 +1,8 @@
 // @ts-check
 /** Who may learn from the data: questions that wait, permits, notices. Every text of consent comes from the signed document. */
 
-import { scanning } from "./qr.js";
-import { button, careful, facts, field, check, h, list, when } from "./dom.js";
+import { button, careful, facts, field, h, list, when } from "./dom.js";
+import { comparing, pairing } from "./pairing.js";
 
 /** @type {Record<string, string>} the three answers to a notice, in the same words wherever it is shown */
 const CHOICES = { with: "Continue with it", without: "Continue without it", leave: "Leave the collective" };
@@ -13,6 +13,7 @@ export async function today(app) {
   const { health } = seen;
   return [
     h("div", { class: "stack" }, h("h1", {}, "Today")),
+    comparing(app),
     seen.questions.map((/** @type {any} */ one) => question(app, one)),
     seen.questions.length ? null : h("p", { class: "lead" }, "Nothing waits for your answer."),
     seen.open_notices ? h("p", { class: "note wait" }, h("a", { href: "#/notices" }, `${seen.open_notices} announced changes are open.`)) : null,
@@ -42,20 +43,6 @@ function question(app, one) {
   return h("section", { class: "card calls" }, h("h2", {}, one.title),
     h("p", { class: "muted small" }, "These words are made from the signed document, not from a page."), list(one.sentences),
     h("div", { class: "equal" }, one.answers.map((/** @type {string} */ answer) => button(CHOICES[answer] ?? answer[0].toUpperCase() + answer.slice(1), () => give(answer)))));
-}
-
-/** @param {import("./app.js").App} app */
-function pairing(app) {
-  const link = h("input", { type: "text", autocomplete: "off", spellcheck: "false", required: true });
-  const trust = h("input", { type: "checkbox" });
-  const scan = scanning((text) => { link.value = text; }, (text) => app.say(text));
-  const form = h("form", {}, field("Pairing link", link, "The whole link that starts with cssi://pair, from the page “Pair a wallet”, or what its QR code holds."),
-    scan, check("What I confirm on the web counts as my yes", trust), h("div", {}, h("button", { class: "button primary" }, "Pair")));
-  form.addEventListener("submit", (/** @type {Event} */ event) => {
-    event.preventDefault();
-    return app.attempt(() => app.wallet.act("pair", { link: link.value, trust_web: trust.checked }), "Paired. The server's keys are pinned.");
-  });
-  return h("section", { class: "card" }, h("h2", {}, "Pair with your account"), form);
 }
 
 /** @param {import("./app.js").App} app */
