@@ -120,7 +120,7 @@ async def test_a_dead_parent_is_started_again(launcher: Launcher) -> None:
     assert launcher._process is not None
     launcher._process.kill()
     result = await running
-    assert result.how == Fault.LOST
+    assert (result.how, result.blocked) == (Fault.LOST, False)  # a sandbox that went down has stopped nothing
     assert (await launcher.probe("tcp")).how == "blocked"
 
 

@@ -28,6 +28,8 @@ START_SECONDS = 60.0
 GRACE_SECONDS = 2.0
 LASTING_SECONDS, LASTING_CPU_SECONDS = 3600.0, 600
 SOURCE = Path(__file__).resolve().parents[3]  # the folder that holds this project's packages
+UNPROVEN = frozenset({Fault.FAILED, Fault.LOST, Fault.REFUSED})
+"""Ends of a probe that show no wall: it stumbled over itself, it took the sandbox down, or it was not tried."""
 _FAULT_OF_BYTE = {number: fault for fault, number in FAULT_BYTES.items()}
 _SENTENCES = {
     Fault.FAILED: "The algorithm stopped with an error.",
@@ -131,7 +133,7 @@ class Launcher:
         try:
             answer = await self._run(frame, 64, limits or Limits(cpu_seconds=1, wall_seconds=1.5))
         except SandboxError as error:
-            return ProbeResult(name=name, blocked=error.code != Fault.FAILED, how=error.code)
+            return ProbeResult(name=name, blocked=error.code not in UNPROVEN, how=error.code)
         return ProbeResult(name=name, blocked=answer == probes.BLOCKED, how=answer.decode("ascii", "replace"))
 
     async def self_test(self, names: tuple[str, ...] = tuple(probes.PROBES)) -> list[ProbeResult]:
