@@ -21,8 +21,10 @@ from typing import Any
 from aggregation.wire import cbor
 from wallets.agent.errors import SandboxError
 from wallets.agent.sandbox import bubblewrap, probes
+from wallets.agent.sandbox.faults import FAULT_OF_BYTE, fault
+from wallets.agent.sandbox.lasting import LastingWorker
 from wallets.agent.sandbox.policy import REQUIRED, Fault, Layer, Level, Limits
-from wallets.agent.sandbox.worker import FAULT_BYTES, FINE, LENGTH_BYTES, ORDER_BYTES
+from wallets.agent.sandbox.worker import FINE, ORDER_BYTES
 
 START_SECONDS = 60.0
 GRACE_SECONDS = 2.0
@@ -30,17 +32,6 @@ LASTING_SECONDS, LASTING_CPU_SECONDS = 3600.0, 600
 SOURCE = Path(__file__).resolve().parents[3]  # the folder that holds this project's packages
 UNPROVEN = frozenset({Fault.FAILED, Fault.LOST, Fault.REFUSED})
 """Ends of a probe that show no wall: it stumbled over itself, it took the sandbox down, or it was not tried."""
-_FAULT_OF_BYTE = {number: fault for fault, number in FAULT_BYTES.items()}
-_SENTENCES = {
-    Fault.FAILED: "The algorithm stopped with an error.",
-    Fault.TIME: "The algorithm took longer than allowed and was stopped.",
-    Fault.MEMORY: "The algorithm wanted more memory than allowed and was stopped.",
-    Fault.CRASHED: "The algorithm's process ended without an answer.",
-    Fault.OVERSIZED: "The algorithm answered with more than it may.",
-    Fault.SHORT: "The algorithm answered with less than it must.",
-    Fault.REFUSED: "The sandbox refused the job.",
-    Fault.LOST: "The sandbox itself ended; it is started again for the next visit.",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +115,7 @@ class Launcher:
         expected = 4 * job.dimension
         update = await self._run(job.frame(), expected, self.limits, started)
         if len(update) != expected:
-            raise _fault(Fault.SHORT)
+            raise fault(Fault.SHORT)
         return update
 
     async def probe(self, name: str, *, limits: Limits | None = None) -> ProbeResult:
@@ -221,7 +212,7 @@ class Launcher:
                 answer = await _read_bounded(ours, expected + 1)
                 report = await asyncio.shield(ended)
         except TimeoutError:
-            raise _fault(Fault.TIME) from None
+            raise fault(Fault.TIME) from None
         self.finished(report, 1)
         return _judge(answer, report)
 
@@ -265,7 +256,7 @@ class Launcher:
                 )
             except OSError:
                 ours.close()
-                raise _fault(Fault.LOST) from None
+                raise fault(Fault.LOST) from None
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(START_SECONDS):
@@ -277,7 +268,7 @@ class Launcher:
             with suppress(ProcessLookupError):
                 self._process.kill()
             await self._process.wait()
-            raise _fault(Fault.LOST)
+            raise fault(Fault.LOST)
         self.layers = frozenset(Layer(name) for name in json.loads(body)["layers"])
         self._control = ours
         loop.add_reader(ours, self._on_report)
@@ -285,11 +276,11 @@ class Launcher:
     def _send(self, order: dict[str, Any], *descriptors: int) -> None:
         try:
             if self._control is None:
-                raise _fault(Fault.LOST)
+                raise fault(Fault.LOST)
             socket.send_fds(self._control, [json.dumps(order).encode()], list(descriptors))
         except OSError:
             self._parent_gone()
-            raise _fault(Fault.LOST) from None
+            raise fault(Fault.LOST) from None
 
     def _kill(self, ident: int) -> None:
         with suppress(SandboxError):
@@ -321,70 +312,8 @@ class Launcher:
     def _lose_all(self) -> None:
         for future in self._ends.values():
             if not future.done():
-                future.set_exception(_fault(Fault.LOST))
+                future.set_exception(fault(Fault.LOST))
                 future.exception()  # marked as seen: whoever waits gets it, whoever left need not
-
-
-class LastingWorker:
-    """Several visits in one confined process. Any fault ends it; the caller opens another one."""
-
-    def __init__(
-        self,
-        launcher: Launcher,
-        channel: socket.socket,
-        ident: int,
-        ended: asyncio.Future[dict[str, Any]],
-        limits: Limits,
-    ) -> None:
-        self._launcher, self._channel, self._ident = launcher, channel, ident
-        self._ended, self._limits = ended, limits
-        self._visits = 0
-
-    async def train(self, job: TrainJob) -> bytes:
-        """One visit; exactly 4·d bytes come back, or SandboxError with a fixed code and an ended worker."""
-        loop = asyncio.get_running_loop()
-        frame, expected = job.frame(), 4 * job.dimension
-        try:
-            async with asyncio.timeout(self._limits.wall_seconds):
-                await loop.sock_sendall(self._channel, len(frame).to_bytes(LENGTH_BYTES, "big") + frame)
-                size = int.from_bytes(await self._exactly(LENGTH_BYTES), "big")
-                if size > expected + 1:
-                    raise _fault(Fault.OVERSIZED)
-                answer = await self._exactly(size)
-        except TimeoutError:
-            await self.close()
-            raise _fault(Fault.TIME) from None
-        except (ConnectionError, SandboxError) as error:
-            await self.close()
-            raise error if isinstance(error, SandboxError) else _fault(Fault.CRASHED) from None
-        self._visits += 1
-        if answer[:1] != bytes([FINE]) or size != expected + 1:
-            await self.close()
-            raise _fault(
-                _FAULT_OF_BYTE.get(answer[0], Fault.CRASHED) if answer[:1] != bytes([FINE]) else Fault.SHORT
-            )
-        return answer[1:]
-
-    async def close(self) -> None:
-        """End the process and count what it cost."""
-        self._channel.close()
-        try:
-            async with asyncio.timeout(GRACE_SECONDS):
-                report = await asyncio.shield(self._ended)
-        except (TimeoutError, SandboxError):
-            self._launcher.end(self._ident)
-            return
-        self._launcher.finished(report, self._visits)
-        self._visits = 0
-
-    async def _exactly(self, size: int) -> bytes:
-        loop, parts = asyncio.get_running_loop(), bytearray()
-        while len(parts) < size:
-            part = await loop.sock_recv(self._channel, size - len(parts))
-            if not part:
-                raise _fault(Fault.CRASHED)
-            parts += part
-        return bytes(parts)
 
 
 async def _read_bounded(channel: socket.socket, most: int) -> bytes:
@@ -400,18 +329,14 @@ async def _read_bounded(channel: socket.socket, most: int) -> bytes:
             return bytes(answer)
         answer += part
         if len(answer) > most:
-            raise _fault(Fault.OVERSIZED)
+            raise fault(Fault.OVERSIZED)
 
 
 def _judge(answer: bytes, report: dict[str, Any]) -> bytes:
     if report["signal"] == signal.SIGXCPU or report["signal"] == signal.SIGKILL:
-        raise _fault(Fault.TIME)
+        raise fault(Fault.TIME)
     if report["signal"] is not None or report["exit"] != 0 or not answer:
-        raise _fault(Fault.CRASHED)
+        raise fault(Fault.CRASHED)
     if answer[0] != FINE:
-        raise _fault(_FAULT_OF_BYTE.get(answer[0], Fault.CRASHED))
+        raise fault(FAULT_OF_BYTE.get(answer[0], Fault.CRASHED))
     return answer[1:]
-
-
-def _fault(fault: Fault) -> SandboxError:
-    return SandboxError(_SENTENCES[fault], code=fault.value)
