@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 from django.db import connections
@@ -17,8 +18,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from attestation.desk import sealing, services
+from attestation.desk import sealing, services, tasks
 from attestation.desk.errors import DeskError
+from attestation.desk.management.commands import issuer as issuer_command
 from attestation.desk.models import Credential, Issuer
 from attestation.formats import credential, facts, status
 from attestation.formats.errors import AttestationError
@@ -134,6 +136,37 @@ def test_an_offer_ends_and_its_values_go(desk: Issuer, offer: Credential, code: 
     offer.refresh_from_db()
     assert (offer.status, offer.sealed_offer) == ("lapsed", None)
     assert services.sweep() == 0
+
+
+def test_offers_that_are_over_are_swept_by_the_timetable_and_by_a_command_that_stays(
+    desk: Issuer, offer: Credential, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert settings.CELERY_BEAT_SCHEDULE["offers"]["task"] == tasks.sweep.name
+    tasks.sweep()
+    offer.refresh_from_db()
+    assert offer.sealed_offer is not None  # its time is not over
+    Credential.objects.update(offer_ends=timezone.now() - timedelta(seconds=1))
+    tasks.sweep()
+    offer.refresh_from_db()
+    assert (offer.status, offer.sealed_offer) == ("lapsed", None)
+
+    late = services.attest(issuer=desk, label="x", requirement=seed_requirement(), values=VALUES, days=9)
+    pauses: list[int] = []
+
+    def pause(seconds: int) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            raise KeyboardInterrupt
+        Credential.objects.filter(pk=late.pk).update(offer_ends=timezone.now() - timedelta(seconds=1))
+
+    monkeypatch.setattr(issuer_command.time, "sleep", pause)
+    monkeypatch.setattr(
+        issuer_command.connections, "close_all", lambda: None
+    )  # the test's own connection stays
+    with pytest.raises(KeyboardInterrupt):
+        call_command("issuer", "sweep", "--every", "60")
+    late.refresh_from_db()
+    assert (late.status, pauses) == ("lapsed", [60, 60])
 
 
 def test_a_revocation_is_in_the_list(desk: Issuer, offer: Credential, code: str) -> None:

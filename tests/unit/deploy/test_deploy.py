@@ -130,6 +130,15 @@ def test_every_queue_has_a_worker() -> None:
     assert workers == {role for role, queues in QUEUES.items() if queues}
 
 
+def test_values_at_the_issuers_desk_are_swept_though_it_has_no_worker() -> None:
+    sweeping = services()["issuer-sweep"]
+    assert sweeping["command"] == ["manage", "issuer", "sweep", "--every", "3600"]
+    assert sweeping["networks"] == ["issuer"]
+    (cron,) = [d for d in manifests() if d["kind"] == "CronJob"]
+    (container,) = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == ["manage", "issuer", "sweep"]
+
+
 def test_the_secrets_of_a_site_are_made_once_and_fit_together(tmp_path: Path) -> None:
     def prepare() -> dict[str, str]:
         told = {"PATH": "/usr/bin:/bin", "CSSI_MANAGE": "true"}
@@ -170,7 +179,12 @@ def test_manifests_fit_their_schemas(path: Path) -> None:
 
 
 def pods() -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    return [(d, d["spec"]["template"]["spec"]) for d in manifests() if d["kind"] in {"Deployment", "Job"}]
+    """Whatever starts pods, with what it starts; of a CronJob the Job it makes."""
+    made = [
+        d["spec"]["jobTemplate"] | {"metadata": d["metadata"]} for d in manifests() if d["kind"] == "CronJob"
+    ]
+    made += [d for d in manifests() if d["kind"] in {"Deployment", "Job"}]
+    return [(d, d["spec"]["template"]["spec"]) for d in made]
 
 
 def test_pods_run_without_rights_and_with_the_secrets_of_their_role_alone() -> None:

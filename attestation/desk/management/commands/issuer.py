@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connections
 
 from attestation.desk import services, unlinkable
 from attestation.desk.errors import DeskError
@@ -37,7 +39,14 @@ class Command(BaseCommand):
             "unlinkable", help="make keys for proofs that link nothing (takes up to a minute)"
         )
         step.add_argument("did", help="the desk")
-        steps.add_parser("sweep", help="erase the values of offers that have ended")
+        step = steps.add_parser("sweep", help="erase the values of offers that have ended")
+        step.add_argument(
+            "--every",
+            type=int,
+            default=0,
+            metavar="SECONDS",
+            help="stay and do it again after so long (default: once)",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -80,7 +89,14 @@ class Command(BaseCommand):
         self.stdout.write("Revoked.")
 
     def _sweep(self, options: dict[str, Any]) -> None:
-        self.stdout.write(f"{services.sweep()} offers erased.")
+        while True:
+            erased = services.sweep()
+            if erased or not options["every"]:
+                self.stdout.write(f"{erased} offers erased.")
+            if not options["every"]:
+                return
+            connections.close_all()  # none is held through the pause: a database may be replaced meanwhile
+            time.sleep(options["every"])
 
 
 def _desk(did: str) -> Issuer:
