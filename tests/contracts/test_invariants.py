@@ -13,6 +13,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.contracts.evm import Machine
 from tests.contracts.model import ContractsMachine
+from tests.contracts.sale_model import SalesMachine
 
 MUTANTS = Path(__file__).parent / "mutants"
 SOURCES = Path(__file__).parents[2] / "marketplace" / "settlement" / "contracts" / "src"
@@ -37,7 +38,7 @@ def plan(examples: int, steps: int, *, repeatable: bool) -> settings:
 def test_our_contracts_keep_every_invariant() -> None:
     before = Machine.calls
 
-    run_state_machine_as_test(ContractsMachine, settings=plan(12, 50, repeatable=True))
+    run_state_machine_as_test(SalesMachine, settings=plan(12, 50, repeatable=True))
 
     assert Machine.calls - before > 500
 
@@ -48,14 +49,15 @@ def test_our_contracts_keep_every_invariant_for_long() -> None:
     """`make fuzz-contracts`; CSSI_FUZZ_CALLS sets how many calls at least."""
     before = Machine.calls
     while Machine.calls - before < CALLS:
-        run_state_machine_as_test(ContractsMachine, settings=plan(60, 60, repeatable=False))
+        run_state_machine_as_test(SalesMachine, settings=plan(60, 60, repeatable=False))
     print(f"{Machine.calls - before} calls")
 
 
 @pytest.mark.parametrize("rule", RULES, ids=[rule["name"] for rule in RULES])
 def test_a_planted_fault_is_noticed(rule: dict[str, str]) -> None:
     path = MUTANTS / f"{rule['name']}.json"
-    faulty = type("FaultyMachine", (ContractsMachine,), {"overrides": {rule["contract"]: path}})
+    machine = SalesMachine if rule["contract"] == "ModelSale" else ContractsMachine
+    faulty = type("FaultyMachine", (machine,), {"overrides": {rule["contract"]: path}})
 
     with pytest.raises(AssertionError):
         run_state_machine_as_test(faulty, settings=plan(60, 50, repeatable=True))
