@@ -150,9 +150,8 @@ def _memberships(steps: Any) -> None:
     step.add_argument(
         "--lock-after",
         type=int,
-        default=0,
         metavar="MINUTES",
-        help="lock after so long without you (0: never)",
+        help="lock after so long without you, 0 is never (default: as in `settings`)",
     )
     step.add_argument("--allow-development", action="store_true", help="allow terms with lowered minima")
 

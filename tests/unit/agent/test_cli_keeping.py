@@ -15,7 +15,7 @@ from tests.unit.agent import documents
 from tests.unit.agent.conftest import Run
 from tests.unit.agent.test_cli import GOOD, ROOT, csv
 from tests.unit.agent.world import World
-from wallets.agent import locking
+from wallets.agent import cli, locking
 
 NEXT = "another passphrase"
 
@@ -99,7 +99,8 @@ async def test_a_wallet_locks_itself_when_its_holder_is_away(
     await recovery_of(run, tmp_path)
     await run("import", csv(tmp_path, GOOD), "--requirement", requirement)
     await run("subscribe", world.collective.id, "--server", world.url, "--yes")
-    process = await start(str(tmp_path / "w"), "--lock-after", "5")
+    assert "after 5 minutes" in (await run("settings", "--lock-after", "5")).out
+    process = await start(str(tmp_path / "w"))
     try:
         assert json.loads(await line_of(process))["event"] == "connected"
         long_ago = time.time() - 301
@@ -110,6 +111,13 @@ async def test_a_wallet_locks_itself_when_its_holder_is_away(
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+def test_a_word_on_the_command_line_beats_the_setting_also_when_it_is_never() -> None:
+    assert [cli._parser().parse_args(["run", *more]).lock_after for more in ((), ("--lock-after", "0"))] == [
+        None,
+        0,
+    ]
 
 
 async def test_several_wallets_are_listed(run: Run, tmp_path: Path) -> None:
