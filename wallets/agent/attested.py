@@ -157,8 +157,9 @@ async def delete(agent: WalletAgent, name: str) -> None:
 
 
 async def check_status(agent: WalletAgent, name: str) -> str:
-    """Look the credential up in its issuer's list and keep the answer; an unreachable list changes nothing."""
+    """Look the credential up in its issuer's list and keep the answer; a list that cannot be read changes nothing, not even when it was checked."""
     held = await one(agent, name)
+    found, read = held.status, True
     try:
         answer = await agent.transport.request(
             "GET", check_url(held.claims.status_uri), most=status.LARGEST_TOKEN
@@ -172,11 +173,12 @@ async def check_status(agent: WalletAgent, name: str) -> str:
         )
         found = GOOD
     except AttestationError as error:
-        found = REVOKED if error.code == "revoked" else held.status
+        read = error.code == "revoked"
+        found = REVOKED if read else found
     except (Unreachable, ProtocolFault):
-        found = held.status
+        read = False
     record = await agent.store.get(CATEGORY, name)
-    if record is not None:
+    if record is not None and read:
         await agent.store.put(CATEGORY, name, {**record, "status": found, "checked": agent.now()})
     return found
 

@@ -85,6 +85,12 @@ def _own_data(steps: Any) -> None:
     step = _command(steps, "missing", data.missing, "what your data still lacks for a requirement")
     _requirement_from(step)
 
+    step = _command(steps, "data", data.show, "name the fields of your data in the wallet")
+    step.add_argument("--values", action="store_true", help="also show what they hold, on this screen")
+
+    step = _command(steps, "forget-data", data.forget, "delete fields of your data for good")
+    step.add_argument("fields", nargs="+", metavar="FIELD")
+
     step = _command(steps, "data-tool", data.data_tool, "make the offline page that creates a data file")
     _requirement_from(step)
     step.add_argument("--out", type=Path, default=Path("data-tool.html"), metavar="FILE")
@@ -210,6 +216,7 @@ def _keeping(steps: Any) -> None:
     step = _command(steps, "restore", keep.restore, "make a wallet out of a backup")
     step.add_argument("file", type=Path)
     _by_recovery(step)
+    _command(steps, "check", keep.check, "read everything in the wallet and verify what is signed or chained")
     _command(steps, "lock", keep.lock, "lock the wallet that runs in another process")
     step = _command(steps, "wallets", keep.wallets, "list the wallets of a folder")
     step.add_argument("--home", type=Path, metavar="DIR", help="the folder (default: where --wallet lies)")

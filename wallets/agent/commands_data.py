@@ -13,7 +13,7 @@ from typing import Any
 from collectives.datatool import page, saved
 from collectives.terms.errors import TermsError
 from collectives.terms.requirements import check_profile, requirement_hash
-from wallets.agent import credentials, journal, linking, presentation
+from wallets.agent import credentials, journal, linking, presentation, terminal
 from wallets.agent.agent import WalletAgent
 from wallets.agent.commands import opened
 from wallets.agent.errors import BadData, NotFound
@@ -59,6 +59,28 @@ async def missing(options: argparse.Namespace) -> int:
         requirement = await _requirement(agent, options)
         problems = await presentation.lacking(agent, await credentials.load(agent.store), requirement)
     print(_listed("Still missing or wrong:", problems) if problems else "Your data meets the requirement.")
+    return DONE
+
+
+async def show(options: argparse.Namespace) -> int:
+    """Name the fields in the wallet; with --values also show what they hold, on this screen alone."""
+    async with opened(options) as agent:
+        record = await credentials.load(agent.store)
+    for name in sorted(record):
+        shown = json.dumps(record[name], ensure_ascii=False) if options.values else ""
+        print(terminal.clean(f"{name}  {shown}".rstrip()))
+    if not record:
+        print("Your wallet holds no data yet. `import` or `create-data` begin.")
+    return DONE
+
+
+async def forget(options: argparse.Namespace) -> int:
+    """Delete fields of your data for good."""
+    async with opened(options) as agent:
+        gone = await credentials.forget(agent, options.fields)
+        print(f"Deleted and erased from the wallet's file: {', '.join(gone)}.")
+        if await agent.store.list("permit"):
+            print("A collective that asks for them gets no visit from now on; `revoke` ends its permit too.")
     return DONE
 
 

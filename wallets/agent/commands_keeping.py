@@ -8,7 +8,8 @@ import secrets
 import time
 
 from aggregation.wire.secret import Secret
-from wallets.agent import backup, journal, keeping, locking, terminal, vault
+from wallets.agent import backup, integrity, journal, keeping, locking, terminal, vault
+from wallets.agent.commands import opened
 from wallets.agent.errors import BadData
 from wallets.agent.journal import Kind
 from wallets.agent.keyfile import SlotKind
@@ -92,6 +93,17 @@ async def lock(options: argparse.Namespace) -> int:
         return DONE
     print("It is still open somewhere. End that process.")
     return FAILED
+
+
+async def check(options: argparse.Namespace) -> int:
+    """Read every record and verify every chain and signature of the wallet."""
+    async with opened(options) as agent:
+        found = await integrity.check(agent)
+    for problem in found.problems:
+        print(problem)
+    if not found.problems:
+        print(f"{found.records} records can be read; journal, permits and receipts are what was written.")
+    return FAILED if found.problems else DONE
 
 
 async def wallets(options: argparse.Namespace) -> int:

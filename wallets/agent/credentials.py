@@ -13,15 +13,19 @@ import re
 from collections.abc import Mapping, Sequence
 from math import isinf
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rfc8785
 
 from collectives.datatool import saved
 from collectives.terms.errors import TermsError
-from wallets.agent import plain_json
-from wallets.agent.errors import BadData
+from wallets.agent import journal, plain_json
+from wallets.agent.errors import BadData, NotFound
+from wallets.agent.journal import Kind
 from wallets.agent.vault import Records
+
+if TYPE_CHECKING:
+    from wallets.agent.agent import WalletAgent
 
 RECORD = ("record", "main")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -135,6 +139,25 @@ async def save(records: Records, changes: Mapping[str, Any]) -> Record:
     merged = {**await load(records), **changes}
     await records.put(*RECORD, merged)
     return merged
+
+
+async def forget(agent: WalletAgent, names: Sequence[str]) -> list[str]:
+    """Delete fields of the record and erase them from the file; what was deleted. Raises NotFound, naming what is not there.
+
+    Collectives that ask for them get no visit from then on; their permits stay.
+    """
+    async with agent.store.transaction() as records:
+        record = await load(records)
+        unknown = sorted(set(names) - set(record))
+        if unknown or not names:
+            raise NotFound(
+                f"Your data has no field {', '.join(unknown[:8]) or 'of no name'}. Nothing was deleted."
+            )
+        await records.put(*RECORD, {name: value for name, value in record.items() if name not in names})
+        sentence = f"{len(set(names))} fields deleted."
+        await journal.append(records, agent.now(), Kind.DATA, sentence=sentence)
+    await agent.store.erase()
+    return sorted(set(names))
 
 
 def changes(before: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[list[str], list[str]]:

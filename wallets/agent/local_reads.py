@@ -8,7 +8,7 @@ from typing import Any
 
 from collectives.terms.description import Terms, tokens, words_for_agreement
 from wallets.agent import earnings as money
-from wallets.agent import journal, notices, permits, receipts, server, settings
+from wallets.agent import journal, notices, permits, receipts, server, settings, versions
 from wallets.agent.commands_limits import sentences
 from wallets.agent.holder import Holder
 from wallets.agent.journal import Kind
@@ -87,7 +87,15 @@ async def read_journal(holder: Holder, body: Body) -> Any:
         {**asdict(e), "name": names.get(e.collective_id, ""), "tokens": tokens(int(e.amount))}
         for e in entries
     ]
-    return {"entries": shown, "broken_at": await book.verify(), "kinds": [kind.value for kind in Kind]}
+    seen = sorted(
+        {(e.collective_id, names.get(e.collective_id, "")) for e in await book.entries() if e.collective_id}
+    )
+    return {
+        "entries": shown,
+        "broken_at": await book.verify(),
+        "kinds": [kind.value for kind in Kind],
+        "collectives": [{"id": ident, "name": name or f"{ident[:8]}… (left)"} for ident, name in seen],
+    }
 
 
 async def export_journal(holder: Holder, body: Body) -> Any:
@@ -162,4 +170,5 @@ async def health(holder: Holder, body: Body) -> Any:
         "waiting_letters": await agent.outbox.waiting(),
         "journal_intact": await agent.journal.verify() is None,
         "settings": asdict(kept),
+        "versions": versions.known(),
     }

@@ -20,10 +20,12 @@ from wallets.agent import (
     backup,
     consent,
     credentials,
+    integrity,
     journal,
     keeping,
     leaving,
     linking,
+    local_credentials,
     membership,
     permits,
     presentation,
@@ -267,6 +269,18 @@ async def ask_earnings(holder: Holder, body: Body) -> Any:
     return await earnings(holder, body)
 
 
+async def check_store(holder: Holder, body: Body) -> Any:
+    """Every record read, every chain and signature verified."""
+    return asdict(await integrity.check(holder.agent))
+
+
+async def forget_data(holder: Holder, body: Body) -> Any:
+    fields = body.get("fields")
+    if not isinstance(fields, list) or not all(isinstance(name, str) for name in fields):
+        raise BadData("Say which fields to delete.")
+    return {"deleted": await credentials.forget(holder.agent, fields)}
+
+
 async def delete_entry(holder: Holder, body: Body) -> Any:
     sequence = body.get("seq")
     if type(sequence) is not int or not await holder.agent.journal.delete(sequence):
@@ -301,6 +315,7 @@ READS: Mapping[str, View] = {
     "earnings": earnings,
     "receipts": list_receipts,
     "health": health,
+    **local_credentials.READS,
 }
 ACTS: Mapping[str, View] = {
     "create": create,
@@ -320,8 +335,11 @@ ACTS: Mapping[str, View] = {
     "delete-permit": delete_permit,
     "choose": choose,
     "ask-earnings": ask_earnings,
+    "check-store": check_store,
+    "forget-data": forget_data,
     "delete-entry": delete_entry,
     "export-journal": export_journal,
     "settings": change_settings,
     "selftest": selftest,
+    **local_credentials.ACTS,
 }

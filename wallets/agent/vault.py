@@ -60,6 +60,9 @@ class WalletStore(Records, Protocol):
     def transaction(self) -> AbstractAsyncContextManager[Records]:
         """Several reads and writes as one durable step; an exception inside leaves nothing changed."""
 
+    async def everything(self) -> dict[str, dict[str, Value]]:
+        """Every record by category and name, each read and decrypted."""
+
     async def erase(self) -> bool:
         """Overwrite what was removed; False when another process kept the file busy (call again later)."""
 

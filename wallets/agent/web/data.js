@@ -1,7 +1,8 @@
 // @ts-check
 /** The person's own data, and what each collective's requirement still lacks. */
 
-import { button, careful, field, h, list } from "./dom.js";
+import { credentials } from "./credentials.js";
+import { button, careful, field, h, list, table } from "./dom.js";
 
 /** @param {import("./app.js").App} app */
 export async function data(app) {
@@ -10,10 +11,21 @@ export async function data(app) {
   return [
     h("div", { class: "stack" }, h("h1", {}, "My data"),
       h("p", { class: "lead" }, "It lies here, encrypted, and is never sent to anyone. Algorithms come to it.")),
-    own.length ? h("section", { class: "card" }, h("h2", {}, `${own.length} fields are in your wallet`), h("p", {}, own.join(", "))) : null,
+    own.length ? h("section", { class: "card" }, h("h2", {}, `${own.length} fields are in your wallet`), kept(app, own, known.record)) : null,
+    await credentials(app),
     known.collectives.map((/** @type {any} */ one) => asked(app, one, known.record)),
     h("section", { class: "card" }, h("h2", {}, "What would a collective need?"), looking(app)),
   ].flat().filter(Boolean);
+}
+
+/** What is there, and a way to delete it. @param {import("./app.js").App} app @param {string[]} own @param {Record<string, any>} record */
+function kept(app, own, record) {
+  /** @param {string} name */
+  const forget = (name) => app.attempt(() => app.wallet.act("forget-data", { fields: [name] }), `${name} was deleted and erased from the wallet's file.`);
+  return h("details", {}, h("summary", {}, "Look at them"),
+    table("Your data, shown on this machine only", ["Field", "Value", "For good"], own.map((name) => [
+      name, h("span", { class: "code" }, JSON.stringify(record[name])), careful("Delete", `Delete ${name}? Collectives that ask for it get no visit then.`, () => forget(name)),
+    ])));
 }
 
 /** @param {import("./app.js").App} app @param {any} one @param {Record<string, any>} record */

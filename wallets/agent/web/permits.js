@@ -3,6 +3,7 @@
 
 import { button, careful, facts, field, h, list, when } from "./dom.js";
 import { comparing, pairing } from "./pairing.js";
+import { scanning } from "./qr.js";
 
 /** @type {Record<string, string>} the three answers to a notice, in the same words wherever it is shown */
 const CHOICES = { with: "Continue with it", without: "Continue without it", leave: "Leave the collective" };
@@ -48,7 +49,8 @@ function question(app, one) {
 /** @param {import("./app.js").App} app */
 function joining(app) {
   const wanted = h("input", { type: "text", autocomplete: "off", required: true });
-  const form = h("form", {}, field("Link or id of the collective", wanted, "A link starts with cssi://subscribe."), h("div", {}, h("button", { class: "button" }, "Review its terms")));
+  const form = h("form", {}, field("Link or id of the collective", wanted, "A link starts with cssi://subscribe."),
+    scanning((text) => { wanted.value = text; }, (text) => app.say(text)), h("div", {}, h("button", { class: "button" }, "Review its terms")));
   const place = h("div", { class: "stack" });
   form.addEventListener("submit", async (/** @type {Event} */ event) => {
     event.preventDefault();

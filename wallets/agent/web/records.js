@@ -7,13 +7,18 @@ import { download } from "./start.js";
 
 /** @param {import("./app.js").App} app */
 export async function journal(app) {
-  const book = await app.wallet.read("journal", app.kept.kind ? { kind: app.kept.kind } : {});
+  const wanted = { kind: app.kept.kind ?? "", collective: app.kept.collective ?? "" };
+  const book = await app.wallet.read("journal", wanted);
   const kind = h("select", {}, h("option", { value: "" }, "everything"), book.kinds.map((/** @type {string} */ name) => h("option", { value: name }, name)));
-  kind.value = app.kept.kind ?? "";
-  kind.addEventListener("change", () => {
-    app.kept.kind = kind.value;
-    return app.show();
-  });
+  const collective = h("select", {}, h("option", { value: "" }, "every collective"),
+    book.collectives.map((/** @type {any} */ one) => h("option", { value: one.id }, one.name)));
+  for (const [name, control] of /** @type {[string, any][]} */ ([["kind", kind], ["collective", collective]])) {
+    control.value = app.kept[name] ?? "";
+    control.addEventListener("change", () => {
+      app.kept[name] = control.value;
+      return app.show();
+    });
+  }
   /** @param {string} format */
   const exported = (format) => app.attempt(async () => {
     const file = await app.wallet.act("export-journal", { format });
@@ -24,7 +29,7 @@ export async function journal(app) {
       h("p", { class: "lead" }, "What was asked, answered and owed. Without any value of your data."),
       book.broken_at === null ? h("p", { class: "good" }, "The chain of entries is unbroken.")
         : h("p", { class: "bad" }, `The chain does not hold at entry ${book.broken_at}: something was changed.`)),
-    h("div", { class: "row ends" }, field("Show", kind), button("Export as JSON", () => exported("json")), button("Export as CSV", () => exported("csv"))),
+    h("div", { class: "row ends" }, field("Show", kind), field("Of", collective), button("Export as JSON", () => exported("json")), button("Export as CSV", () => exported("csv"))),
     table(`${book.entries.length} entries, newest first`, ["When", "What", "Collective", "Round", "Code", "Owed", "In words", "Entry"],
       book.entries.slice(0, 300).map((/** @type {any} */ entry) => [
         entry.deleted ? "" : when(entry.at), entry.kind, entry.name, entry.round || "", entry.code, entry.amount === "0" ? "" : entry.tokens, entry.sentence,
@@ -84,7 +89,8 @@ export async function health(app) {
     h("section", { class: "card" }, h("h2", {}, "The wallet"), facts([
       ["Sandbox", sandbox(seen)], ["Its walls", seen.layers.join(", ") || "not started"], ["Connection", seen.connected ? "connected" : "not connected"],
       ["Letters waiting", String(seen.waiting_letters)], ["Journal", seen.journal_intact ? "unbroken" : h("span", { class: "bad" }, "was changed")],
-    ]), h("div", {}, probe), results),
+    ]), h("div", { class: "row" }, probe, reading(app)), results),
+    h("section", { class: "card" }, h("h2", {}, "Versions"), facts(Object.entries(seen.versions))),
     h("section", { class: "card" }, h("h2", {}, "Settings"), changing(app, seen.settings)),
     h("section", { class: "card" }, h("h2", {}, "Passphrase and recovery code"), secrets(app)),
     h("section", { class: "card" }, h("h2", {}, "Backup"), backing(app)),
@@ -96,6 +102,14 @@ export async function health(app) {
       })),
       h("div", {}, button("Export them", () => save("consent-receipts.json", consents.export, "application/json")))),
   ];
+}
+
+/** @param {import("./app.js").App} app */
+function reading(app) {
+  return button("Check everything in the wallet", async () => {
+    const found = await app.wallet.act("check-store");
+    app.say(found.problems.join(" ") || `${found.records} records can be read; journal, permits and receipts are what was written.`);
+  });
 }
 
 /** @param {import("./app.js").App} app @param {any} kept */
