@@ -101,4 +101,12 @@ def test_the_schema_describes_orders_and_keys(world: World) -> None:
     placing = schema["paths"]["/api/v1/jobs"]["post"]
     assert [p["name"] for p in placing["parameters"] if p["in"] == "header"] == ["Idempotency-Key"]
     order = schema["components"]["schemas"]["OrderIn"]["properties"]
-    assert set(order) == {"collective_id", "manifest_hash", "budget", "max_rounds", "plan", "request"}
+    assert set(order) == {
+        "collective_id",
+        "manifest_hash",
+        "budget",
+        "max_rounds",
+        "judged",
+        "plan",
+        "request",
+    }
