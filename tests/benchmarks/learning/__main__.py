@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _wanted(options: argparse.Namespace, wallets: int) -> list[Run | OneShot | str]:
-    every: list[Run | OneShot | str] = [*runs_for(wallets), "ridge-central", *ONE_SHOTS]
+    every: list[Run | OneShot | str] = [*runs_for(wallets), "linear-central", "ridge-central", *ONE_SHOTS]
     if not options.only:
         return every
 

@@ -22,6 +22,7 @@ from aggregation.privacy.mechanism import Mechanism, calibrated
 from aggregation.secagg.messages.header import Header
 from collectives.terms.algorithm import Manifest, output_length, parse_manifest
 from collectives.training import metrics, plateau, statistics
+from collectives.training.baseline import train_centrally
 from collectives.training.init import initial_weights
 from collectives.training.net import predict
 from collectives.training.update import ServerState, step
@@ -272,6 +273,15 @@ def quality(manifest: Manifest, weights: Floats, people: People) -> tuple[float,
     labels = people.y_test.astype(np.float64)[:, 0]
     scores = predict(manifest, weights, people.x_test).astype(np.float64)[:, 0]
     return metrics.accuracy(labels, scores), metrics.auc(labels, scores), metrics.log_loss(labels, scores)
+
+
+def central(run: Run, people: People) -> Result:
+    """The yardstick: the run's model trained with all records in one place, to convergence."""
+    manifest = parse_manifest(people.manifest(run))
+    accuracy, auc, log_loss = quality(manifest, train_centrally(manifest, people.x, people.y), people)
+    return Result(
+        accuracy=accuracy, auc=auc, log_loss=log_loss, visits=0, rounds=0, most_visits=0, seconds=0.0
+    )
 
 
 def noise_of(

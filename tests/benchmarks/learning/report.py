@@ -12,6 +12,8 @@ from tests.benchmarks.learning.results import averages, last_line
 from tests.benchmarks.learning.runs import DIFFERENCES, KEYS, cohort_for
 
 Record = dict[str, Any]
+MAIN_CASE = "adult"
+"""The targets are about this set of people; other sets are reported."""
 CURVES = {
     "learning-plain": ("linear", "linear-momentum", "linear-fedavg", "linear-dropout30", "mlp"),
     "learning-private": ("linear-eps8", "linear-eps3", "linear-eps1", "linear-eps8-visible"),
@@ -62,7 +64,8 @@ def targets(records: Sequence[Record]) -> str:
 def write(records: Sequence[Record], people: People, folder: Path) -> None:
     """The plots, and the page's parts beside them."""
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = [name for name, runs in CURVES.items() if plot(folder / f"{name}.svg", records, runs)]
+    names = {f"{name}-{people.name}": runs for name, runs in CURVES.items()}
+    drawn = [name for name, runs in names.items() if plot(folder / f"{name}.svg", records, runs)]
     promises = dict.fromkeys(f"* `{r['name']}`: {r['privacy']}" for r in records if r["privacy"])
     seeds = len({record["seed"] for record in records})
     parts = [
@@ -74,8 +77,7 @@ def write(records: Sequence[Record], people: People, folder: Path) -> None:
             "[learning.md](../learning.md)."
         ),
         "",
-        targets(records),
-        "",
+        *([targets(records), ""] if people.name == MAIN_CASE else []),
         table(records),
         "",
         *promises,

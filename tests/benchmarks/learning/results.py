@@ -15,9 +15,9 @@ from aggregation.privacy import accounting
 from aggregation.privacy.accounting import Sampling
 from tests.benchmarks.learning import oneshot
 from tests.benchmarks.learning.data import People
-from tests.benchmarks.learning.engine import Formal, Job, Result, Run, as_record
+from tests.benchmarks.learning.engine import Formal, Job, Result, Run, as_record, central
 from tests.benchmarks.learning.oneshot import OneShot
-from tests.benchmarks.learning.runs import DIFFERENCES, KEYS, ORDER
+from tests.benchmarks.learning.runs import DIFFERENCES, KEYS, ORDER, runs_for
 
 VERSION = 1
 """Counted up by hand when a change of the code must not reuse what was kept."""
@@ -31,7 +31,7 @@ class Kept:
         folder.mkdir(parents=True, exist_ok=True)
 
     def run(self, spec: Run | OneShot | str, seed: int) -> dict[str, Any]:
-        """The record of a run; "ridge-central" is the yardstick of the one-shot runs."""
+        """The record of a run; "linear-central" and "ridge-central" are the yardsticks with all records in one place."""
         about = asdict(spec) if not isinstance(spec, str) else {"name": spec}
         key = json.dumps([VERSION, self._people.digest, seed, about], sort_keys=True)
         path = self._folder / f"{about['name']}-{seed}-{hashlib.sha256(key.encode()).hexdigest()[:10]}.json"
@@ -44,7 +44,9 @@ class Kept:
 
     def _execute(self, spec: Run | OneShot | str, seed: int) -> Result:
         if isinstance(spec, str):
-            return oneshot.central(self._people, OneShot(name=spec).ridge)
+            if spec == "ridge-central":
+                return oneshot.central(self._people, OneShot(name=spec).ridge)
+            return central(runs_for(self._people.wallets)[0], self._people)
         if isinstance(spec, OneShot):
             return oneshot.run(spec, self._people, seed)
         return Job(spec, self._people, seed, self.multiplier).train()
