@@ -2,7 +2,7 @@
 // restating.py and leaving.py. A tab proves at the declared level; what asks for an issuer's word is for the agent.
 
 import {agreementHash, collectiveBytes, payoutHash, signingDigest} from "./agreement.js";
-import {concat, equal, fromHex, hex, utf8} from "./bytes.js";
+import {concat, fromHex, hex, utf8} from "./bytes.js";
 import {toTerms, given, withdraw} from "./consent.js";
 import {publicKey, sign} from "./crypto.js";
 import {TermsError} from "./errors.js";
