@@ -6,7 +6,7 @@ It is apart so that the rules of a sale take no turns away from the faults plant
 from __future__ import annotations
 
 from hypothesis import strategies as st
-from hypothesis.stateful import rule
+from hypothesis.stateful import initialize, rule
 
 from tests.contracts.evm import Address, who
 from tests.contracts.model import CONSUMERS, HOLDERS, OWNER, ContractsMachine
@@ -19,6 +19,20 @@ class SalesMachine(ContractsMachine):
     def __init__(self) -> None:
         super().__init__()
         self.offers: dict[bytes, tuple[int, int, bool]] = {}
+
+    @initialize()
+    def a_model_that_was_sold_and_withdrawn(self) -> None:
+        """Each refusal once, so that short runs meet them all."""
+        self.offer(1, 13, 800_000, LISTER)
+        self.offer(1, 1, 0, STRANGER)
+        self.buy(1, CONSUMERS[0], 1, False)
+        self.buy(1, CONSUMERS[0], 0, True)
+        self.buy(1, CONSUMERS[0], 0, False)
+        self.buy(1, CONSUMERS[0], 0, False)
+        self.withdraw(1, STRANGER)
+        self.withdraw(1, LISTER)
+        self.buy(1, CONSUMERS[1], 0, False)
+        self.offer(1, 13, 800_000, LISTER)
 
     @rule(
         number=st.integers(1, 2),
