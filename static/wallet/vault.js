@@ -99,7 +99,8 @@ export class Vault {
    */
   static async adopt(storage, raw, slots, fill = {}, also = async () => {}) {
     if (await storage.keys.read()) throw new WalletError("store_exists", "There is already a wallet in this browser.");
-    await storage.write(new Map([...(await storage.scan("r")).keys()].map((name) => [name, null]))); // an interrupted one
+    const left = [...(await storage.scan("r")).keys()]; // of one that was interrupted
+    if (left.length) await storage.write(new Map(left.map((name) => [name, null])));
     const vault = new Vault(storage, await derive(raw));
     await vault.#run(async (records) => {
       for (const [category, named] of Object.entries(fill)) {
