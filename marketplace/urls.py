@@ -26,6 +26,7 @@ if "web" in settings.ROLES:
     from django.contrib import admin
     from drf_spectacular.views import SpectacularAPIView
 
+    from marketplace import browser_wallet
     from marketplace.overview import overview
 
     urlpatterns += [
@@ -34,6 +35,8 @@ if "web" in settings.ROLES:
         path("account/", include("marketplace.accounts.urls")),
         path("console/", include("collectives.urls")),
         path("wallet/", include("marketplace.individuals.urls")),
+        path("wallet-app/", browser_wallet.serve, name="browser-wallet"),
+        path("wallet-app/<path:name>", browser_wallet.serve, name="browser-wallet-file"),
         path("jobs/", include("marketplace.jobs.urls")),
         path("funds/", include("marketplace.settlement.urls")),
         path("api/v1/", include("marketplace.api")),

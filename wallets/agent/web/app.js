@@ -1,14 +1,18 @@
 // @ts-check
-/** Which page is shown, the way around it, and what is said about what was done. */
+/** The pages of an agent on this machine. */
 
 import { LocalWallet } from "./client.js";
-import { h } from "./dom.js";
+import { App, begin } from "./shell.js";
 import { start } from "./start.js";
 import { data } from "./data.js";
 import { notices, permits, today } from "./permits.js";
 import { earnings, health, journal, privacy } from "./records.js";
 
-const PAGES = /** @type {Record<string, [string, (app: App) => Promise<any>]>} */ ({
+/** @typedef {import("./shell.js").App} App */
+
+const KEY = "wallet-token";
+/** @type {import("./shell.js").Pages} */
+const PAGES = {
   today: ["Today", today],
   data: ["My data", data],
   permits: ["Permits", permits],
@@ -17,107 +21,7 @@ const PAGES = /** @type {Record<string, [string, (app: App) => Promise<any>]>} *
   earnings: ["Earnings", earnings],
   privacy: ["Privacy", privacy],
   health: ["Health", health],
-});
-const REFRESH = 4000;
-const KEY = "wallet-token";
-
-/** What a page may use. */
-export class App {
-  /** @param {LocalWallet} wallet */
-  constructor(wallet) {
-    this.wallet = wallet;
-    this.page = "today";
-    this.drawing = 0;
-    this.turn = 0; // of several drawings that overlap, only the last one may reach the page
-    /** @type {Record<string, string>} what a page wants to remember while the window is open */
-    this.kept = {};
-  }
-
-  /** @param {string} sentence */
-  say(sentence) {
-    const place = /** @type {HTMLElement} */ (document.getElementById("said"));
-    place.textContent = "";
-    setTimeout(() => { place.textContent = sentence; }, 50);
-  }
-
-  /** Do something, say how it went, and show the page again. @param {() => Promise<any>} work @param {string} [done] */
-  async attempt(work, done = "") {
-    try {
-      const result = await work();
-      if (done) this.say(done);
-      await this.show();
-      return result;
-    } catch (problem) {
-      this.say(problem instanceof Error ? problem.message : String(problem));
-      if (/** @type {any} */ (problem).code === "locked") await this.show();
-      return null;
-    }
-  }
-
-  /** @param {string} page */
-  go(page) {
-    if (location.hash === `#/${page}`) return this.show();
-    location.hash = `#/${page}`;
-    return Promise.resolve();
-  }
-
-  /**
-   * Draw the page anew.
-   * @param {boolean} [arrived] whether the person has just come to it
-   * @param {boolean} [unasked] a refresh: it never takes away what the person is doing, not even while it is under way
-   */
-  async show(arrived = false, unasked = false) {
-    if (unasked && (busy() || this.drawing)) return;
-    const turn = (this.turn += 1);
-    this.drawing += 1;
-    try {
-      await this.#draw(turn, arrived, unasked);
-    } finally {
-      this.drawing -= 1;
-    }
-  }
-
-  /** @param {number} turn @param {boolean} arrived @param {boolean} unasked */
-  async #draw(turn, arrived, unasked) {
-    const main = /** @type {HTMLElement} */ (document.getElementById("main"));
-    const { state, name, locked_until } = await this.wallet.read("state");
-    if (turn !== this.turn) return;
-    const open = state === "open" && !this.kept.onboarding;
-    navigate(this, name, open);
-    const [title, draw] = PAGES[this.page] ?? PAGES.today;
-    const content = open ? await draw(this) : start(this, state, locked_until);
-    if (turn !== this.turn || (unasked && busy())) return;
-    main.replaceChildren(...[content].flat());
-    const heading = main.querySelector("h1");
-    document.title = `${heading?.textContent ?? title} · ${name}`;
-    if (arrived && heading) {
-      heading.setAttribute("tabindex", "-1");
-      heading.focus();
-    }
-  }
-}
-
-/** @param {App} app @param {string} name @param {boolean} open */
-function navigate(app, name, open) {
-  const nav = /** @type {HTMLElement} */ (document.getElementById("nav"));
-  const lock = /** @type {HTMLButtonElement} */ (document.getElementById("lock"));
-  nav.hidden = lock.hidden = !open;
-  /** @type {HTMLElement} */ (document.getElementById("brand")).textContent = name;
-  lock.onclick = () => app.attempt(() => app.wallet.act("lock"), "Locked. Nobody answers for this wallet until you unlock it.");
-  if (nav.dataset.page === app.page) return; // a refresh must not take the focus out of it
-  nav.dataset.page = app.page;
-  nav.replaceChildren(...Object.entries(PAGES).map(([page, [title]]) =>
-    h("a", { href: `#/${page}`, "aria-current": page === app.page ? "page" : null }, title)));
-}
-
-/** Whether somebody has the focus on something of the page, or has typed something into it. */
-function busy() {
-  const main = /** @type {HTMLElement} */ (document.getElementById("main"));
-  const focus = document.activeElement;
-  const inside = focus !== main && focus?.tagName !== "H1" && main.contains(focus);
-  const controls = /** @type {HTMLInputElement[]} */ ([...main.querySelectorAll("input, textarea")]);
-  return inside || controls.some((control) => control.value !== control.defaultValue || control.checked !== control.defaultChecked);
-}
+};
 
 /** The token of the link, moved out of the address at once so that it is not copied with it. */
 function token() {
@@ -129,18 +33,4 @@ function token() {
   return sessionStorage.getItem(KEY) ?? "";
 }
 
-function page() {
-  return location.hash.replace(/^#\//, "") || "today";
-}
-
-const app = new App(new LocalWallet(token()));
-app.page = page();
-addEventListener("hashchange", () => {
-  app.page = page();
-  /** @type {HTMLElement} */ (document.getElementById("said")).textContent = "";
-  if (location.hash.startsWith("#/")) app.show(true).catch((problem) => app.say(problem.message));
-});
-app.show(true).catch((problem) => app.say(problem.message));
-setInterval(() => {
-  if (app.page === "today" && !document.hidden) app.show(false, true).catch(() => {});
-}, REFRESH);
+begin(new App(new LocalWallet(token()), PAGES, start));

@@ -1,0 +1,132 @@
+// @ts-check
+/** Which page is shown, the way around it, and what is said about what was done; the same for every host of these pages. */
+
+import { h } from "./dom.js";
+
+const REFRESH = 4000;
+
+/** @typedef {Record<string, [title: string, draw: (app: App) => Promise<any>, always?: boolean]>} Pages `always`: also while the wallet is not open */
+
+/** What a page may use. */
+export class App {
+  /**
+   * @param {{read: (name: string, asked?: any) => Promise<any>, act: (name: string, body?: any) => Promise<any>}} wallet
+   * @param {Pages} pages the first is where one arrives
+   * @param {(app: App, state: string, lockedUntil: number, seen: any) => any} before what is shown while the wallet is not open
+   */
+  constructor(wallet, pages, before) {
+    this.wallet = wallet;
+    this.pages = pages;
+    this.before = before;
+    this.home = Object.keys(pages)[0];
+    this.page = this.home;
+    this.drawing = 0;
+    this.turn = 0; // of several drawings that overlap, only the last one may reach the page
+    /** @type {Record<string, string>} what a page wants to remember while the window is open */
+    this.kept = {};
+  }
+
+  /** @param {string} sentence */
+  say(sentence) {
+    const place = /** @type {HTMLElement} */ (document.getElementById("said"));
+    place.textContent = "";
+    setTimeout(() => { place.textContent = sentence; }, 50);
+  }
+
+  /** Do something, say how it went, and show the page again. @param {() => Promise<any>} work @param {string} [done] */
+  async attempt(work, done = "") {
+    try {
+      const result = await work();
+      if (done) this.say(done);
+      await this.show();
+      return result;
+    } catch (problem) {
+      this.say(problem instanceof Error ? problem.message : String(problem));
+      if (/** @type {any} */ (problem).code === "locked") await this.show();
+      return null;
+    }
+  }
+
+  /** @param {string} page */
+  go(page) {
+    if (location.hash === `#/${page}`) return this.show();
+    location.hash = `#/${page}`;
+    return Promise.resolve();
+  }
+
+  /**
+   * Draw the page anew.
+   * @param {boolean} [arrived] whether the person has just come to it
+   * @param {boolean} [unasked] a refresh: it never takes away what the person is doing, not even while it is under way
+   */
+  async show(arrived = false, unasked = false) {
+    if (unasked && (busy() || this.drawing)) return;
+    const turn = (this.turn += 1);
+    this.drawing += 1;
+    try {
+      await this.#draw(turn, arrived, unasked);
+    } finally {
+      this.drawing -= 1;
+    }
+  }
+
+  /** @param {number} turn @param {boolean} arrived @param {boolean} unasked */
+  async #draw(turn, arrived, unasked) {
+    const main = /** @type {HTMLElement} */ (document.getElementById("main"));
+    const seen = await this.wallet.read("state");
+    const { state, name, locked_until } = seen;
+    if (turn !== this.turn) return;
+    const open = state === "open" && !this.kept.onboarding && seen.backed_up !== false;
+    navigate(this, name, open);
+    const [title, draw, always] = this.pages[this.page] ?? this.pages[this.home];
+    const content = open || always ? await draw(this) : this.before(this, state, locked_until, seen);
+    if (turn !== this.turn || (unasked && busy())) return;
+    main.replaceChildren(...[content].flat());
+    const heading = main.querySelector("h1");
+    document.title = `${heading?.textContent ?? title} · ${name}`;
+    if (arrived && heading) {
+      heading.setAttribute("tabindex", "-1");
+      heading.focus();
+    }
+  }
+}
+
+/** @param {App} app @param {string} name @param {boolean} open */
+function navigate(app, name, open) {
+  const nav = /** @type {HTMLElement} */ (document.getElementById("nav"));
+  const lock = /** @type {HTMLButtonElement} */ (document.getElementById("lock"));
+  nav.hidden = lock.hidden = !open;
+  /** @type {HTMLElement} */ (document.getElementById("brand")).textContent = name;
+  lock.onclick = () => app.attempt(() => app.wallet.act("lock"), "Locked. Nobody answers for this wallet until you unlock it.");
+  if (nav.dataset.page === app.page) return; // a refresh must not take the focus out of it
+  nav.dataset.page = app.page;
+  nav.replaceChildren(...Object.entries(app.pages).map(([page, [title]]) =>
+    h("a", { href: `#/${page}`, "aria-current": page === app.page ? "page" : null }, title)));
+}
+
+/** Whether somebody has the focus on something of the page, or has typed something into it. */
+function busy() {
+  const main = /** @type {HTMLElement} */ (document.getElementById("main"));
+  const focus = document.activeElement;
+  const inside = focus !== main && focus?.tagName !== "H1" && main.contains(focus);
+  const controls = /** @type {HTMLInputElement[]} */ ([...main.querySelectorAll("input, textarea")]);
+  return inside || controls.some((control) => control.value !== control.defaultValue || control.checked !== control.defaultChecked);
+}
+
+function page() {
+  return location.hash.replace(/^#\//, "");
+}
+
+/** Show what the address names, now and whenever it changes; the first page refreshes itself. @param {App} app */
+export function begin(app) {
+  app.page = page() || app.home;
+  addEventListener("hashchange", () => {
+    app.page = page() || app.home;
+    /** @type {HTMLElement} */ (document.getElementById("said")).textContent = "";
+    if (location.hash.startsWith("#/")) app.show(true).catch((problem) => app.say(problem.message));
+  });
+  app.show(true).catch((problem) => app.say(problem.message));
+  setInterval(() => {
+    if (app.page === app.home && !document.hidden) app.show(false, true).catch(() => {});
+  }, REFRESH);
+}
