@@ -99,6 +99,7 @@ bench-learning: $(VENV)/.installed-dev  ## how well wallets learn, every setting
 bench: $(VENV)/.installed-dev bench-peers  ## every benchmark that ends within about ten minutes
 	@$(BIN)/python -m tests.benchmarks.secagg
 	@$(BIN)/python -m tests.benchmarks.secagg_server
+	@$(BIN)/python -m tests.benchmarks.wallet
 	@$(BIN)/python -m tests.benchmarks.learning_sim
 
 contracts:  ## rebuild the contracts' artifacts (needs npm)
