@@ -125,7 +125,11 @@ export class Transport {
     const raw = new this.WebSocket(checkUrl(url));
     raw.binaryType = "arraybuffer";
     await new Promise((resolve, reject) => {
-      const failed = () => { raw.close(); reject(new Unreachable(`No connection to ${new URL(url).host}. It is tried again.`)); };
+      const failed = () => {
+        raw.onerror = raw.onclose = null; // closing what failed is told as a failure again, in Node at once
+        raw.close();
+        reject(new Unreachable(`No connection to ${new URL(url).host}. It is tried again.`));
+      };
       const timer = setTimeout(failed, TIMEOUT_MS);
       raw.onopen = () => { clearTimeout(timer); resolve(null); };
       raw.onerror = raw.onclose = () => { clearTimeout(timer); failed(); };

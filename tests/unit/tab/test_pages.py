@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from collectives.datatool import saved
+from tests.unit.agent.documents import RATE
 from tests.unit.agent.world import World
-from tests.unit.tab.conftest import link
+from tests.unit.tab.conftest import RECORDS, Scene, link
 from tests.unit.tab.node import Script
-from wallets.agent import credentials
+from wallets.agent import credentials, server
 from wallets.agent.errors import BadData
 
 PASSPHRASE = {"passphrase": "correct horse battery"}
@@ -113,6 +114,35 @@ async def test_from_the_signed_document_to_a_permit_and_out_again(pages: Script,
     kinds = [entry["kind"] for entry in book["entries"]]
     assert kinds == ["revoked", "subscribed", "offer", "data", "security", "created"]
     assert (await act(pages, "check-store"))["problems"] == []
+
+
+async def test_a_round_is_shown_as_it_was_paid(pages: Script, tab: Script, world: World) -> None:
+    await ready(pages)
+    collective = str(world.collective.id)
+    await act(pages, "save-data", collective=collective, words=WORDS, confirm=True)
+    await act(pages, "subscribe", collective=collective)
+    await pages.ask("until", event="question")
+    (question,) = (await read(pages, "overview"))["questions"]
+    await act(pages, "answer", id=question["id"], answer="subscribe")
+    await pages.ask("until", event="subscribed")
+    names = ["one", "two"]
+    for name, record in zip(names, RECORDS, strict=False):
+        await tab.ask("create", name=name, record=record)
+        await tab.ask("know", name=name, url=world.url, pin=server.pin_of(world.description()))
+        await tab.ask("answer", name=name, answer="subscribe")
+        await tab.ask("subscribe", name=name, collective=collective)
+        await tab.ask("run", name=name)
+    await world.until(lambda: sum(len(line.keys) for line in world.lines) == 3, 20)
+    scene = Scene(world, tab, names)
+    await scene.enrol()
+    assert (await scene.round(1).run()).count == 3
+    visit = await pages.ask("until", event="visit")
+    assert (visit["round"], visit["amount"]) == (1, str(RATE))
+    live = await read(pages, "live")
+    assert (live["connected"], live["visits"], live["earned"]) == (True, 1, "0.005")
+    (shown,) = live["recent"]
+    assert (shown["round"], shown["earned"], shown["name"]) == (1, "0.005", "Heights")
+    assert [one["visits"] for one in await read(pages, "privacy")] == [1, 1]
 
 
 async def test_paired_by_link_and_by_code(pages: Script, world: World) -> None:
