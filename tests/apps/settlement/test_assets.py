@@ -14,7 +14,7 @@ from eth_utils import to_checksum_address
 
 from collectives.models import Collective
 from collectives.services import algorithms
-from marketplace.accounts.models import Account
+from marketplace.accounts.models import Account, Role
 from marketplace.settlement import (
     assets,
     ddo,
@@ -342,6 +342,7 @@ def test_the_consumer_sees_orders_with_their_validity_and_transactions_in_words(
     collective: Collective, consumer: Account
 ) -> None:
     published(collective, PRICE)
+    consumer.grant(Role.CONSUMER)
     fund(consumer, collective)
     client = Client()
     client.force_login(consumer, backend="django.contrib.auth.backends.ModelBackend")
