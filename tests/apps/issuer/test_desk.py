@@ -159,7 +159,7 @@ def test_offers_that_are_over_are_swept_by_the_timetable_and_by_a_command_that_s
             raise KeyboardInterrupt
         Credential.objects.filter(pk=late.pk).update(offer_ends=timezone.now() - timedelta(seconds=1))
 
-    monkeypatch.setattr(issuer_command.time, "sleep", pause)
+    monkeypatch.setattr(issuer_command, "sleep", pause)
     monkeypatch.setattr(
         issuer_command.connections, "close_all", lambda: None
     )  # the test's own connection stays

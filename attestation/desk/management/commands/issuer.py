@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -96,7 +96,7 @@ class Command(BaseCommand):
             if not options["every"]:
                 return
             connections.close_all()  # none is held through the pause: a database may be replaced meanwhile
-            time.sleep(options["every"])
+            sleep(options["every"])
 
 
 def _desk(did: str) -> Issuer:
