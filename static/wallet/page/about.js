@@ -19,7 +19,8 @@ export async function about(app) {
   const rows = Object.entries(published.files), place = h("div", { class: "stack" });
   const comparing = button("Compare the files now", async () => {
     const wrong = await differing(published.files);
-    place.replaceChildren(h("p", { class: wrong.length ? "bad" : "good" }, wrong.length ? `These are not as listed: ${wrong.join(", ")}.` : `All ${rows.length} files are as listed.`));
+    const found = wrong.length ? `These are not as listed: ${wrong.join(", ")}.` : `All ${rows.length} files are as listed.`;
+    place.replaceChildren(h("p", { class: wrong.length ? "bad" : "good" }, found));
     app.say(wrong.length ? "Some files are not as listed." : "All files are as listed.");
   });
   return [
@@ -28,7 +29,8 @@ export async function about(app) {
     h("section", { class: "card" }, h("h2", {}, "What it cannot protect you from"), limits()),
     h("section", { class: "card" }, h("h2", {}, "The files it is made of"),
       h("p", {}, "Fingerprint of this release:"), h("p", { class: "big-code" }, published.release),
-      h("p", {}, "The same fingerprint is published with the source of each release. If they differ, do not enter anything here. The comparison below finds damage; a dishonest server could show a right list, so compare with the source, from another machine."),
+      h("p", {}, "The same fingerprint is published with the source of each release. If they differ, do not enter anything here."),
+      h("p", {}, "The comparison below finds damage. A dishonest server could show a right list: compare with the source, from another machine."),
       h("div", {}, comparing), place,
       h("details", {}, h("summary", {}, `The ${rows.length} files`), table("SHA-256 of every file", ["File", "SHA-256"],
         rows.map(([name, hash]) => [name, h("span", { class: "code" }, hash)])))),

@@ -1,7 +1,7 @@
 // @ts-check
 /** What the wallet does now: whether it takes part, what it was paid for, what waits for an answer, and the way into a collective. */
 
-import { button, check, facts, field, h, list, when } from "./dom.js";
+import { button, check, facts, field, h, list, table, when } from "./dom.js";
 
 /** Consent first, refusal beside it, both alike; the words of a notice as on its own page. @type {Record<string, string>} */
 const ANSWERS = {
@@ -55,7 +55,15 @@ function question(app, one) {
   const give = (answer) => app.attempt(() => app.wallet.act("answer", { id: one.id, answer }), `Your answer: ${ANSWERS[answer].toLowerCase()}.`);
   return h("section", { class: "card calls consent" }, h("h2", {}, one.title),
     h("p", { class: "muted small" }, "These words are made in your wallet from the signed document, not from a page of the market."),
-    list(one.sentences), h("div", { class: "equal" }, answers.map((answer) => button(ANSWERS[answer], () => give(answer)))));
+    list(one.sentences), h("div", { class: "equal" }, answers.map((answer) => button(ANSWERS[answer], () => give(answer)))), exactly(one));
+}
+
+/** Folded below the answers: every field, and the fingerprint of what is signed. @param {any} one */
+function exactly({ reads, terms_hash: hash }) {
+  if (!reads.length) return null;
+  const rows = reads.map((/** @type {any} */ field) => [field.title, field.description || h("span", { class: "code" }, field.name)]);
+  return h("details", {}, h("summary", {}, "Every field, and what exactly is signed"), table("What your wallet would read", ["Field", "Meaning"], rows),
+    facts([["Fingerprint of the terms", h("span", { class: "code" }, hash)]]));
 }
 
 /** @param {import("./app.js").App} app */

@@ -9,7 +9,7 @@ import {memoryOf} from "../machine.js";
 import {RECORD, lacking, offerOf} from "../membership.js";
 import {every} from "../notices.js";
 import {PINNED, knowServer, parseLink} from "../server.js";
-import {openEnvelope, parseTerms, permitOf, tokens, wordsForAgreement} from "../terms.js";
+import {openEnvelope, parseTerms, permitOf, termsHash, tokens, wordsForAgreement} from "../terms.js";
 import {settingsOf} from "./settings.js";
 
 const MICRO = 1e6, VISITS_SHOWN = 20;
@@ -51,11 +51,18 @@ async function state(holder) {
 async function overview(holder) {
   const {vault} = holder.agent, known = await every(vault);
   return {
-    questions: [...holder.pending].map(([id, {question}]) => ({
-      id, kind: question.kind, title: question.title, sentences: question.sentences, answers: question.answers,
-    })),
+    questions: await Promise.all([...holder.pending].map(asked)),
     open_notices: known.filter((one) => !one.seen.choice).length, permits: Object.keys(await vault.list("permit")).length,
     health: await health(holder),
+  };
+}
+
+/** A question as the page may see it; of terms also every field that would be read, and what exactly would be signed. */
+async function asked([id, {question: {kind, title, sentences, answers, terms}}]) {
+  const fields = Object.entries(terms?.requirement.properties ?? {});
+  return {
+    id, kind, title, sentences, answers, terms_hash: terms ? await termsHash(terms) : "",
+    reads: fields.map(([name, spec]) => ({name, title: spec.title || name, description: spec.description ?? ""})),
   };
 }
 

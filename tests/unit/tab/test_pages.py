@@ -82,6 +82,8 @@ async def test_from_the_signed_document_to_a_permit_and_out_again(pages: Script,
     await pages.ask("until", event="question")
     (question,) = (await read(pages, "overview"))["questions"]
     assert question["sentences"] == reviewed["sentences"]
+    assert [field["name"] for field in question["reads"]] == ["height", "weight", "ill"]
+    assert len(question["terms_hash"]) == 64
     assert (await act(pages, "answer", id=question["id"], answer="perhaps"))["error"] == "bad_data"
     await act(pages, "answer", id=question["id"], answer="not now")
     assert (await pages.ask("until", event="not_subscribed"))["code"] == "declined"
