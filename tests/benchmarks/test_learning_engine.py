@@ -176,17 +176,41 @@ def test_a_result_that_is_kept_is_not_computed_again(
     people: People, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = results.Kept(tmp_path, people)
+    assert kept.found(PLAIN, 0) is None
     record = kept.run(PLAIN, 0)
 
     def never(*_: object) -> Result:
         raise AssertionError("computed again")
 
     monkeypatch.setattr(results.Kept, "_execute", never)
-    assert kept.run(PLAIN, 0) == json.loads(json.dumps(record))
+    assert kept.run(PLAIN, 0) == kept.found(PLAIN, 0) == json.loads(json.dumps(record))
     with pytest.raises(AssertionError, match="again"):
         kept.run(PLAIN, 1)
     with pytest.raises(AssertionError, match="again"):
         kept.run(replace(PLAIN, rate=0.31), 0)
+
+
+def test_a_stopped_run_goes_on_and_comes_to_the_same(people: People, tmp_path: Path) -> None:
+    run, kept = replace(PLAIN, rounds=14, average=True), tmp_path / "run.progress"
+    whole = trained(run, people)
+
+    def job() -> Job:
+        return Job(run, people, 0, lambda promise, sampling: 2.0)
+
+    stopped, rounds = job(), Job._round
+
+    def stopping(self: Job, number: int, cohort: object) -> None:
+        if number == 13:
+            raise KeyboardInterrupt
+        rounds(self, number, cohort)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Job, "_round", stopping)
+        stopped.train(kept)
+    resumed = job().train(kept)
+
+    assert (resumed.auc, resumed.log_loss, resumed.visits) == (whole.auc, whole.log_loss, whole.visits)
+    assert resumed.curve == whole.curve
 
 
 def test_the_last_line_has_the_agreed_keys_in_their_order() -> None:

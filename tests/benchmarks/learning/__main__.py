@@ -43,8 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for spec in _wanted(options, people.wallets):
             if isinstance(spec, str) and seed:
                 continue
-            records.append(kept.run(spec, seed))
-            print(report.line(records[-1]), flush=True)
+            record = kept.found(spec, seed) if options.kept else kept.run(spec, seed)
+            if record is not None:
+                records.append(record)
+                print(report.line(record), flush=True)
     print(report.table(records))
     if options.plots:
         report.write(records, people, options.plots)
@@ -75,6 +77,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--held-out", action="store_true", help="judge by training people kept out, not the test split"
     )
+    parser.add_argument("--kept", action="store_true", help="report what was finished before and run nothing")
     options = parser.parse_args(arguments)
     if not options.data:
         parser.error("name a data folder: make bench-learning DATA=<folder>")

@@ -8,9 +8,11 @@ step, the federated evaluation and the plateau rule are `collectives.training`'s
 from __future__ import annotations
 
 import hashlib
+import pickle
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,6 +39,9 @@ BUCKET_SIZE, BUCKET_MIN, RELEASE_MIN = 50, 38, 100
 ACCEPTED = 0.95
 """Share of a known cohort below which its round is not released."""
 CURVE_POINTS = 40
+KEPT_EVERY = 10
+MOVING = ("draw", "judges", "rng", "state", "bound", "_mean", "_averaged")
+"""What of a job changes from round to round."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,11 +127,16 @@ class Job:
         self.hostile = run.attack.wallets(people.wallets, seed) if run.attack else frozenset[int]()
         self._mean, self._averaged = np.zeros(self.state.weights.size), 0
 
-    def train(self) -> Result:
-        started, visits, curve = time.process_time(), 0, []
+    def train(self, progress: Path | None = None) -> Result:
+        """All rounds; with `progress` every tenth is kept there, and a stopped run goes on from it."""
+        started, spent, visits, done = time.process_time(), 0.0, 0, 0
+        curve: list[tuple[int, float, float]] = []
         history: list[plateau.Evaluation] = []
-        every, number = max(1, self.run.rounds // CURVE_POINTS), 0
-        for number in range(1, self.run.rounds + 1):
+        if progress and progress.exists():
+            done, visits, curve, history, spent = self._restore(progress)
+        every = max(1, self.run.rounds // CURVE_POINTS)
+        number = done
+        for number in range(done + 1, self.run.rounds + 1):
             cohort = self.draw.next(self.run.cohort)
             visits += len(cohort)
             self._round(number, cohort[: round(len(cohort) * (1 - self.run.dropouts))])
@@ -138,6 +148,9 @@ class Job:
                 history.append(told)
                 if plateau.reached(history, self.run.plateau):
                     break
+            if progress and number % KEPT_EVERY == 0:
+                so_far = spent + time.process_time() - started
+                self._keep(progress, (number, visits, curve, history, so_far))
         accuracy, auc, log_loss = self._quality()
         return Result(
             accuracy=accuracy,
@@ -146,11 +159,23 @@ class Job:
             visits=visits,
             rounds=number,
             most_visits=self.draw.most,
-            seconds=time.process_time() - started,
+            seconds=spent + time.process_time() - started,
             curve=curve,
             privacy=self.noise.statement.words() if self.noise.statement else "",
             clip=self.bound,
         )
+
+    def _keep(self, progress: Path, so_far: tuple[Any, ...]) -> None:
+        """Written by this program and read by nobody else: a cache, not a checkpoint anybody downloads."""
+        own = {name: value for name, value in vars(self).items() if name in MOVING}
+        whole = progress.with_suffix(".writing")
+        whole.write_bytes(pickle.dumps((own, so_far)))
+        whole.replace(progress)
+
+    def _restore(self, progress: Path) -> Any:
+        own, so_far = pickle.loads(progress.read_bytes())
+        vars(self).update(own)
+        return so_far
 
     def _round(self, number: int, cohort: Sequence[int]) -> None:
         header = self._header(number)

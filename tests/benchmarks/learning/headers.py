@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,14 +58,20 @@ def header_of(
     )
 
 
-def seeded(seed: int | str) -> Callable[[int], bytes]:
+def seeded(seed: int | str) -> Seeded:
     """An `rng` whose bytes follow from the seed."""
+    return Seeded(seed)
 
-    def blocks() -> Iterator[bytes]:
-        count = 0
-        while True:
-            yield hashlib.sha512(f"learning-sim:{seed}:{count}".encode()).digest()
-            count += 1
 
-    source = blocks()
-    return lambda size: b"".join(next(source) for _ in range(-(-size // 64)))[:size]
+class Seeded:
+    """SHA-512 in counter mode; it can be kept and goes on where it was."""
+
+    def __init__(self, seed: int | str) -> None:
+        self._seed, self._count = seed, 0
+
+    def __call__(self, size: int) -> bytes:
+        blocks = range(self._count, self._count + -(-size // 64))
+        self._count = blocks.stop
+        return b"".join(
+            hashlib.sha512(f"learning-sim:{self._seed}:{count}".encode()).digest() for count in blocks
+        )[:size]

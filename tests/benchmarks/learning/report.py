@@ -32,8 +32,8 @@ def line(record: Record) -> str:
 def table(records: Sequence[Record]) -> str:
     """Means and spread over seeds, as Markdown."""
     rows = [
-        "| run | visits | visits a wallet, at most | accuracy | AUC | log-loss | CPU s |",
-        "|---|---|---|---|---|---|---|",
+        "| run | seeds | visits | visits a wallet, at most | accuracy | AUC | log-loss | CPU s |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, figures in averages(records).items():
         mine = [record for record in records if record["name"] == name]
@@ -42,7 +42,7 @@ def table(records: Sequence[Record]) -> str:
             for what in ("accuracy", "auc")
         )
         rows.append(
-            f"| {name} | {figures['visits']:,.0f} | {max(record['most_visits'] for record in mine)} | {accuracy} | {auc} | "
+            f"| {name} | {len(mine)} | {figures['visits']:,.0f} | {max(record['most_visits'] for record in mine)} | {accuracy} | {auc} | "
             f"{figures['log_loss']:.4f} | {figures['seconds']:.0f} |"
         )
     return "\n".join(rows)
@@ -67,13 +67,12 @@ def write(records: Sequence[Record], people: People, folder: Path) -> None:
     names = {f"{name}-{people.name}": runs for name, runs in CURVES.items()}
     drawn = [name for name, runs in names.items() if plot(folder / f"{name}.svg", records, runs)]
     promises = dict.fromkeys(f"* `{r['name']}`: {r['privacy']}" for r in records if r["privacy"])
-    seeds = len({record["seed"] for record in records})
     parts = [
         "# How well wallets learn: every setting",
         "",
         (
             f"Written by `make bench-learning DATA=<folder>` for `{people.name}`: {people.wallets:,} wallets with one record each, cohort "
-            f"{cohort_for(people.wallets):,}, {seeds} seeds (mean ± standard deviation), judged on the set's own test split. How it is run: "
+            f"{cohort_for(people.wallets):,}, mean ± standard deviation over seeds, judged on the set's own test split. How it is run: "
             "[learning.md](../learning.md)."
         ),
         "",

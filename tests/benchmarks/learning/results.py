@@ -30,26 +30,37 @@ class Kept:
         self._folder, self._people = folder, people
         folder.mkdir(parents=True, exist_ok=True)
 
+    def found(self, spec: Run | OneShot | str, seed: int) -> dict[str, Any] | None:
+        """The record of a run that was finished before, else None."""
+        _, path = self._place(spec, seed)
+        return json.loads(path.read_text("utf-8")) if path.exists() else None
+
     def run(self, spec: Run | OneShot | str, seed: int) -> dict[str, Any]:
         """The record of a run; "linear-central" and "ridge-central" are the yardsticks with all records in one place."""
-        about = asdict(spec) if not isinstance(spec, str) else {"name": spec}
-        key = json.dumps([VERSION, self._people.digest, seed, about], sort_keys=True)
-        path = self._folder / f"{about['name']}-{seed}-{hashlib.sha256(key.encode()).hexdigest()[:10]}.json"
-        if path.exists():
-            found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-            return found
-        record = as_record(self._execute(spec, seed)) | {"name": about["name"], "seed": seed}
+        known = self.found(spec, seed)
+        if known is not None:
+            return known
+        name, path = self._place(spec, seed)
+        progress = path.with_suffix(".progress")
+        record = as_record(self._execute(spec, seed, progress)) | {"name": name, "seed": seed}
         self._write(path, record)
+        progress.unlink(missing_ok=True)
         return record
 
-    def _execute(self, spec: Run | OneShot | str, seed: int) -> Result:
+    def _place(self, spec: Run | OneShot | str, seed: int) -> tuple[str, Path]:
+        about = asdict(spec) if not isinstance(spec, str) else {"name": spec}
+        key = json.dumps([VERSION, self._people.digest, seed, about], sort_keys=True)
+        digest = hashlib.sha256(key.encode()).hexdigest()[:10]
+        return about["name"], self._folder / f"{about['name']}-{seed}-{digest}.json"
+
+    def _execute(self, spec: Run | OneShot | str, seed: int, progress: Path) -> Result:
         if isinstance(spec, str):
             if spec == "ridge-central":
                 return oneshot.central(self._people, OneShot(name=spec).ridge)
             return central(runs_for(self._people.wallets)[0], self._people)
         if isinstance(spec, OneShot):
             return oneshot.run(spec, self._people, seed)
-        return Job(spec, self._people, seed, self.multiplier).train()
+        return Job(spec, self._people, seed, self.multiplier).train(progress)
 
     def multiplier(self, promise: Formal, sampling: Sampling | None) -> float:
         """The accountant's answer, kept: composing hundreds of sampled rounds takes a while."""
