@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from collectives.training import outcome, statistics
 from collectives.training.init import initial_weights
 from collectives.training.update import ServerState
 from tests.benchmarks.learning.data import People
-from tests.benchmarks.learning.engine import Result, check_ring, protected, quality
+from tests.benchmarks.learning.engine import ACCEPTED, Result, check_ring, protected, quality
 from tests.benchmarks.learning.headers import header_of, seeded
 
 CHUNK = 100
@@ -47,40 +48,10 @@ def run(shot: OneShot, people: People, seed: int) -> Result:
     """All wallets once, one sum."""
     started = time.process_time()
     manifest = parse_manifest(people.ridge(clip=bound_of(people), ridge=shot.ridge))
-    d, clip = output_length(manifest), manifest.output.clip_micro
-    least = round(people.wallets * 0.95)
-    share, words = 0 if shot.quiet else noise.floor_share_micro(clip, least), ""
-    if shot.epsilon:
-        z = accounting.multiplier_for(shot.epsilon, delta=shot.delta)
-        mechanism = calibrated(z, clip_micro=clip, wallets=least, coordinates=d, fraction_bits=FRACTION_BITS)
-        if not mechanism.never_clamped(VALUE_BITS):
-            raise AssertionError("a noised value could be clamped")
-        share = mechanism.share_micro
-        words = accounting.state(
-            mechanism, release_min=least, bucket_min=least, visits=1, delta=shot.delta
-        ).words()
+    share, words = _noise(shot, manifest, people)
     state = outcome.begin(manifest, initial_weights(manifest, bytes(16)))
-    header = header_of(
-        manifest,
-        job=bytes(16),
-        number=1,
-        weights=state.weights,
-        noise_micro=share,
-        value_bits=VALUE_BITS,
-        fraction_bits=FRACTION_BITS,
-        bucket_size=people.wallets,
-        bucket_min=least,
-        release_min=least,
-    )
-    rng, total, ring = seeded(f"{shot.name}:{seed}"), np.zeros(d, np.int64), np.zeros(d, np.uint32)
-    for start in range(0, people.wallets, CHUNK):
-        values = protected(answers(manifest, people, start, start + CHUNK), header, rng)
-        total += values.sum(axis=0)
-        ring += values.astype(np.uint32).sum(axis=0, dtype=np.uint32)
-    check_ring(total, ring)
-    mean = pipeline.recover(total, count=people.wallets, fraction_bits=FRACTION_BITS, d=d)
-    weights = _solved(manifest, state, mean, people.wallets, share)
-    accuracy, auc, log_loss = quality(manifest, weights, people)
+    mean = _mean(manifest, people, state.weights, share, seeded(f"{shot.name}:{seed}"))
+    accuracy, auc, log_loss = quality(manifest, _solved(manifest, state, mean, people.wallets, share), people)
     return Result(
         accuracy=accuracy,
         auc=auc,
@@ -90,8 +61,55 @@ def run(shot: OneShot, people: People, seed: int) -> Result:
         most_visits=1,
         seconds=time.process_time() - started,
         privacy=words,
-        clip=clip / 1e6,
+        clip=manifest.output.clip_micro / 1e6,
     )
+
+
+def _least(people: People) -> int:
+    """The smallest sum that is accepted."""
+    return round(people.wallets * ACCEPTED)
+
+
+def _noise(shot: OneShot, manifest: Manifest, people: People) -> tuple[int, str]:
+    """(one wallet's share, what it means in words)."""
+    clip, least = manifest.output.clip_micro, _least(people)
+    if not shot.epsilon:
+        return 0 if shot.quiet else noise.floor_share_micro(clip, least), ""
+    mechanism = calibrated(
+        accounting.multiplier_for(shot.epsilon, delta=shot.delta),
+        clip_micro=clip,
+        wallets=least,
+        coordinates=output_length(manifest),
+        fraction_bits=FRACTION_BITS,
+    )
+    if not mechanism.never_clamped(VALUE_BITS):
+        raise AssertionError("a noised value could be clamped")
+    said = accounting.state(mechanism, release_min=least, bucket_min=least, visits=1, delta=shot.delta)
+    return mechanism.share_micro, said.words()
+
+
+def _mean(
+    manifest: Manifest, people: People, weights: NDArray[np.float32], share: int, rng: Callable[[int], bytes]
+) -> NDArray[np.float64]:
+    header = header_of(
+        manifest,
+        job=bytes(16),
+        number=1,
+        weights=weights,
+        noise_micro=share,
+        value_bits=VALUE_BITS,
+        fraction_bits=FRACTION_BITS,
+        bucket_size=people.wallets,
+        bucket_min=_least(people),
+        release_min=_least(people),
+    )
+    total, ring = np.zeros(header.d, np.int64), np.zeros(header.d, np.uint32)
+    for start in range(0, people.wallets, CHUNK):
+        values = protected(answers(manifest, people, start, start + CHUNK), header, rng)
+        total += values.sum(axis=0)
+        ring += values.astype(np.uint32).sum(axis=0, dtype=np.uint32)
+    check_ring(total, ring)
+    return pipeline.recover(total, count=people.wallets, fraction_bits=FRACTION_BITS, d=header.d)
 
 
 def central(people: People, ridge: float) -> Result:
