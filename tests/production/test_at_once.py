@@ -24,8 +24,9 @@ from marketplace.settlement.keys import signer
 from marketplace.settlement.models import ChainTransaction, Signer
 from tests.apps.settlement.conftest import ChainProcess, devchain
 from wallets.distributor import config as distributor_config
-from wallets.distributor.models import Presence
-from wallets.distributor.services import presence
+from wallets.distributor.models import Enrolment, Invitation, Job, Presence, Round
+from wallets.distributor.services import answers, presence
+from wallets.distributor.services import rounds as cohorts
 
 __all__ = ["devchain"]
 WORKERS = 4
@@ -138,3 +139,81 @@ def test_the_same_wallets_seen_by_several_processes_at_once_are_written_without_
     together(work)
     rows = Presence.objects.filter(key__in=keys, connected=True, last_seen__gte=distributor_config.now() - 60)
     assert rows.count() == 600
+
+
+@pytest.mark.django_db(transaction=True, databases=["distributor"])
+def test_an_acceptance_that_meets_the_counting_of_a_cohort_is_not_visited_beyond_what_was_reserved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The third of three reserved visits is counted while two more wallets accept: they are late, however the two transactions meet."""
+    row, invitations = a_round_inviting(wanted=3, accepted=3, invited=2)
+    late = [
+        answers.Answer(
+            verb=answers.Verb.ACCEPT,
+            ident=bytes(item.ident),
+            keys=frozenset({item.enrolment.subscription_key}),
+        )
+        for item in invitations[3:]
+    ]
+    counted, results = threading.Event(), []
+
+    def accept() -> None:
+        counted.wait(10)
+        try:
+            results.extend(answers.record(late))
+        finally:
+            connections.close_all()
+
+    others = threading.Thread(target=accept)
+    others.start()
+    fix = cohorts._fix_cohort
+
+    def fix_while_others_accept(round_: Any, accepted: Any) -> None:
+        counted.set()
+        others.join(1.0)  # without a lock their answers are written here
+        fix(round_, accepted)
+
+    monkeypatch.setattr(cohorts, "_fix_cohort", fix_while_others_accept)
+    cohorts._decide(row.pk)
+    others.join(10)
+    states = Counter(Invitation.objects.values_list("state", flat=True))
+    assert states == {"accepted": 3, "declined": 2}
+    assert [result.code for result in results] == ["late", "late"]
+
+
+def a_round_inviting(*, wanted: int, accepted: int, invited: int) -> tuple[Round, list[Invitation]]:
+    job = Job.objects.create(
+        collective_id=uuid.uuid4(), cohort_key=bytes(32), created=0, log_root="00" * 32, state="frozen"
+    )
+    row = Round.objects.create(
+        job=job,
+        number=1,
+        task_body=b"",
+        task_signature=b"",
+        header=b"",
+        cohort=wanted,
+        minimum=1,
+        wanted=wanted,
+        max_deliveries=wanted,
+        accept_until=distributor_config.now() + 60,
+        expires=distributor_config.now() + 600,
+        created=0,
+    )
+    made = []
+    for number in range(accepted + invited):
+        key = os.urandom(32).hex()
+        member = Enrolment.objects.create(
+            job=job,
+            subscription_key=key,
+            ident=os.urandom(16),
+            job_key=os.urandom(32).hex(),
+            index=number,
+            state="enrolled",
+        )
+        state = "accepted" if number < accepted else "invited"
+        made.append(
+            Invitation.objects.create(
+                round=row, enrolment=member, ident=os.urandom(16), ticket=os.urandom(16), state=state
+            )
+        )
+    return row, made

@@ -75,7 +75,28 @@ def _load(answers: Sequence[Answer]) -> _Batch:
     by_ident = {bytes(row.ident): row for row in light}
     rest = [ident for ident in idents if ident not in by_ident]
     enrolments = Enrolment.objects.filter(ident__in=rest).select_related("job") if rest else ()
-    return _Batch(invitations=by_ident, enrolments={bytes(row.ident): row for row in enrolments})
+    batch = _Batch(invitations=by_ident, enrolments={bytes(row.ident): row for row in enrolments})
+    _lock(batch)
+    return batch
+
+
+def _lock(batch: _Batch) -> None:
+    """Nobody fixes a cohort or freezes a log while answers to them are written; what was decided meanwhile counts for these answers.
+
+    Without it an acceptance could be written after the cohort was counted, and more wallets would be visited than were paid for.
+    """
+    jobs_here = {row.job_id for row in batch.enrolments.values()}
+    rounds_here = {row.round_id for row in batch.invitations.values()}
+    job_states = dict(
+        Job.objects.select_for_update().filter(pk__in=jobs_here).order_by("pk").values_list("pk", "state")
+    )
+    round_states = dict(
+        Round.objects.select_for_update().filter(pk__in=rounds_here).order_by("pk").values_list("pk", "state")
+    )
+    for enrolment in batch.enrolments.values():
+        enrolment.job.state = job_states[enrolment.job_id]
+    for invitation in batch.invitations.values():
+        invitation.round.state = round_states[invitation.round_id]
 
 
 def _save(batch: _Batch) -> None:
