@@ -27,6 +27,8 @@ from marketplace.individuals.models import SubscriptionLink
 from marketplace.settlement.models import ChainTransaction, Payout
 
 WINDOW = 16
+OF_A_SERVER = 64
+"""The same in a database server's own files: their page headers and catalogues are full of small whole numbers in a row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +71,17 @@ def payout_addresses() -> dict[str, str]:
         return dict(cursor.fetchall())
 
 
-def needles(facts: Sequence[WalletFacts], encoded: Any, updates: Mapping[int, Sequence[Any]]) -> list[Needle]:
+def needles(
+    facts: Sequence[WalletFacts],
+    encoded: Any,
+    updates: Mapping[int, Sequence[Any]],
+    *,
+    window: int = WINDOW,
+) -> list[Needle]:
     """Every form in which a wallet's facts could lie around.
 
     Args:
+        window: so many bytes of a row of numbers are looked for.
         encoded: float32 [n, width], the features a wallet computes.
         updates: quantised updates (int64 [d]) by wallet number.
     """
@@ -80,7 +89,7 @@ def needles(facts: Sequence[WalletFacts], encoded: Any, updates: Mapping[int, Se
     for wallet in facts:
         number = wallet.number
         found.append(Needle(fact=Fact.PERSONAL_DATA, owner=number, form=wallet.canary.encode()))
-        found += _windows(Fact.PERSONAL_DATA, number, np.asarray(encoded[number], dtype="<f4"))
+        found += _windows(Fact.PERSONAL_DATA, number, np.asarray(encoded[number], dtype="<f4"), window)
         found.append(Needle(fact=Fact.EMAIL, owner=number, form=wallet.email.encode()))
         if wallet.subscription_key:
             found += _key_forms(Fact.PSEUDONYM, number, bytes.fromhex(wallet.subscription_key))
@@ -89,17 +98,17 @@ def needles(facts: Sequence[WalletFacts], encoded: Any, updates: Mapping[int, Se
                 Fact.PAYOUT_ADDRESS, number, bytes.fromhex(wallet.payout_address.removeprefix("0x"))
             )
         for update in updates.get(number, ()):
-            found += _windows(Fact.UNMASKED_UPDATE, number, np.asarray(update).astype("<i4"))
-            found += _windows(Fact.UNMASKED_UPDATE, number, np.asarray(update).astype("<i8"))
+            found += _windows(Fact.UNMASKED_UPDATE, number, np.asarray(update).astype("<i4"), window)
+            found += _windows(Fact.UNMASKED_UPDATE, number, np.asarray(update).astype("<i8"), window)
     return found
 
 
-def _windows(fact: Fact, owner: int, values: Any) -> list[Needle]:
-    """The first stretch of 16 bytes that says something: one-hot zeros and ones would be found by chance."""
+def _windows(fact: Fact, owner: int, values: Any, window: int) -> list[Needle]:
+    """The first stretch of `window` bytes that says something: one-hot zeros and ones would be found by chance."""
     raw, size = values.tobytes(), values.dtype.itemsize
-    for start in range(0, len(raw) - WINDOW + 1, size):
-        part = raw[start : start + WINDOW]
-        if len(set(struct.unpack("4I", part))) >= 3 and not {0.0, 1.0, -1.0} >= set(
+    for start in range(0, len(raw) - window + 1, size):
+        part = raw[start : start + window]
+        if len(set(struct.unpack(f"{window // 4}I", part))) >= 3 and not {0.0, 1.0, -1.0} >= set(
             np.frombuffer(part, values.dtype).tolist()
         ):
             return [Needle(fact=fact, owner=owner, form=part)]

@@ -34,6 +34,11 @@ def log_places() -> Iterator[Place]:
             yield Place(domain=LOG, name=f"file:{file.name}", data=file.read_bytes())
 
 
+def is_of_the_server(place: Place) -> bool:
+    """A file whose layout is the server's: what lies in it is searched by longer forms than what a domain wrote."""
+    return place.domain == LOG or ".postgres/" in place.name
+
+
 def flush() -> None:
     """Have the server write what it still holds in memory into the files."""
     with psycopg.connect(os.environ["CSSI_POSTGRES_SUPERUSER"], autocommit=True) as server:

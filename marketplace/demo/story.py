@@ -21,6 +21,7 @@ from marketplace.demo.consumer import ApiSession, Judge
 from marketplace.demo.datasets import Dataset
 from marketplace.demo.hosts import Hosts
 from marketplace.demo.plan import Plan
+from marketplace.demo.postgres_places import is_of_the_server
 from marketplace.demo.result import DemoResult, MoneyFacts, RoundFacts
 from marketplace.demo.scan import scan
 from marketplace.demo.stage import Stage, wait_until
@@ -275,11 +276,15 @@ class Story:
             leaked = facts[0]
             with (stage.folder / "logs" / "web.log").open("a", encoding="utf-8") as log:
                 log.write(f"planted on purpose: {leaked.email} {leaked.subscription_key} {leaked.canary}\n")
-        wanted = evidence.needles(facts, encoded, spies.updates())
+        updates = spies.updates()
+        wanted = evidence.needles(facts, encoded, updates)
+        longer = evidence.needles(facts, encoded, updates, window=evidence.OF_A_SERVER)
         found = list(evidence.places(stage.folder))
         self.result.places_scanned = len(found)
         self.result.bytes_scanned = sum(len(place.data) for place in found)
-        self.result.findings = scan(found, wanted)
+        files = [place for place in found if is_of_the_server(place)]
+        rest = [place for place in found if not is_of_the_server(place)]
+        self.result.findings = scan(rest, wanted) + scan(files, longer)
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:
