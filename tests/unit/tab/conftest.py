@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from aggregation.wire import signing
-from tests.unit.agent import documents
+from tests.unit.agent import documents, rounds
 from tests.unit.agent.rounds import Round
 from tests.unit.agent.world import World
 from tests.unit.tab.node import Script
 from wallets.agent import server
 
 WALLETS = 4
+PATIENCE_SECONDS = 15.0
 RECORDS = [{"height": i + 0.5, "weight": 9.5 - i, "ill": i % 2 == 0} for i in range(WALLETS)]
 
 
@@ -71,7 +72,9 @@ async def tab() -> AsyncIterator[Script]:
 
 
 @pytest.fixture
-async def scene(world: World, tab: Script) -> Scene:
+async def scene(world: World, tab: Script, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    # A busy machine is not a silent wallet: phases close when all have answered.
+    monkeypatch.setattr(rounds, "QUIET_SECONDS", PATIENCE_SECONDS)
     names = [f"w{number}" for number in range(WALLETS)]
     made = Scene(world, tab, names)
     for name, record in zip(names, RECORDS, strict=True):
