@@ -19,14 +19,14 @@ import django
 PASSWORD = "correct horse battery"
 
 
-def people(*, count: int) -> list[str]:
+def people(*, count: int, start: int = 0) -> list[str]:
     """Accounts of individuals, `ivo-<n>@people.example`, that can sign in."""
     from django.contrib.auth.hashers import make_password
 
     from marketplace.accounts.models import Account, Role
 
     hashed = make_password(PASSWORD)
-    names = [f"ivo-{number}@people.example" for number in range(count)]
+    names = [f"ivo-{number}@people.example" for number in range(start, start + count)]
     for name in names:
         account = Account.objects.create(email=name, password=hashed)
         account.grant(Role.INDIVIDUAL)
