@@ -111,5 +111,7 @@ def _summary(card: selectors.Card) -> dict[str, Any]:
         "bucket_min": terms["bucket_min"],
         "release_min": terms["release_min"],
         "notice_seconds": terms["notice_seconds"],
+        "algorithm_class": terms["algorithm_class"],
+        "agreed_manifests": terms["permitted_manifests"],
         "terms_hash": card.terms.hash,
     }

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
 
 from collectives import requirement_table
+from collectives.class_fields import ClassFields
 from collectives.errors import CollectiveError
 from collectives.field_rows import FieldRows
 from collectives.models import Algorithm
@@ -44,7 +45,7 @@ DAY = 24 * 3600
 MANIFEST_BYTES = 256 * 1024
 
 
-class TermsForm(forms.Form):
+class TermsForm(ClassFields):
     """The four elements without the key, which the platform makes: task, requirement, rate, and the agreement's periods."""
 
     name = forms.CharField(label=lazy("Name of the collective"), max_length=120)
@@ -164,6 +165,7 @@ class TermsForm(forms.Form):
         elif values.get("source") == "table":
             values["requirement"] = self._from_table()
         self._check_minima(values)
+        values["algorithm_class"] = self.wanted_class(values)
         self._check_manifests(values)
         return values
 
@@ -190,7 +192,9 @@ class TermsForm(forms.Form):
         if not chosen or not values.get("requirement"):
             return
         try:
-            agreed.chosen(values["manifests"], values["requirement"])
+            found = agreed.chosen(values["manifests"], values["requirement"])
+            if not any(name.startswith("class_") for name in self.errors):
+                agreed.check_class(values["algorithm_class"], values["requirement"], found)
         except CollectiveError as error:
             self.add_error("manifests", str(error))
 
@@ -228,7 +232,7 @@ class TermsForm(forms.Form):
     @cached_property
     def terms_values(self) -> dict[str, Any]:
         """What the services take."""
-        left_out = {"source", "schema"}
+        left_out = {"source", "schema", *(name for name in self.fields if name.startswith("class_"))}
         return {name: value for name, value in self.cleaned_data.items() if name not in left_out}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from collectives.errors import CollectiveError
 from collectives.models import Algorithm
+from collectives.terms import classes
 from collectives.terms.algorithm import parse_manifest
 from collectives.terms.errors import TermsError
 from collectives.terms.fields import MOST_HASHES
@@ -47,6 +48,29 @@ def misfit(algorithm: Algorithm, requirement: Mapping[str, Any]) -> str:
     except TermsError as error:
         return str(error)
     return ""
+
+
+def check_class(
+    algorithm_class: Mapping[str, Any] | None, requirement: Mapping[str, Any], algorithms: Sequence[Algorithm]
+) -> None:
+    """The class may name only fields of the requirement, and holds the algorithms that the same terms name.
+
+    Raises:
+        CollectiveError: `unknown_field`, or `outside_class`, naming the algorithm.
+    """
+    if algorithm_class is None:
+        return
+    for name in ("inputs", "target"):
+        unknown = sorted(set(algorithm_class.get(name, ())) - set(requirement.get("properties", ())))
+        if unknown:
+            raise CollectiveError(
+                "unknown_field",
+                f"The class names {', '.join(unknown)}, which no field of the record is called.",
+            )
+    for row in algorithms:
+        problem = classes.outside(algorithm_class, parse_manifest(row.manifest))
+        if problem:
+            raise CollectiveError("outside_class", f"“{row.name}” is outside the class: {problem}")
 
 
 def named(algorithms: Sequence[Algorithm]) -> list[dict[str, str]]:

@@ -18,6 +18,7 @@ from collectives.models import Admission, Algorithm, Collective, OutgoingCall, S
 from collectives.services.agreed import misfit
 from collectives.services.keys import signing_key
 from collectives.services.outgoing import enqueue
+from collectives.terms import classes
 from collectives.terms.algorithm import (
     Manifest,
     most_ratio,
@@ -86,7 +87,8 @@ def announce(*, actor: Any, collective: Collective, algorithm: Algorithm, reason
     """Tell every subscriber of a new algorithm; it may run after the notice period of the current terms.
 
     Raises:
-        CollectiveError: not the owner, suspended, not approved, does not fit the data requirement, or announced already.
+        CollectiveError: not the owner, suspended, not approved, does not fit the data requirement, outside the terms' class, or
+            announced already.
     """
     if collective.owner_id != actor.pk:
         raise CollectiveError(
@@ -105,6 +107,12 @@ def announce(*, actor: Any, collective: Collective, algorithm: Algorithm, reason
     problem = misfit(algorithm, terms.document["requirement"])
     if problem:
         raise CollectiveError("does_not_fit", f"The algorithm does not fit the data requirement: {problem}")
+    problem = classes.outside(terms.document["algorithm_class"], parse_manifest(algorithm.manifest))
+    if problem:
+        raise CollectiveError(
+            "outside_class",
+            f"The algorithm is outside the class that the terms promise, and every wallet would refuse it: {problem}",
+        )
     _check_ratio(parse_manifest(algorithm.manifest), terms.document)
     if _live(collective, algorithm):
         raise CollectiveError("already_announced", "This algorithm is announced already.", status=409)

@@ -14,6 +14,7 @@ from collectives.errors import CollectiveError
 from collectives.models import Collective, TermsVersion
 from collectives.services import agreed, algorithms, jobs
 from collectives.services.keys import new_key, signing_key
+from collectives.terms import classes
 from collectives.terms.description import build_terms, duration, terms_hash
 from collectives.terms.envelope import SignedDocument
 from collectives.terms.errors import TermsError
@@ -37,11 +38,13 @@ def register(
     assurance: str = "declared",
     order_policy: str = "open",
     manifests: Sequence[str] = (),
+    algorithm_class: Mapping[str, Any] | None = None,
     development: bool = False,
 ) -> Collective:
     """A new collective: its identifying key, and its first signed terms (task, requirement, rate, sample contract).
 
-    `manifests` are the algorithms that a subscriber agrees to by subscribing; they are admitted at once.
+    `manifests` are the algorithms that a subscriber agrees to by subscribing; they are admitted at once. `algorithm_class`
+    (collectives.terms.classes) bounds every algorithm announced later; None bounds none.
 
     Raises:
         CollectiveError: an element is missing or not allowed; nothing was written.
@@ -64,6 +67,7 @@ def register(
         "assurance": assurance,
         "order_policy": order_policy,
         "permitted_manifests": list(manifests),
+        "algorithm_class": algorithm_class,
         "development": development,
     }
     with transaction.atomic(durable=True):
@@ -91,7 +95,7 @@ def propose_terms(
         assert current is not None
         kept = (
             "name purpose not_for task_description requirement assurance permitted_manifests notice_seconds silence "
-            "bucket_min release_min order_policy development"
+            "bucket_min release_min order_policy development algorithm_class"
         ).split()
         values = {field: current.document[field] for field in kept} | {"rate": int(current.document["rate"])}
         values |= {"sandbox": current.document["sandbox"]} if "sandbox" in current.document else {}
@@ -153,6 +157,8 @@ def _sign(collective: Collective, number: int, values: Mapping[str, Any]) -> Ter
         )
     found = agreed.chosen(values["permitted_manifests"], values["requirement"])
     try:
+        classes.parse(values["algorithm_class"])
+        agreed.check_class(values["algorithm_class"], values["requirement"], found)
         document = build_terms(
             **{"name": collective.name}
             | values

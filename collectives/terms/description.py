@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from collectives.terms import classes
 from collectives.terms import fields as f
 from collectives.terms.canonical import digest
 from collectives.terms.errors import TermsError
@@ -113,7 +114,7 @@ class Terms:
             requirement_hash=m["requirement_hash"],
             assurance=f.one_of(m, "assurance", ASSURANCE),
             permitted_manifests=f.hashes(m, "permitted_manifests"),
-            algorithm_class=_algorithm_class(m["algorithm_class"]),
+            algorithm_class=classes.parse(m["algorithm_class"]),
             rate=f.money(m, "rate"),
             token=f.text(m, "token", least=1, most=20),
             notice_seconds=f.integer(m, "notice_seconds", 0, 365 * 24 * 3600),
@@ -197,11 +198,12 @@ def words_for_agreement(terms: Terms) -> Sequence[str]:
         f"Your wallet would read: {shown}.",
         "It computes on your device. Only a masked number list leaves it.",
         (
-            f"Nobody can read your list alone. The aggregator reads sums of at least {terms.bucket_min} wallets, "
-            f"the buyer of at least {terms.release_min}."
+            f"Nobody can read your list alone. The aggregator reads sums of at least {terms.bucket_min} wallets; "
+            f"the buyer gets a model made of sums of at least {terms.release_min}."
         ),
         f"You earn {tokens(terms.rate)} {terms.token} for each visit, also if the algorithm fails.",
         *_agreed_words(terms),
+        *classes.words(terms.algorithm_class),
         (
             f"New algorithms are announced {duration(terms.notice_seconds)} ahead. You can refuse each one. "
             f"If you stay silent, you continue {terms.silence} it."
@@ -236,15 +238,6 @@ def _algorithms(value: Any) -> tuple[Mapping[str, Any], ...]:
         f.shown(m, "name", least=1, most=120)
         f.shown(m, "purpose", least=1, most=500, lines=True)
     return tuple(dict(item) for item in value)
-
-
-def _algorithm_class(value: Any) -> Mapping[str, Any] | None:
-    if value is None:
-        return None
-    m = f.exactly(value, ("purpose", "max_parameters"), "The class of algorithms")
-    f.text(m, "purpose", least=1, most=500)
-    f.integer(m, "max_parameters", 1, 2_000_000)
-    return dict(m)
 
 
 def _address(value: Any) -> str:

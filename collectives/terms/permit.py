@@ -14,6 +14,7 @@ from aggregation.wire import cbor, signing
 from aggregation.wire.errors import WireError
 from aggregation.wire.secret import Secret
 from collectives.terms import agreement as agreements
+from collectives.terms import classes
 from collectives.terms import fields as f
 from collectives.terms.algorithm import manifest_hash
 from collectives.terms.errors import TermsError
@@ -170,7 +171,7 @@ class Permit(_Document):
         "subscription_key": _hash32,
         "agreement_hash": _hash32,
         "manifests": f.hashes,
-        "algorithm_class": _any,
+        "algorithm_class": lambda m, n: classes.parse(m[n]),
         "notice_seconds": f.integer,
         "silence": _silence,
         "rate": f.money,

@@ -90,6 +90,8 @@ def preview(request: HttpRequest) -> HttpResponse:
     form.is_valid()
     values = form.terms_values
     requirement = values.pop("requirement", None)
+    if any(name.startswith("class_") for name in form.errors):
+        values.pop("algorithm_class", None)
     if requirement is None:
         problem = _("Describe at least one field to see what a holder will read.")
     else:
@@ -142,7 +144,7 @@ def _draft(values: dict[str, Any]) -> dict[str, Any]:
 def _filled(document: dict[str, Any]) -> tuple[TermsForm, Any]:
     source, rows = _as_rows(document["requirement"])
     initial = dict(document) | {"rate": int(document["rate"]), "manifests": document["permitted_manifests"]}
-    initial |= source
+    initial |= source | TermsForm.class_initial(document["algorithm_class"])
     return TermsForm(initial=initial), rows
 
 
@@ -159,7 +161,8 @@ def _without_signing(request: HttpRequest, **context: Any) -> HttpResponse | Non
 
 def _kept(request: HttpRequest) -> dict[str, Any]:
     """What was typed, to fill the form again unchecked."""
-    return request.POST.dict() | {"manifests": request.POST.getlist("manifests")}
+    several = {name: request.POST.getlist(name) for name in ("manifests", "class_outputs")}
+    return request.POST.dict() | several
 
 
 def _imported(request: HttpRequest, **context: Any) -> HttpResponse:
@@ -208,5 +211,8 @@ def _with_more_rows(request: HttpRequest, **context: Any) -> HttpResponse:
 
 def _page(request: HttpRequest, form: TermsForm, rows: Any, **context: Any) -> HttpResponse:
     context = {"file": SchemaFile()} | context | {"form": form, "rows": rows}
+    context["class_open"] = any(
+        form[name].errors or form[name].value() for name in form.fields if name.startswith("class_")
+    )
     wrong = form.errors or context["file"].errors
     return render(request, "collectives/register.html", context, status=422 if wrong else 200)

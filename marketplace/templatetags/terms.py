@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
 
 from collectives.example_record import label
+from collectives.terms import classes
 from collectives.terms.description import Terms, words_for_agreement
 from collectives.terms.errors import TermsError
 from marketplace.templatetags.pages import period, tokens
@@ -63,6 +64,12 @@ def consent_words(document: Mapping[str, Any]) -> list[str]:
         return list(words_for_agreement(Terms.parse(dict(document))))
     except TermsError:
         return []
+
+
+@register.filter
+def class_words(algorithm_class: Mapping[str, Any] | None) -> list[str]:
+    """What bounds the algorithms announced later; nothing where the terms bound none."""
+    return classes.words(algorithm_class)
 
 
 @register.filter
@@ -156,9 +163,10 @@ LABELS = {
     "notice_seconds": lazy("Notice period"),
     "silence": lazy("If you stay silent"),
     "bucket_min": lazy("Smallest sum the aggregator reads"),
-    "release_min": lazy("Smallest sum the buyer gets"),
+    "release_min": lazy("Smallest group in a step of the model"),
     "assurance": lazy("Proof of your data"),
     "order_policy": lazy("Who may order jobs"),
+    "algorithm_class": lazy("Class of later algorithms"),
     "development": lazy("Development terms"),
 }
 
@@ -214,6 +222,8 @@ def _said(document: Mapping[str, Any], name: str) -> str:
         return f"{tokens(value)} {document.get('token', '')}"
     if name == "notice_seconds":
         return period(value)
+    if name == "algorithm_class":
+        return " ".join(classes.words(value or None))
     if name == "silence":
         return str(silence_words(value))
     if isinstance(value, bool):

@@ -7,7 +7,7 @@
 import {equal, fromHex, hex} from "./bytes.js";
 import {verify} from "./crypto.js";
 import {ProtocolError, TermsError, WireError} from "./errors.js";
-import {parameterCount, parseManifest} from "./manifest.js";
+import {outputLength, parameterCount, parseManifest} from "./manifest.js";
 import {verifyInclusion} from "./merkle.js";
 import {read} from "./messages.js";
 import {REFUSALS} from "./refusals.js";
@@ -207,9 +207,6 @@ export function privacyCost(header) {
   return twice ? Number((1_000_000n * clip * clip + twice - 1n) / twice) : UNBOUNDED;
 }
 
-/** The ε that goes with a sum of costs at δ = 10^-6: ρ + 2 √(ρ ln 1/δ). @param {number} micro */
-export const epsilonOf = (micro) => micro / 1e6 + 2 * Math.sqrt((micro / 1e6) * 6 * Math.log(10));
-
 /** What the holder set for this collective: smallest groups, visits in all, privacy in all. */
 function ownBudget({limits, visited, spent_micro: spent}, header, cost) {
   ensure(header.bucket_min >= limits.bucket_min && header.release_min >= limits.release_min, "minima_too_low");
@@ -227,14 +224,19 @@ function allowedFrom(permit, memory, manifestHash) {
 }
 
 function insideClass(found, permit) {
-  let size;
+  let manifest;
   try {
-    size = parameterCount(parseManifest(found.manifest));
+    manifest = parseManifest(found.manifest);
   } catch (error) {
     if (error instanceof TermsError) throw new No("malformed");
     throw error;
   }
-  ensure(permit.algorithm_class === null || size <= permit.algorithm_class.max_parameters, "outside_class");
+  const agreed = permit.algorithm_class;
+  const size = Math.max(parameterCount(manifest), outputLength(manifest));
+  const only = (/** @type {string} */ name, /** @type {string[]} */ used) => !agreed[name] || used.every((/** @type {string} */ one) => agreed[name].includes(one));
+  const within = agreed === null || (size <= agreed.max_parameters && only("inputs", manifest.inputs)
+    && only("target", manifest.target || []) && only("outputs", [manifest.kind]));
+  ensure(within, "outside_class");
 }
 
 function live(permit, now) {

@@ -157,11 +157,21 @@ function algorithms(m, name) {
   return m[name];
 }
 
+const KINDS = ["gradient", "delta", "elm-statistics", "evaluation", "mean", "histogram", "covariance"];
+
 function algorithmClass(m, name) {
   if (m[name] === null) return null;
-  exactly(m[name], ["purpose", "max_parameters"], "The class of algorithms");
-  text(m[name], "purpose", 1, 500);
+  const there = ["inputs", "target", "outputs"].filter((list) => isObject(m[name]) && list in m[name]);
+  exactly(m[name], ["purpose", "max_parameters", ...there], "The class of algorithms");
+  shown(1, 500, true)(m[name], "purpose");
   integer(m[name], "max_parameters", 1, 2_000_000);
+  for (const list of there) {
+    const names = m[name][list];
+    const good = Array.isArray(names) && names.length >= 1 && names.length <= 200 && new Set(names).size === names.length
+      && names.every((item) => typeof item === "string" && item.length > 0 && item.length <= 120);
+    if (!good) throw malformed(`${list} of the class must list 1 to 200 different names.`);
+  }
+  if (!(m[name].outputs || []).every((/** @type {string} */ kind) => KINDS.includes(kind))) throw malformed("outputs of the class are kinds of output.");
   return m[name];
 }
 
@@ -201,6 +211,16 @@ export function duration(seconds) {
   return "0 seconds";
 }
 
+/** What a holder agrees to with the class of algorithms. @param {any} agreed @returns {string[]} */
+function classWords(agreed) {
+  if (agreed === null) return [];
+  const grouped = String(agreed.max_parameters).replace(/\B(?=(\d{3})+$)/g, ",");
+  const only = [["inputs", "read"], ["target", "predict"], ["outputs", "send back"]]
+    .filter(([name]) => agreed[name]).map(([name, verb]) => `${verb} only ${agreed[name].join(", ")}`);
+  const limits = [`have at most ${grouped} parameters`, ...only].join(", ");
+  return [`New algorithms must be of this class: ${agreed.purpose.replace(/\.+$/, "")}. They ${limits}. Your wallet refuses any other.`];
+}
+
 /** The consent text in short sentences, from the signed document; the same words as the Python agent's. @param {any} terms @returns {string[]} */
 export function wordsForAgreement(terms) {
   const fields = Object.entries(terms.requirement.properties).map(([name, spec]) => spec.title || name);
@@ -211,10 +231,11 @@ export function wordsForAgreement(terms) {
     `Purpose: ${terms.purpose}${terms.not_for ? ` Not for: ${terms.not_for}` : ""}`,
     `Your wallet would read: ${fields.slice(0, 8).join(", ")}${more}.`,
     "It computes on your device. Only a masked number list leaves it.",
-    `Nobody can read your list alone. The aggregator reads sums of at least ${terms.bucket_min} wallets, `
-      + `the buyer of at least ${terms.release_min}.`,
+    `Nobody can read your list alone. The aggregator reads sums of at least ${terms.bucket_min} wallets; `
+      + `the buyer gets a model made of sums of at least ${terms.release_min}.`,
     `You earn ${tokens(terms.rate)} ${terms.token} for each visit, also if the algorithm fails.`,
     ...(agreed ? [`By subscribing you agree to ${agreed}, without another notice.`] : []),
+    ...classWords(terms.algorithm_class),
     `New algorithms are announced ${duration(terms.notice_seconds)} ahead. You can refuse each one. `
       + `If you stay silent, you continue ${terms.silence} it.`,
     "You can stop at any time. In your wallet it takes effect at once; on the web we stop asking at once and your "

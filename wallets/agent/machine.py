@@ -21,7 +21,8 @@ from aggregation.secagg.errors import ProtocolError
 from aggregation.secagg.messages import Header
 from aggregation.wire import merkle, signing
 from aggregation.wire.errors import WireError
-from collectives.terms.algorithm import parse_manifest, scalars
+from collectives.terms import classes
+from collectives.terms.algorithm import parse_manifest
 from collectives.terms.description import Terms
 from collectives.terms.envelope import SignedDocument
 from collectives.terms.errors import TermsError
@@ -337,10 +338,10 @@ def _allowed_from(permit: Permit, memory: Memory, manifest_hash: str) -> int:
 
 def _inside_class(notice: Notice, permit: Permit) -> None:
     try:
-        size = scalars(parse_manifest(notice.manifest))
+        manifest = parse_manifest(notice.manifest)
     except TermsError:
         raise _No(Refusal.MALFORMED) from None
-    if permit.algorithm_class is not None and size > permit.algorithm_class["max_parameters"]:
+    if classes.outside(permit.algorithm_class, manifest):
         raise _No(Refusal.OUTSIDE_CLASS)
 
 

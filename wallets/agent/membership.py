@@ -304,6 +304,8 @@ def _checked_permit(answer: Any, terms: Terms, keys: SubscriptionKeys, draft: Ma
         and permit.bucket_min >= terms.bucket_min
         and permit.release_min >= terms.release_min
         and permit.notice_seconds >= terms.notice_seconds
+        and permit.silence == terms.silence
+        and permit.algorithm_class == terms.algorithm_class
         and set(permit.manifests) <= set(terms.permitted_manifests)
     )
     if not agreed:

@@ -71,7 +71,7 @@ def test_consent_says_who_what_for_what_leaves_and_how_to_stop(world: World) -> 
     for sentence in (
         "Another question asks to train a model with your wallet.",
         "Only a masked number list leaves it.",
-        "The aggregator reads sums of at least 38 wallets, the buyer of at least 100.",
+        "The aggregator reads sums of at least 38 wallets; the buyer gets a model made of sums of at least 100.",
         "You earn 0.005 OCEAN for each visit, also if the algorithm fails.",
         "Results already added to a model cannot be taken out again.",
     ):

@@ -134,9 +134,12 @@ def test_a_flood_of_notices_is_bounded() -> None:
     assert refused(decision) is Refusal.TOO_MANY
 
 
-def test_an_algorithm_outside_the_agreed_class_cannot_be_announced() -> None:
+@pytest.mark.parametrize(
+    "bounds", [{"max_parameters": 2}, {"inputs": ["height"]}, {"target": ["height"]}, {"outputs": ["mean"]}]
+)
+def test_an_algorithm_outside_the_agreed_class_cannot_be_announced(bounds: dict[str, Any]) -> None:
     scene = Scene()
-    permit = scene.collective.permit(algorithm_class={"purpose": "x", "max_parameters": 2})
+    permit = scene.collective.permit(algorithm_class={"purpose": "x", "max_parameters": 1000} | bounds)
     event = NoticeArrived(
         envelope=scene.collective.notice(OTHER, NOW), permit=permit, memory=scene.memory, now=NOW
     )

@@ -24,6 +24,22 @@ async def test_the_tab_reads_the_algorithms_of_the_terms_in_the_same_words() -> 
     assert said == {"hash": terms_hash(terms), "words": words}
 
 
+CLASSES: list[dict[str, Any]] = [
+    {"purpose": "Learn who is ill.", "max_parameters": 1_234_567},
+    {"purpose": "Learn", "max_parameters": 5, "inputs": ["height"], "target": ["ill"], "outputs": ["mean"]},
+]
+
+
+@pytest.mark.parametrize("wanted", CLASSES)
+async def test_the_tab_says_the_class_in_the_same_words(wanted: dict[str, Any]) -> None:
+    terms = Terms.parse(Collective(algorithm_class=wanted).terms)
+    async with Script("terms") as tab:
+        said = await tab.ask("read", document=terms.document)
+        assert said == {"hash": terms_hash(terms), "words": list(words_for_agreement(terms))}
+        for wrong in ({}, wanted | {"inputs": []}, wanted | {"outputs": ["all"]}, wanted | {"x": 1}):
+            assert "error" in await tab.ask("read", document={**terms.document, "algorithm_class": wrong})
+
+
 async def test_names_of_other_algorithms_are_refused_by_both() -> None:
     document = Collective().terms
     wrong: list[list[Any]] = [

@@ -140,7 +140,7 @@ def test_a_missing_element_is_named(terms_document: dict[str, Any], name: str) -
 def test_the_consent_text_states_the_numbers_that_are_enforced(terms_document: dict[str, Any]) -> None:
     text = "\n".join(words_for_agreement(Terms.parse(terms_document)))
 
-    assert "at least 38 wallets, the buyer of at least 100" in text
+    assert "at least 38 wallets; the buyer gets a model made of sums of at least 100" in text
     assert "0.005 OCEAN for each visit" in text
     assert "14 days ahead" in text
     assert "cannot be taken out again" in text

@@ -1,0 +1,82 @@
+"""The class of algorithms that terms admit: what they are for, how large, which fields they read and predict, what they send back.
+
+Who subscribes agrees to the class. The owner may announce only algorithms inside it, and a wallet refuses the notice of any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from collectives.terms import fields as f
+from collectives.terms.algorithm import Manifest, output_length, parameter_count
+from collectives.terms.algorithm.outputs import OUTPUTS
+from collectives.terms.errors import TermsError
+
+MAX_PARAMETERS = 2_000_000
+_ALWAYS = ("purpose", "max_parameters")
+_LISTS = ("inputs", "target", "outputs")
+_MOST = 200
+
+
+def parse(value: Any) -> Mapping[str, Any] | None:
+    """A class as it stands in terms and permits; None admits every algorithm that fits the data requirement.
+
+    `inputs` and `target` are short names of fields that may be read and predicted, `outputs` kinds of output; a list that is
+    not there restricts nothing.
+
+    Raises:
+        TermsError: `malformed`.
+    """
+    if value is None:
+        return None
+    there = [name for name in _LISTS if isinstance(value, Mapping) and name in value]
+    m = f.exactly(value, (*_ALWAYS, *there), "The class of algorithms")
+    f.shown(m, "purpose", least=1, most=500, lines=True)
+    f.integer(m, "max_parameters", 1, MAX_PARAMETERS)
+    for name in there:
+        _names(m[name], name)
+    if not set(m.get("outputs", ())) <= set(OUTPUTS):
+        raise TermsError("malformed", f"outputs of the class must be some of {', '.join(OUTPUTS)}.")
+    return dict(m)
+
+
+def _names(value: Any, name: str) -> None:
+    good = isinstance(value, list) and 1 <= len(value) <= _MOST
+    if not good or not all(isinstance(item, str) and 0 < len(item) <= 120 for item in value):
+        raise TermsError("malformed", f"{name} of the class must list 1 to {_MOST} names.")
+    if len(set(value)) != len(value):
+        raise TermsError("malformed", f"{name} of the class names something twice.")
+
+
+def outside(algorithm_class: Mapping[str, Any] | None, manifest: Manifest) -> str:
+    """Why an algorithm is not in the class, as a sentence; empty when it is."""
+    if algorithm_class is None:
+        return ""
+    size = max(parameter_count(manifest), output_length(manifest))
+    most = algorithm_class["max_parameters"]
+    if size > most:
+        return f"It has {size:,} parameters; the class admits at most {most:,}."
+    for name, verb, used in (("inputs", "reads", manifest.inputs), ("target", "predicts", manifest.target)):
+        more = sorted(set(used) - set(algorithm_class.get(name, used)))
+        if more:
+            return f"It {verb} {', '.join(more)}, which the class does not."
+    kinds = algorithm_class.get("outputs")
+    if kinds is not None and manifest.output.kind not in kinds:
+        return f"It sends back {manifest.output.kind}; the class admits {', '.join(kinds)}."
+    return ""
+
+
+def words(algorithm_class: Mapping[str, Any] | None) -> list[str]:
+    """What a holder agrees to with the class; nothing where there is none."""
+    if algorithm_class is None:
+        return []
+    m = algorithm_class
+    limits = [f"have at most {m['max_parameters']:,} parameters"]
+    limits += [f"read only {', '.join(m['inputs'])}"] if "inputs" in m else []
+    limits += [f"predict only {', '.join(m['target'])}"] if "target" in m else []
+    limits += [f"send back only {', '.join(m['outputs'])}"] if "outputs" in m else []
+    purpose = m["purpose"].rstrip(".")
+    return [
+        f"New algorithms must be of this class: {purpose}. They {', '.join(limits)}. Your wallet refuses any other."
+    ]
