@@ -99,7 +99,9 @@ def _purpose(terms: Terms, fields: list[str]) -> dict[str, Any]:
         "storage_locations": ["the holder's own device"],
         "retention_period": "until the holder revokes; results already added to a model cannot be taken out",
         "withdrawal_method": "revoke in the wallet; effective at once, with or without any server",
-        "recipient_third_parties": ["buyers of the collective's models, who receive released sums only"],
+        "recipient_third_parties": [
+            "buyers of the collective's models, which are made of released sums only"
+        ],
     }
 
 
