@@ -55,6 +55,7 @@ class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
 @admin.register(models.Collective)
 class CollectiveAdmin(ReadOnly):
     list_display = ["name", "status", "status_reason", "created_at"]
+    list_filter = ["status"]
     exclude = ["sealed_key"]
     actions = ["suspend", "reinstate"]
     action_form = ReasonForm
@@ -90,7 +91,7 @@ class CollectiveAdmin(ReadOnly):
 
 @admin.register(models.Algorithm)
 class AlgorithmAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """The review queue."""
+    """The review queue; `templates/admin/collectives/algorithm` says what to look at."""
 
     list_display = ["name", "status", "parameters", "manifest_hash", "created_at"]
     list_filter = ["status"]

@@ -7,7 +7,9 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.functional import cached_property
 
+from collectives import review
 from collectives.models.collectives import Collective
 from collectives.models.fields import hex32
 
@@ -35,6 +37,27 @@ class Algorithm(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.manifest_hash[:8]})"
+
+    @property
+    def review_questions(self) -> list[str]:
+        """What no automatic check answers."""
+        return review.questions(self.manifest, self.parameters)
+
+    @cached_property
+    def differs_from(self) -> Algorithm | None:
+        """The author's last one before this that has the same name or reads and predicts the same."""
+        earlier = Algorithm.objects.filter(author=self.author_id, created_at__lt=self.created_at)
+        parts = ("inputs", "target")
+        same = (
+            row
+            for row in earlier.order_by("-created_at")[:50]
+            if row.name == self.name or all(row.manifest.get(p) == self.manifest.get(p) for p in parts)
+        )
+        return next(same, None)
+
+    @property
+    def review_difference(self) -> list[str]:
+        return review.difference(self.differs_from.manifest, self.manifest) if self.differs_from else []
 
 
 class Admission(models.Model):

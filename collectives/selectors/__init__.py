@@ -53,6 +53,7 @@ from collectives.selectors.subscriptions import (
     stop_is_pending,
     subscription_state,
 )
+from collectives.selectors.waiting import Waiting, waiting_for_administrator
 
 __all__ = [
     "CLOSED",
@@ -60,6 +61,7 @@ __all__ = [
     "Card",
     "NoticeNumbers",
     "VersionUse",
+    "Waiting",
     "active_algorithms",
     "admissions",
     "agreed_by_subscribing",
@@ -96,5 +98,6 @@ __all__ = [
     "terms_naming",
     "version_by_hash",
     "versions",
+    "waiting_for_administrator",
     "willing",
 ]
