@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,7 @@ from collectives.training.update import OPTIMISERS
 from marketplace.jobs import live, model_card, services
 from marketplace.jobs.errors import OrderError
 from marketplace.jobs.models import Order
+from marketplace.jobs.stop_rule import StopRule
 
 IDEMPOTENCY = "Idempotency-Key"
 KEY = re.compile(r"[!-~]{1,80}")
@@ -54,6 +56,14 @@ class PlanIn(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
+class StopRuleIn(serializers.Serializer[Any]):
+    """The job stops when you report this metric at this value."""
+
+    metric = serializers.CharField(max_length=40)
+    value = serializers.FloatField()
+    at_least = serializers.BooleanField(default=True, help_text="false: at most")
+
+
 class JudgedIn(serializers.Serializer[Any]):
     job_id = serializers.UUIDField()
     number = serializers.IntegerField(min_value=0)
@@ -70,6 +80,7 @@ class OrderIn(serializers.Serializer[Any]):
     plan = PlanIn(
         required=False, help_text="what differs from the default; see the answer for the whole plan"
     )
+    stop_rule = StopRuleIn(required=False, allow_null=True)
     request = serializers.CharField(
         max_length=1000,
         required=False,
@@ -99,6 +110,7 @@ class JobOut(serializers.Serializer[Any]):
     rounds_done = serializers.IntegerField()
     max_rounds = serializers.IntegerField()
     plan = PlanIn()
+    stop_rule = StopRuleIn(allow_null=True)
 
 
 class JobList(serializers.Serializer[Any]):
@@ -153,6 +165,7 @@ def _state(order: Order) -> dict[str, Any]:
         "rounds_done": shown["rounds_done"],
         "max_rounds": shown["job"].max_rounds,
         "plan": shown["job"].plan,
+        "stop_rule": asdict(order.stop_rule) if order.stop_rule else None,
     }
 
 
@@ -183,6 +196,8 @@ class Jobs(APIView):
         wanted["budget"] = int(wanted["budget"])
         if "judged" in wanted:
             wanted["judged"] = (wanted["judged"]["job_id"], wanted["judged"]["number"])
+        rule = wanted.pop("stop_rule", None)
+        wanted["stop_rule"] = StopRule(**rule) if rule else None
         placed = services.order(consumer=request.user, idempotency_key=_key(request), **wanted)
         return Response(_state(placed), status=201)
 

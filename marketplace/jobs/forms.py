@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from collectives.numbers import NumberField, WholeField
 from collectives.selectors import Card
 from collectives.terms.description import tokens
+from marketplace.jobs.stop_rule import StopRule
 
 UNIT = 10**18
 MOST_TOKENS = Decimal(10**15)
@@ -128,10 +129,36 @@ class LimitsStep(AlgorithmStep):
         help_text=_("Empty: a third above the smallest group, so that dropouts do not stop a round."),
     )
 
+    stop_metric = forms.CharField(
+        label=_("Stop early when this metric"),
+        required=False,
+        max_length=40,
+        help_text=_("Such as accuracy. It counts what you report for a checkpoint; empty: no such rule."),
+    )
+    stop_side = forms.ChoiceField(
+        label=_("is"), required=False, choices=[("least", _("at least")), ("most", _("at most"))]
+    )
+    stop_value = NumberField(label=_("this value"), required=False)
+
     def __init__(self, *args: Any, card: Card, **kwargs: Any) -> None:
         super().__init__(*args, card=card, **kwargs)
         self.card = card
         self.fields["algorithm"].widget = forms.HiddenInput()
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or {}
+        metric, value = values.get("stop_metric"), values.get("stop_value")
+        values["stop_rule"] = None
+        if metric and value is not None:
+            least = values.get("stop_side") != "most"
+            values["stop_rule"] = StopRule(metric=metric, value=value, at_least=least)
+        elif metric and "stop_value" not in self.errors:
+            self.add_error("stop_value", _("Say at which value the job stops, such as 0.95."))
+        elif value is not None and "stop_metric" not in self.errors:
+            self.add_error(
+                "stop_metric", _("Say which metric, such as accuracy; or leave the value out too.")
+            )
+        return values
 
     def clean_cohort(self) -> int | None:
         cohort: int | None = self.cleaned_data["cohort"]
@@ -139,7 +166,7 @@ class LimitsStep(AlgorithmStep):
         if cohort is not None and cohort < least:
             raise forms.ValidationError(
                 _(
-                    "The buyer reads sums of at least %(least)s wallets here; enter %(least)s or more, or nothing."
+                    "Each step of the model sums at least %(least)s wallets here; enter %(least)s or more, or nothing."
                 )
                 % {"least": least}
             )

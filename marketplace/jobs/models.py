@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 
 from collectives.models.fields import amount
+from marketplace.jobs.stop_rule import StopRule
 
 
 class Order(models.Model):
@@ -23,6 +24,13 @@ class Order(models.Model):
         max_length=80, blank=True, help_text="Chosen by the consumer's program; the same key orders once."
     )
     request_digest = models.CharField(max_length=64, blank=True, help_text="What was ordered under that key.")
+    stop_metric = models.CharField(
+        max_length=40,
+        blank=True,
+        help_text="The job stops when the consumer reports this metric at its value.",
+    )
+    stop_value = models.FloatField(null=True, blank=True)
+    stop_at_least = models.BooleanField(default=True, help_text="Else at most.")
     closed = models.BooleanField(default=False, help_text="Settled, the rest refunded.")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -37,10 +45,20 @@ class Order(models.Model):
                 condition=~models.Q(idempotency_key=""),
                 name="an_idempotency_key_orders_once",
             ),
+            models.CheckConstraint(
+                condition=models.Q(stop_metric="") | models.Q(stop_value__isnull=False),
+                name="a_stop_rule_has_a_value",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"order of job {str(self.job_id)[:8]}"
+
+    @property
+    def stop_rule(self) -> StopRule | None:
+        if not self.stop_metric or self.stop_value is None:
+            return None
+        return StopRule(metric=self.stop_metric, value=self.stop_value, at_least=self.stop_at_least)
 
 
 class Metric(models.Model):

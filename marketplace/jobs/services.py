@@ -8,6 +8,7 @@ import math
 import time
 import uuid
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import structlog
@@ -24,6 +25,7 @@ from collectives.terms.description import tokens
 from marketplace.accounts.models import Role
 from marketplace.jobs.errors import OrderError
 from marketplace.jobs.models import Metric, Order
+from marketplace.jobs.stop_rule import StopRule
 from marketplace.settlement import selectors as money
 from marketplace.settlement import services as settlement
 
@@ -43,11 +45,12 @@ def order(
     request: str = "",
     judged: tuple[uuid.UUID, int] | None = None,
     idempotency_key: str = "",
+    stop_rule: StopRule | None = None,
 ) -> Order:
     """An order with its validated job, not yet funded. `budget` in base units.
 
     `plan` is a whole plan, or only what differs from `default_plan`. `request` says who orders and what for, where the owner
-    approves orders. The same `idempotency_key` with the same order again gets the order that was placed the first time.
+    approves orders. `stop_rule` ends the job by what the consumer reports. The same `idempotency_key` with the same order again gets the order that was placed the first time.
 
     `judged` is (job, number) of the checkpoint that an evaluation measures.
 
@@ -59,7 +62,10 @@ def order(
             "not_a_consumer", "Ordering needs the data consumer role; add it in your account.", status=403
         )
     chosen = plan.to_json() if isinstance(plan, JobPlan) else dict(plan or {})
-    digest = _digest(collective_id, manifest_hash, budget, max_rounds, chosen, request, *(judged or ()))
+    wanted = [asdict(stop_rule)] if stop_rule else []
+    digest = _digest(
+        collective_id, manifest_hash, budget, max_rounds, chosen, request, *(judged or ()), *wanted
+    )
     placed = _placed_before(consumer, idempotency_key, digest)
     if placed is not None:
         return placed
@@ -89,6 +95,7 @@ def order(
                 rate=card.rate,
                 idempotency_key=idempotency_key,
                 request_digest=digest if idempotency_key else "",
+                **_stop_columns(stop_rule),
             )
     except CollectiveError as error:
         raise OrderError(error.code, str(error), status=error.status) from error
@@ -98,6 +105,20 @@ def order(
         if placed is None:
             raise
         return placed
+
+
+def _stop_columns(rule: StopRule | None) -> dict[str, Any]:
+    if rule is None:
+        return {}
+    if not 0 < len(rule.metric.strip()) <= 40 or not math.isfinite(rule.value):
+        raise OrderError(
+            "bad_stop_rule", "A stop rule has a metric of at most 40 characters and a finite value."
+        )
+    return {
+        "stop_metric": rule.metric.strip(),
+        "stop_value": rule.value,
+        "stop_at_least": rule.at_least,
+    }
 
 
 def _digest(*parts: Any) -> str:
@@ -216,7 +237,10 @@ def pause(*, order: Order, actor: Any, resume: bool = False) -> None:
 
 
 def report_metric(*, order: Order, actor: Any, checkpoint: int, name: str, value: float) -> Metric:
-    """What the consumer measured for a checkpoint; shown on the live chart. The same again replaces it."""
+    """What the consumer measured for a checkpoint; shown on the live chart. The same again replaces it.
+
+    Where the order has a stop rule and this meets it, the job stops after the running round.
+    """
     if order.consumer_id != actor.pk:
         raise OrderError("not_yours", "Only who ordered the job reports its metrics.", status=403)
     if not math.isfinite(value) or not 0 < len(name) <= 40:
@@ -226,6 +250,9 @@ def report_metric(*, order: Order, actor: Any, checkpoint: int, name: str, value
     metric, _ = Metric.objects.update_or_create(
         order=order, checkpoint=checkpoint, name=name, defaults={"value": value}
     )
+    rule = order.stop_rule
+    if rule is not None and rule.met_by(name, value):
+        jobs.stop(job_id=order.job_id, actor=actor, reason=f"as ordered: {rule}")
     jobs.announce_change(order.job_id)
     return metric
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -59,11 +60,7 @@ def order(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
     if not chosen.is_valid():
         return _step(request, card, 0, chosen)
     if "budget" not in request.GET or "change" in request.GET:
-        kept = {
-            name: request.GET[name]
-            for name in ("algorithm", "budget", "rounds", "cohort")
-            if name in request.GET
-        }
+        kept = {name: request.GET[name] for name in LimitsStep.base_fields if name in request.GET}
         return _step(request, card, 1, LimitsStep(initial={"rounds": 20} | kept, card=card))
     limits = LimitsStep(request.GET, card=card)
     return _step(request, card, 2 if limits.is_valid() else 1, limits)
@@ -89,6 +86,8 @@ def _step(
     if at == 2:
         context["spread"] = spread(card, form.cleaned_data["budget"])
         context["funds"] = money.funds(request.user)
+        typed = {name: form[name].value() or "" for name in form.fields}
+        context["change"] = urlencode(typed | {"change": 1})
         context["cost"] = preview.of_job_of(request.user, card.collective.pk, form.cleaned_data["budget"])
         if _asks(request, card):
             context["asking"] = asking or RequestForm()
@@ -120,6 +119,7 @@ def _place(request: HttpRequest, card: Any) -> HttpResponse:
             max_rounds=form.cleaned_data["rounds"],
             plan={"cohort": cohort} if cohort else None,
             request=asking.cleaned_data["request"] if asking else "",
+            stop_rule=form.cleaned_data["stop_rule"],
         )
     except OrderError as error:
         return _step(request, card, 2, form, str(error), asking)
@@ -281,7 +281,8 @@ def metric(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
             services.report_metric(order=_order(request, job_id), actor=request.user, **form.cleaned_data)
             messages.success(request, _("Your measurement is on the chart."))
         else:
-            messages.error(request, _("Enter a checkpoint number, a name and a value such as 0.95."))
+            said = [f"{form[name].label}: {words[0]}" for name, words in form.errors.items()]
+            messages.error(request, _("Not noted. ") + " ".join(said))
     except OrderError as error:
         messages.error(request, str(error))
     return redirect("result", job_id)
