@@ -23,6 +23,7 @@ from marketplace.individuals.errors import IndividualError
 from marketplace.individuals.forms import ChoiceForm, WalletChoiceForm, WalletNameForm
 from marketplace.individuals.models import SubscriptionLink, WalletLink
 from marketplace.individuals.server_description import pairing_link, pin
+from marketplace.settlement.selectors import next_epoch
 
 individual = needs_role(Role.INDIVIDUAL)
 
@@ -34,6 +35,7 @@ def wallet(request: HttpRequest) -> HttpResponse:
         "wallets": selectors.wallets(request.user),
         "links": selectors.links(request.user),
         "notices": selectors.open_notices(request.user),
+        "payout": dict(zip(("due", "note"), next_epoch(), strict=True)),
     }
     return render(request, "individuals/wallet.html", context)
 
