@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from aggregation.secagg.errors import ProtocolError
@@ -255,8 +254,7 @@ class DistributorSession:
         self._bound.clear()
         socket, self._socket = self._socket, None
         if socket is not None:
-            with suppress(asyncio.CancelledError):
-                await socket.close()
+            await socket.close()
 
     def _pause(self, failures: int) -> float:
         ceiling: float = min(LONGEST_WAIT, SHORTEST_WAIT * 2 ** min(failures, 10))
