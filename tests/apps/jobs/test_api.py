@@ -109,4 +109,5 @@ def test_the_schema_describes_orders_and_keys(world: World) -> None:
         "judged",
         "plan",
         "request",
+        "stop_rule",
     }

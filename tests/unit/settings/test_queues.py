@@ -18,6 +18,7 @@ def test_a_task_waits_in_exactly_one_queue(task: str) -> None:
         bound = {queue.name: queue(channel) for queue in roles.celery_queues(roles.ALL)}
         for queue in bound.values():
             queue.declare()
+            queue.purge()  # the memory transport is the process's, and other tests send tasks too
         assert set(current_app.amqp.queues) == set(bound)
 
         wanted = current_app.amqp.router.route({}, task)["queue"]
