@@ -4,6 +4,7 @@
 import { h } from "./dom.js";
 
 const REFRESH = 4000;
+const ARRIVING = new Set(["permits", "notices"]);
 
 /** @typedef {Record<string, [title: string, draw: (app: App) => Promise<any>, always?: boolean]>} Pages `always`: also while the wallet is not open */
 
@@ -104,20 +105,20 @@ function navigate(app, name, open) {
     h("a", { href: `#/${page}`, "aria-current": page === app.page ? "page" : null }, title)));
 }
 
-/** Whether somebody has the focus on something of the page, or has typed something into it. */
+/** Whether somebody has the focus on something of the page, has opened a part of it, or has typed something into it. */
 function busy() {
   const main = /** @type {HTMLElement} */ (document.getElementById("main"));
   const focus = document.activeElement;
   const inside = focus !== main && focus?.tagName !== "H1" && main.contains(focus);
   const controls = /** @type {HTMLInputElement[]} */ ([...main.querySelectorAll("input, textarea")]);
-  return inside || controls.some((control) => control.value !== control.defaultValue || control.checked !== control.defaultChecked);
+  return inside || main.querySelector("details[open]") !== null || controls.some((control) => control.value !== control.defaultValue || control.checked !== control.defaultChecked);
 }
 
 function page() {
   return location.hash.replace(/^#\//, "");
 }
 
-/** Show what the address names, now and whenever it changes; the first page refreshes itself. @param {App} app */
+/** Show what the address names, now and whenever it changes; where something may arrive meanwhile it refreshes itself. @param {App} app */
 export function begin(app) {
   app.page = page() || app.home;
   addEventListener("hashchange", () => {
@@ -127,6 +128,6 @@ export function begin(app) {
   });
   app.show(true).catch((problem) => app.say(problem.message));
   setInterval(() => {
-    if (app.page === app.home && !document.hidden) app.show(false, true).catch(() => {});
+    if ((app.page === app.home || ARRIVING.has(app.page)) && !document.hidden) app.show(false, true).catch(() => {});
   }, REFRESH);
 }
