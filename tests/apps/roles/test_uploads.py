@@ -56,10 +56,16 @@ async def test_inputs_are_added_while_others_are_still_awaited_and_a_kill_loses_
         return len(names) == 22 and sum(map(is_running_sum, names)) >= 22 - 2 * buckets
 
     await world.until(folded, 60)
-    names = await stored_files()
     buckets = await sync_to_async(models.Bucket.objects.count)()
-    kept = [path.name for folder in config.spool().iterdir() for path in folder.iterdir()]
-    assert set(names) <= set(kept)
+    kept: list[str] = []
+
+    async def every_named_file_is_there() -> bool:
+        """Asked again where inputs were added between the two looks."""
+        names = await stored_files()
+        kept[:] = [path.name for folder in config.spool().iterdir() for path in folder.iterdir()]
+        return set(names) <= set(kept)
+
+    await world.until(every_named_file_is_there, 20)
     assert len(kept) <= buckets * 3, "a running sum and fewer than FOLD_AT inputs for each bucket"
     await world.kill_web()
     await world.start_web()
