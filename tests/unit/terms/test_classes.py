@@ -26,7 +26,10 @@ WIDE: dict[str, Any] = {"purpose": "Learn who is ill.", "max_parameters": 1000}
         ({"target": ["other"]}, f"It predicts {PARSED.target[0]}, which the class does not."),
         ({"target": [*PARSED.target, "other"]}, ""),
         ({"outputs": [PARSED.output.kind]}, ""),
-        ({"outputs": ["mean", "histogram"]}, f"It sends back {PARSED.output.kind}; the class admits mean, histogram."),
+        (
+            {"outputs": ["mean", "histogram"]},
+            f"It sends back {PARSED.output.kind}; the class admits mean, histogram.",
+        ),
     ],
 )
 def test_inside_or_outside_and_why(changes: dict[str, Any], words: str) -> None:
