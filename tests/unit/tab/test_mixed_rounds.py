@@ -36,6 +36,7 @@ def mixed(
 
 def check(wire: Wire, *, survivors: set[int]) -> None:
     result = wire.run()
+    assert not result.failed, "a bucket ended, so the sum is of fewer wallets"
     inside = sorted(survivors)
     assert wire.updates is not None
     total = sum(bucket.sum for bucket in result.sums.values())
@@ -76,9 +77,9 @@ def test_a_circulant_graph_in_the_small_ring_with_a_dropout(tabs: Tabs) -> None:
     check(wire, survivors=set(range(9)) - {3})
 
 
-@pytest.mark.long  # once in several full runs its sum was another than the plain one, for a reason not found yet
 def test_several_buckets_and_a_vector_of_several_blocks(tabs: Tabs) -> None:
-    wire = mixed(tabs, {"masked_input": [1], "unmask": [6]}, n=10, bucket_size=5, d=70_000)
+    # One loss only: two in the same bucket of five, which the draw decides, would rightly end that bucket.
+    wire = mixed(tabs, {"masked_input": [1]}, n=10, bucket_size=5, d=70_000)
 
     check(wire, survivors=set(range(10)) - {1})
     assert len(wire.round.buckets) == 2
