@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
@@ -109,6 +110,23 @@ def register(owner: Account, name: str = "Sleep well", **changes: Any) -> Collec
         "rate": RATE,
     }
     return services.register(actor=owner, **values | changes)
+
+
+def registration() -> dict[str, Any]:
+    """What the registration form is sent, but for the description of the data."""
+    return {
+        "name": "New question",
+        "purpose": "Learn something.",
+        "task_description": "In more words.",
+        "source": "table",
+        "rate": str(RATE),
+        "notice_seconds": str(settings.NOTICE_MIN_SECONDS),
+        "silence": "without",
+        "bucket_min": "38",
+        "release_min": "100",
+        "assurance": "declared",
+        "order_policy": "open",
+    }
 
 
 def link(owner: Account, wallet: WalletLink, collective: Collective, **changes: Any) -> SubscriptionLink:

@@ -6,7 +6,6 @@ subscribe, notice and revoke (CONTRIBUTING.md).
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,17 +13,10 @@ import pytest
 from tests.apps.cast import World
 from tests.apps.pages.addresses import pages
 from tests.e2e.conftest import Open
+from tests.e2e.looking import open_everything, violations
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True, databases=["default", "distributor"])]
-AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 NOT_PAGES = ("checkpoint", "data-tool")
-
-
-def violations(page: Any) -> list[str]:
-    page.evaluate(AXE)
-    found = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)
-    return [f"{v['id']}: {v['nodes'][0]['target']}" for v in found["violations"]]
 
 
 def test_axe_sees_a_bad_page(visit: Open) -> None:
@@ -55,9 +47,7 @@ def test_every_page_is_accessible(visit: Open, world: World, scheme: str, width:
             windows[made.who] = window(made.who)
         page = windows[made.who]
         page.goto(made.url)
-        closed = page.locator("details:not([open]) > summary")
-        while closed.count():  # each that is opened leaves the list
-            closed.first.click()
+        open_everything(page)
         problems += [f"{made.name}: {line}" for line in violations(page)]
         if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
             problems.append(f"{made.name}: scrolls sideways")

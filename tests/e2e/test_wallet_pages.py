@@ -7,7 +7,6 @@ request the browser makes is watched: none may leave this machine.
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.e2e.looking import check_screen
 from tests.unit.agent import documents
 from tests.unit.agent.world import World
 from wallets.agent import server
@@ -23,11 +23,8 @@ from wallets.agent.holder import Holder
 from wallets.agent.local_api import LocalPages
 
 pytestmark = pytest.mark.e2e
-AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 PASSPHRASE = "correct horse battery"
 expect.set_options(timeout=20_000)  # a busy machine tests its sandbox beside the first pages
-SHOTS = os.environ.get("CSSI_SHOTS")  # a folder to keep pictures in, for looking at them
 
 
 class Stage:
@@ -108,16 +105,7 @@ class Window:
 
     def check(self, what: str) -> None:
         """No violation, no sideways scrolling, on the page as it is now."""
-        closed = self.page.locator("details:not([open]) > summary")
-        while closed.count():
-            closed.first.click()
-        self.page.evaluate(AXE)
-        found = self.page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)
-        assert [f"{v['id']}: {v['nodes'][0]['target']}" for v in found["violations"]] == [], what
-        overflow = self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        assert overflow <= 0, f"{what} scrolls sideways by {overflow} px"
-        if SHOTS:
-            self.page.screenshot(path=f"{SHOTS}/{what.replace(' ', '-')}-{self.name}.png", full_page=True)
+        check_screen(self.page, what, self.name)
 
     def close(self) -> None:
         """Nothing left this machine and nothing went wrong."""

@@ -15,13 +15,11 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.apps.cast import World
 from tests.e2e.conftest import FLAGS, apart, chromium
+from tests.e2e.looking import check_screen
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True, databases=["default", "distributor"])]
-AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 PASSPHRASE = "correct horse battery"
 HOURS = "7.8125"  # found nowhere else; also in binary
-SHOTS = os.environ.get("CSSI_SHOTS")  # a folder to keep pictures in, for looking at them
 SECONDS = 30_000
 
 
@@ -73,17 +71,7 @@ class Tab:
 
     def check(self, what: str) -> None:
         """No violation and no sideways scrolling on the screen as it is now."""
-        closed = self.page.locator("details:not([open]) > summary")
-        while closed.count():
-            closed.first.click()
-        # Axe is a script of the test's, not of the page: it is handed to the engine, which the page's policy does not govern.
-        self.page.evaluate(AXE)
-        found = self.page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)
-        assert [f"{v['id']}: {v['nodes'][0]['target']}" for v in found["violations"]] == [], what
-        overflow = self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        assert overflow <= 0, f"{what} scrolls sideways by {overflow} px"
-        if SHOTS:
-            self.page.screenshot(path=f"{SHOTS}/{what}-{self.name}.png", full_page=True)
+        check_screen(self.page, what, self.name)
 
     def create(self) -> Path:
         """Passphrase, recovery code, backup; returns the backup's file."""

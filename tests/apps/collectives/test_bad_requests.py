@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 
@@ -232,27 +231,20 @@ def world(db: None) -> World:
 
 
 def terms_form(**changes: Any) -> dict[str, Any]:
-    return {
-        "name": "New question",
-        "purpose": "Learn something.",
-        "task_description": "In more words.",
-        "source": "table",
-        "rate": str(cast.RATE),
-        "notice_seconds": str(settings.NOTICE_MIN_SECONDS),
-        "silence": "without",
-        "bucket_min": "38",
-        "release_min": "100",
-        "assurance": "declared",
-        "order_policy": "open",
-        "field-TOTAL_FORMS": "1",
-        "field-INITIAL_FORMS": "0",
-        "field-0-name": "hours",
-        "field-0-title": "Hours of sleep",
-        "field-0-kind": "number",
-        "field-0-low": "0",
-        "field-0-high": "24",
-        "field-0-needed": "on",
-    } | changes
+    return (
+        cast.registration()
+        | {
+            "field-TOTAL_FORMS": "1",
+            "field-INITIAL_FORMS": "0",
+            "field-0-name": "hours",
+            "field-0-title": "Hours of sleep",
+            "field-0-kind": "number",
+            "field-0-low": "0",
+            "field-0-high": "24",
+            "field-0-needed": "on",
+        }
+        | changes
+    )
 
 
 def schema(**changes: Any) -> dict[str, Any]:

@@ -24,24 +24,9 @@ WORDS = f"By subscribing you agree to “{NAME}”, without another notice."
 
 
 def send(world: World, url: str, **changes: Any) -> tuple[int, str]:
-    values = {
-        "name": "New question",
-        "purpose": "Learn something.",
-        "not_for": "",
-        "task_description": "In more words.",
-        "source": "json",
-        "schema": json.dumps(cast.REQUIREMENT),
-        "rate": str(cast.RATE),
-        "notice_seconds": str(settings.NOTICE_MIN_SECONDS),
-        "silence": "without",
-        "bucket_min": "38",
-        "release_min": "100",
-        "assurance": "declared",
-        "order_policy": "open",
-        "field-TOTAL_FORMS": "0",
-        "field-INITIAL_FORMS": "0",
-    }
-    answer = world.client("alice").post(url, values | changes)
+    described = {"source": "json", "schema": json.dumps(cast.REQUIREMENT)}
+    table = {"field-TOTAL_FORMS": "0", "field-INITIAL_FORMS": "0"}
+    answer = world.client("alice").post(url, cast.registration() | described | table | changes)
     return answer.status_code, answer.content.decode()
 
 

@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.urls import reverse
 
 from collectives.field_rows import FieldRows
@@ -89,21 +88,8 @@ def test_too_many_lines_are_refused_and_not_cut_off() -> None:
 
 
 def send(world: World, **changes: Any) -> str:
-    values = {
-        "name": "New question",
-        "purpose": "Learn something.",
-        "task_description": "In more words.",
-        "source": "table",
-        "rate": str(cast.RATE),
-        "notice_seconds": str(settings.NOTICE_MIN_SECONDS),
-        "silence": "without",
-        "bucket_min": "38",
-        "release_min": "100",
-        "assurance": "declared",
-        "order_policy": "open",
-    }
     answer = world.client("alice").post(
-        reverse("collective-register"), values | table(row(), row(name="age", high="")) | changes
+        reverse("collective-register"), cast.registration() | table(row(), row(name="age", high="")) | changes
     )
     assert answer.status_code == 422
     return answer.content.decode()

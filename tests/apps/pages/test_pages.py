@@ -7,7 +7,6 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -235,20 +234,7 @@ def test_a_checkpoint_is_downloaded_at_any_time(world: World) -> None:
 
 
 def _register(world: World, **changes: str) -> tuple[int, str]:
-    values = {
-        "name": "New question",
-        "purpose": "Learn something.",
-        "not_for": "",
-        "task_description": "In more words.",
-        "source": "table",
-        "schema": "",
-        "rate": str(cast.RATE),
-        "notice_seconds": str(settings.NOTICE_MIN_SECONDS),
-        "silence": "without",
-        "bucket_min": "38",
-        "release_min": "100",
-        "assurance": "declared",
-        "order_policy": "open",
+    values = cast.registration() | {
         "field-TOTAL_FORMS": "2",
         "field-INITIAL_FORMS": "0",
         "field-0-name": "hours",

@@ -31,6 +31,7 @@ from marketplace.settlement.errors import ChainUnavailable, SettlementError
 from marketplace.settlement.models import Asset, AssetOrder, ChainTransaction, Escrow
 from tests.apps.cast import MANIFEST, account, register
 from tests.apps.settlement.conftest import RATE, TOKEN, ChainProcess, settle
+from tests.apps.settlement.kills import STEPS, Killed
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "distributor", "aggregator"])
 PRICE = 3 * TOKEN
@@ -362,18 +363,6 @@ def test_the_consumer_sees_orders_with_their_validity_and_transactions_in_words(
     settle()
     asset.refresh_from_db()
     assert asset.price == TOKEN // 2
-
-
-class Killed(Exception):
-    pass
-
-
-STEPS = [
-    "_store_signed",
-    pytest.param("_send", marks=pytest.mark.long),
-    pytest.param("_look", marks=pytest.mark.long),
-    "_confirm",
-]
 
 
 @pytest.mark.parametrize("step", STEPS)

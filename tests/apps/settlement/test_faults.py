@@ -16,13 +16,10 @@ from marketplace.settlement.chain import Chain, Receipt
 from marketplace.settlement.errors import ChainRefused, ChainUnavailable
 from marketplace.settlement.models import ChainTransaction, Payout, SettlementEpoch
 from tests.apps.settlement.conftest import RATE, TOKEN, ChainProcess, Ledger, OpenJob
+from tests.apps.settlement.kills import Killed
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "distributor", "aggregator"])
 RECIPIENTS = 4
-
-
-class Killed(Exception):
-    """The worker dies here."""
 
 
 class Faults:

@@ -19,6 +19,7 @@ from marketplace.settlement.errors import SettlementError
 from marketplace.settlement.models import ChainTransaction, Escrow, ModelOffer, ModelPurchase, Payout
 from tests.apps.cast import MANIFEST, account, register
 from tests.apps.settlement.conftest import RATE, TOKEN, ChainProcess, Ledger, settle
+from tests.apps.settlement.kills import STEPS, Killed
 from tests.apps.settlement.test_money import balance, finish
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "distributor", "aggregator"])
@@ -213,18 +214,6 @@ def test_visits_that_are_not_kept_make_a_model_unsellable(owner: Account, model:
 
     with pytest.raises(SettlementError, match="Of the 5 visits that made this model 0 are kept"):
         sales.offer(actor=owner, job_id=model.pk, price=PRICE)
-
-
-class Killed(Exception):
-    pass
-
-
-STEPS = [
-    "_store_signed",
-    pytest.param("_send", marks=pytest.mark.long),
-    pytest.param("_look", marks=pytest.mark.long),
-    "_confirm",
-]
 
 
 @pytest.mark.parametrize("step", STEPS)

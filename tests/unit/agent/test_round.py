@@ -27,6 +27,7 @@ from wallets.host.host import Host
 from wallets.host.spy import Spy
 
 WALLETS = 6
+RECORDS = [{"height": i + 0.5, "weight": 9.5 - i, "ill": i % 2 == 0} for i in range(WALLETS)]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
@@ -76,28 +77,33 @@ class Scene:
         return [entry.code for entry in await self.host.wallet(name).journal.entries(kinds=kinds)]
 
 
+async def hosted(directory: Path, world: World, launcher: Launcher) -> Scene:
+    """Six agents on one host, subscribed, connected and enrolled in a job of this world."""
+    host = Host(
+        directory,
+        now=documents.now,
+        rng=secrets.token_bytes,
+        server_document=world.description(),
+        rule=Rule.HOST,
+        policy=HolderPolicy(allow_development=True),
+        launcher=launcher,
+        spy=Spy(),
+    )
+    await host.start()
+    names = await host.create_wallets(RECORDS)
+    assert (await host.subscribe(names, world.collective.id))["subscribed"] == WALLETS
+    await world.until(lambda: sum(len(line.keys) for line in world.lines) == WALLETS)
+    made = Scene(world, host, names)
+    await made.enrol()
+    return made
+
+
 @pytest_asyncio.fixture(loop_scope="module")
 async def scene(tmp_path: Path, launcher: Launcher) -> AsyncIterator[Scene]:
     async with World(development=True, bucket_min=3, release_min=3) as world:
-        host = Host(
-            tmp_path / "host",
-            now=documents.now,
-            rng=secrets.token_bytes,
-            server_document=world.description(),
-            rule=Rule.HOST,
-            policy=HolderPolicy(allow_development=True),
-            launcher=SharedLauncher(launcher),
-            spy=Spy(),
-        )
-        await host.start()
-        records = [{"height": i + 0.5, "weight": 9.5 - i, "ill": i % 2 == 0} for i in range(WALLETS)]
-        names = await host.create_wallets(records)
-        assert (await host.subscribe(names, world.collective.id))["subscribed"] == WALLETS
-        await world.until(lambda: sum(len(line.keys) for line in world.lines) == WALLETS)
-        made = Scene(world, host, names)
-        await made.enrol()
+        made = await hosted(tmp_path / "host", world, SharedLauncher(launcher))
         yield made
-        await host.stop()
+        await made.host.stop()
 
 
 class SharedLauncher(Launcher):

@@ -1,0 +1,35 @@
+"""Looking at a page as axe and a narrow window see it, with everything on it opened; the same for every host of pages."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+SHOTS = os.environ.get("CSSI_SHOTS")
+"""A folder to keep pictures in, for looking at them."""
+
+
+def violations(page: Any) -> list[str]:
+    """Axe is the test's script and not the page's: it is handed to the engine, which the page's policy does not govern."""
+    page.evaluate(AXE)
+    found = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)
+    return [f"{v['id']}: {v['nodes'][0]['target']}" for v in found["violations"]]
+
+
+def open_everything(page: Any) -> None:
+    closed = page.locator("details:not([open]) > summary")
+    while closed.count():  # each that is opened leaves the list
+        closed.first.click()
+
+
+def check_screen(page: Any, what: str, window: str) -> None:
+    """No violation and no sideways scrolling on the page as it is now; a picture of it where SHOTS says so."""
+    open_everything(page)
+    assert violations(page) == [], what
+    overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert overflow <= 0, f"{what} scrolls sideways by {overflow} px"
+    if SHOTS:
+        page.screenshot(path=f"{SHOTS}/{what.replace(' ', '-')}-{window}.png", full_page=True)
