@@ -19,6 +19,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -52,6 +53,21 @@ def read_key(path: str | Path) -> bytes:
     if len(key) != 32:
         raise ImproperlyConfigured(f"The key file {file.name} must hold 32 bytes in hex, not {len(key)}.")
     return key
+
+
+def settings_of(folder: Path) -> dict[str, Any]:
+    """The settings that follow from a folder of keys: where the private ones would lie, and everybody's public halves."""
+    public = load_public(folder / "public.json")
+    services = {role: key for role, key in public.items() if role != SEAL}
+    files = (*SERVICE_ROLES, SEAL, "collective-seal", "issuer-seal")
+    return {
+        "PUBLIC_KEYS": public,
+        "SERVICE_KEYS": services,
+        "DISTRIBUTOR_KEY": services["distributor"],
+        "AGGREGATOR_KEY": services["aggregator"],
+        "AGGREGATOR_SEAL_PUBLIC_KEY": public[SEAL],
+        **{f"{name.replace('-', '_').upper()}_KEY_FILE": folder / f"{name}.key" for name in files},
+    }
 
 
 def public_halves(folder: Path) -> dict[str, str]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import tempfile
 
-from marketplace.keys import SEAL, ensure_keys, load_public, read_key
+from marketplace.keys import ensure_keys, read_key
+from marketplace.keys import settings_of as key_settings
 from marketplace.settings.one_machine import *
 
 KEYS_DIR = VAR_DIR / "keys"
@@ -62,20 +63,9 @@ WHITENOISE_AUTOREFRESH = DEBUG
 
 # --- roles, their keys and where they listen --------------------------------------------------------------
 ROLES = ("web", "distributor", "aggregator", "issuer")
-PUBLIC_KEYS = load_public(KEYS_DIR / "public.json")
-SERVICE_KEYS = {role: key for role, key in PUBLIC_KEYS.items() if role != SEAL}
-DISTRIBUTOR_KEY = SERVICE_KEYS["distributor"]
-AGGREGATOR_KEY = SERVICE_KEYS["aggregator"]
-AGGREGATOR_SEAL_PUBLIC_KEY = PUBLIC_KEYS[SEAL]
-MARKET_KEY_FILE = KEYS_DIR / "market.key"
-COLLECTIVES_KEY_FILE = KEYS_DIR / "collectives.key"
-COLLECTIVE_SEAL_KEY_FILE = KEYS_DIR / "collective-seal.key"
-DISTRIBUTOR_KEY_FILE = KEYS_DIR / "distributor.key"
-AGGREGATOR_KEY_FILE = KEYS_DIR / "aggregator.key"
-AGGREGATOR_SEAL_KEY_FILE = KEYS_DIR / "aggregator-seal.key"
+globals().update(key_settings(KEYS_DIR))
 DISTRIBUTOR_URL = env.str("DISTRIBUTOR_URL", default=SITE_URL)
 AGGREGATOR_URL = env.str("AGGREGATOR_URL", default=SITE_URL)
-ISSUER_SEAL_KEY_FILE = KEYS_DIR / "issuer-seal.key"
 ISSUER_URL = SITE_URL + "/issuer"
 AGGREGATOR_SPOOL_DIR = VAR_DIR / "spool"
 CHAIN_KEYS_DIR = KEYS_DIR / "chain"

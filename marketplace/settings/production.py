@@ -12,7 +12,7 @@ from typing import Any
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from marketplace.keys import SEAL, load_public
+from marketplace.keys import settings_of as key_settings
 from marketplace.settings import roles as of_roles
 from marketplace.settings.base import *
 from marketplace.trust import DATABASE_ALIAS, TrustDomain
@@ -119,18 +119,7 @@ if PEOPLE:
 
 # --- keys: the folder holds this process's own, and everybody's public halves ----------------------------
 KEYS_DIR = Path(env.str("CSSI_KEYS_DIR"))
-PUBLIC_KEYS = load_public(KEYS_DIR / "public.json")
-SERVICE_KEYS = {role: key for role, key in PUBLIC_KEYS.items() if role != SEAL}
-DISTRIBUTOR_KEY = SERVICE_KEYS["distributor"]
-AGGREGATOR_KEY = SERVICE_KEYS["aggregator"]
-AGGREGATOR_SEAL_PUBLIC_KEY = PUBLIC_KEYS[SEAL]
-MARKET_KEY_FILE = KEYS_DIR / "market.key"
-COLLECTIVES_KEY_FILE = KEYS_DIR / "collectives.key"
-COLLECTIVE_SEAL_KEY_FILE = KEYS_DIR / "collective-seal.key"
-DISTRIBUTOR_KEY_FILE = KEYS_DIR / "distributor.key"
-AGGREGATOR_KEY_FILE = KEYS_DIR / "aggregator.key"
-AGGREGATOR_SEAL_KEY_FILE = KEYS_DIR / "aggregator-seal.key"
-ISSUER_SEAL_KEY_FILE = KEYS_DIR / "issuer-seal.key"
+globals().update(key_settings(KEYS_DIR))
 DISTRIBUTOR_URL = env.str("DISTRIBUTOR_URL", default=SITE_URL)
 AGGREGATOR_URL = env.str("AGGREGATOR_URL", default=SITE_URL)
 ISSUER_URL = env.str("ISSUER_URL", default=SITE_URL + "/issuer")
