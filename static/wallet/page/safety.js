@@ -1,7 +1,8 @@
 // @ts-check
 /** Keeping the wallet: backup, moving to an always-on agent, locking, secrets, receipts, and deleting it from this browser. */
 
-import { button, careful, field, h, list, save } from "./dom.js";
+import { button, careful, field, h, list, onSubmit, save } from "./dom.js";
+import { secrets } from "./records.js";
 import { download } from "./start.js";
 
 /** @param {import("./app.js").App} app */
@@ -16,15 +17,6 @@ export async function safety(app) {
     h("section", { class: "card" }, h("h2", {}, "Consent receipts"), receipts(consents)),
     h("section", { class: "card" }, h("h2", {}, "Check or delete"), ending(app)),
   ];
-}
-
-/** @param {any} form @param {() => unknown} work */
-function onSubmit(form, work) {
-  form.addEventListener("submit", (/** @type {Event} */ event) => {
-    event.preventDefault();
-    return work();
-  });
-  return form;
 }
 
 const passphraseNow = () => h("input", { type: "password", autocomplete: "current-password", required: true });
@@ -54,26 +46,6 @@ function changing(app, kept) {
   return onSubmit(form, () => app.attempt(() => app.wallet.act("settings", {
     visits_per_day: Number(perDay.value), lock_after_minutes: Number(after.value), privacy_micro_year: Number(year.value),
   }), "Saved."));
-}
-
-/** @param {import("./app.js").App} app */
-function secrets(app) {
-  const old = passphraseNow(), fresh = h("input", { type: "password", autocomplete: "new-password", minlength: "10" });
-  const again = h("input", { type: "password", autocomplete: "new-password" }), code = h("div", { class: "stack" });
-  const form = h("form", {}, field("Passphrase now", old), field("New passphrase", fresh, "At least 10 characters."), field("The new one again", again),
-    h("div", { class: "row" }, h("button", { class: "button" }, "Change the passphrase"), button("Make a new recovery code", async () => {
-      try {
-        const made = await app.wallet.act("recovery-code", { passphrase: old.value });
-        code.replaceChildren(h("p", { class: "big-code" }, made.recovery_code), h("p", { class: "muted" }, "Write it down: it is shown only now, and the old one opens nothing any more."));
-        app.say("Your new recovery code is shown.");
-      } catch (problem) {
-        app.say(/** @type {Error} */ (problem).message);
-      }
-    })), code, h("p", { class: "muted small" }, "Backups made before still open with what was true then."));
-  return onSubmit(form, () => {
-    if (fresh.value !== again.value) return app.say("The two new passphrases differ. Nothing was changed.");
-    return app.attempt(() => app.wallet.act("passphrase", { passphrase: old.value, new_passphrase: fresh.value }), "The passphrase was changed.");
-  });
 }
 
 /** @param {any} consents */

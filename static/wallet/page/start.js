@@ -2,7 +2,7 @@
 /** Before a wallet in this browser is open: make one and keep a backup of it, unlock it, or bring one back from a backup. */
 
 import { limits } from "./about.js";
-import { button, check, field, h, save } from "./dom.js";
+import { button, check, field, h, onSubmit, save } from "./dom.js";
 
 const BINARY = "application/octet-stream";
 
@@ -11,22 +11,6 @@ export function start(app, state, lockedUntil) {
   if (state === "busy") return busy(app);
   if (state === "open") return secure(app);
   return state === "none" ? create(app) : unlock(app, lockedUntil);
-}
-
-/** @param {any} form @param {() => unknown} work */
-function onSubmit(form, work) {
-  form.addEventListener("submit", async (/** @type {Event} */ event) => {
-    event.preventDefault();
-    const pressed = form.querySelector("button:not([type=button])");
-    if (pressed?.disabled) return;
-    if (pressed) pressed.disabled = true;
-    try {
-      await work();
-    } finally {
-      if (pressed) pressed.disabled = false;
-    }
-  });
-  return form;
 }
 
 /** @param {import("./app.js").App} app */

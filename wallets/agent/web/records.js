@@ -92,7 +92,7 @@ export async function health(app) {
     ]), h("div", { class: "row" }, probe, reading(app)), results),
     h("section", { class: "card" }, h("h2", {}, "Versions"), facts(Object.entries(seen.versions))),
     h("section", { class: "card" }, h("h2", {}, "Settings"), changing(app, seen.settings)),
-    h("section", { class: "card" }, h("h2", {}, "Passphrase and recovery code"), secrets(app)),
+    h("section", { class: "card" }, h("h2", {}, "Passphrase and recovery code"), secrets(app, " If a secret may have leaked, lock this wallet and run `rekey`.")),
     h("section", { class: "card" }, h("h2", {}, "Backup"), backing(app)),
     h("section", { class: "card" }, h("h2", {}, "Consent receipts"),
       h("p", {}, "Signed proof of what you agreed to and when you withdrew it. They are yours."),
@@ -127,8 +127,8 @@ function changing(app, kept) {
   return form;
 }
 
-/** @param {import("./app.js").App} app */
-function secrets(app) {
+/** New passphrase, new recovery code. @param {import("./app.js").App} app @param {string} [more] what else to do where the wallet lives */
+export function secrets(app, more = "") {
   const old = h("input", { type: "password", autocomplete: "current-password", required: true });
   const fresh = h("input", { type: "password", autocomplete: "new-password", minlength: "10" });
   const again = h("input", { type: "password", autocomplete: "new-password" });
@@ -143,7 +143,7 @@ function secrets(app) {
         } catch (problem) {
           app.say(/** @type {Error} */ (problem).message);
         }
-      })), code, h("p", { class: "muted small" }, "Backups made before still open with what was true then. If a secret may have leaked, lock this wallet and run `rekey`."));
+      })), code, h("p", { class: "muted small" }, `Backups made before still open with what was true then.${more}`));
   form.addEventListener("submit", (/** @type {Event} */ event) => {
     event.preventDefault();
     if (fresh.value !== again.value) return app.say("The two new passphrases differ. Nothing was changed.");
