@@ -148,7 +148,7 @@ def _below(most: float, least: float) -> str:
     }
 
 
-class Table(BaseFormSet):  # type: ignore[type-arg]
+class Table(BaseFormSet):  # type: ignore[type-arg]  # generic in the stubs only
     """All lines, and what is wrong with them as sentences that name the line."""
 
     default_error_messages = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.conf import settings
@@ -144,13 +144,13 @@ class TermsForm(ClassFields):
         super().__init__(*args, **kwargs)
         self.rows = rows
         choices = [(rate, f"{tokens(rate)} {settings.TOKEN_SYMBOL}") for rate in RATE_TIERS]
-        self.fields["rate"].choices = choices  # type: ignore[attr-defined]
+        cast("forms.ChoiceField", self.fields["rate"]).choices = choices
         self.fields["rate"].initial = 5 * 10**15
         least = settings.NOTICE_MIN_SECONDS
         periods = sorted({least, *(days * DAY for days in (1, 7, 14, 30, 60) if days * DAY >= least)})
-        self.fields["notice_seconds"].choices = [(s, duration(s)) for s in periods]  # type: ignore[attr-defined]
+        cast("forms.ChoiceField", self.fields["notice_seconds"]).choices = [(s, duration(s)) for s in periods]
         self.fields["notice_seconds"].initial = least
-        self.fields["manifests"].choices = [  # type: ignore[attr-defined]
+        cast("forms.MultipleChoiceField", self.fields["manifests"]).choices = [
             (row.manifest_hash, _algorithm_line(row))
             for row in Algorithm.objects.filter(status=Algorithm.Status.APPROVED)
         ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
@@ -46,7 +46,7 @@ class OfferForm(forms.Form):
     def __init__(self, *args: Any, jobs: list[Any], **options: Any) -> None:
         super().__init__(*args, **options)
         found = [(str(job.pk), f"{job.algorithm.name}, {job.collective.name}") for job in jobs]
-        self.fields["job"].choices = found  # type: ignore[attr-defined]
+        cast("forms.ChoiceField", self.fields["job"]).choices = found
 
 
 class OrderPriceForm(forms.Form):

@@ -158,7 +158,7 @@ class PrivatePostgres:
 
     def _answers(self) -> bool:
         program = [str(postgres_program("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
-        return subprocess.run(program, check=False).returncode == 0  # noqa: S603
+        return subprocess.run(program, check=False).returncode == 0  # noqa: S603 - a program found by us
 
     def domain(self, name: str, script: Path) -> str:
         """Make a trust domain's login and database with the script a site uses; its URL.
