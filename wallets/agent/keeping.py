@@ -202,13 +202,19 @@ def _remove_databases(directory: Path, *, keep: str | None) -> None:
 
 
 def _overwrite(path: Path) -> None:
-    """Zeros over a file, to the disk, then gone. What a copy-on-write or flash medium keeps below is out of reach."""
-    size = path.stat().st_size
-    handle = os.open(path, os.O_WRONLY)
+    """Zeros over a file, to the disk, then gone. What a copy-on-write or flash medium keeps below is out of reach.
+
+    A store just closed still takes its shared-memory file away in a thread of its own: whoever comes first removes it.
+    """
     try:
+        handle = os.open(path, os.O_WRONLY)
+    except FileNotFoundError:
+        return
+    try:
+        size = os.fstat(handle).st_size
         for start in range(0, size, 1 << 20):
             os.pwrite(handle, bytes(min(1 << 20, size - start)), start)
         os.fsync(handle)
     finally:
         os.close(handle)
-    path.unlink()
+    path.unlink(missing_ok=True)
