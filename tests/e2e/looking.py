@@ -29,6 +29,8 @@ def check_screen(page: Any, what: str, window: str) -> None:
     """No violation and no sideways scrolling on the page as it is now; a picture of it where SHOTS says so."""
     open_everything(page)
     assert violations(page) == [], what
+    lines = {line.strip() for line in page.locator("main").inner_text().splitlines()}
+    assert not lines & {"null", "undefined", "NaN", "[object Object]"}, f"{what} shows what is no text"
     overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert overflow <= 0, f"{what} scrolls sideways by {overflow} px"
     if SHOTS:

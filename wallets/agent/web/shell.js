@@ -22,6 +22,7 @@ export class App {
     this.home = Object.keys(pages)[0];
     this.page = this.home;
     this.drawing = 0;
+    this.missed = false; // whether something happened while the page was being drawn, which that drawing may not show
     this.turn = 0; // of several drawings that overlap, only the last one may reach the page
     /** @type {Record<string, string>} what a page wants to remember while the window is open */
     this.kept = {};
@@ -61,13 +62,18 @@ export class App {
    * @param {boolean} [unasked] a refresh: it never takes away what the person is doing, not even while it is under way
    */
   async show(arrived = false, unasked = false) {
-    if (unasked && (busy() || this.drawing)) return;
+    if (unasked && this.drawing) this.missed = true;
+    if (unasked && (this.drawing || busy())) return;
     const turn = (this.turn += 1);
     this.drawing += 1;
     try {
       await this.#draw(turn, arrived, unasked);
     } finally {
       this.drawing -= 1;
+      if (!this.drawing && this.missed) {
+        this.missed = false;
+        this.show(false, true).catch(() => {});
+      }
     }
   }
 
@@ -82,7 +88,7 @@ export class App {
     const [title, draw, always] = this.pages[this.page] ?? this.pages[this.home];
     const content = open || always ? await draw(this) : this.before(this, state, locked_until, seen);
     if (turn !== this.turn || (unasked && busy())) return;
-    main.replaceChildren(...[content].flat());
+    main.replaceChildren(...[content].flat().filter((one) => one !== null)); // a page leaves out what does not apply
     const heading = main.querySelector("h1");
     document.title = `${heading?.textContent ?? title} · ${name}`;
     if (arrived && heading) {
