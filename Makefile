@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-production run test test-production test-postgres check audit format bench bench-secagg bench-peers bench-learning contracts e2e screenshots clean fuzz fuzz-contracts coverage-secagg
+.PHONY: help demo demo-production seed-example run test test-production test-postgres check audit format bench bench-secagg bench-peers bench-learning contracts e2e screenshots clean fuzz fuzz-contracts coverage-secagg
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -27,6 +27,9 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 
 demo: $(VENV)/.installed  ## the main job, embedded: wallets teach a model (ARGS="--wallets 300 --rounds 10 --data DIR")
 	$(BIN)/python manage.py demo $(ARGS)
+
+seed-example: $(VENV)/.installed  ## the founding example, 100,000 wallets and 2,000,000 visits; goes on where it was stopped (ARGS="--scale 0.1")
+	$(BIN)/python manage.py seed_example $(ARGS)
 
 run: $(VENV)/.installed  ## the site with demo data; prints address and log-ins
 	$(BIN)/python manage.py serve --demo-data $(ARGS)

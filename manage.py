@@ -9,10 +9,10 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketplace.settings.local")
-    if sys.argv[1:2] == ["demo"]:
-        from marketplace.demo.isolation import own_state
+    if sys.argv[1:2] in (["demo"], ["seed_example"]):
+        from marketplace.demo.isolation import kept_state, own_state
 
-        own_state(sys.argv)
+        (own_state if sys.argv[1] == "demo" else kept_state)(sys.argv)
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)

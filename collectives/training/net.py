@@ -122,7 +122,7 @@ def _apply(layer: Layer, own: Tensor, x: Tensor) -> Tensor:
                 x, own[:cut].view(layer.width_out, layer.width_in), own[cut:] if layer.bias else None
             )
         case "random":
-            return functional.linear(x, *(part.to(x.dtype) for part in _frozen(layer)))
+            return functional.linear(x, *(part.to(x.dtype) for part in frozen(layer)))
         case "embedding":
             return _embed(layer, own, x)
         case "layernorm":
@@ -156,7 +156,7 @@ def _mask(layer: Layer, records: int, seed: bytes, number: int, step: int) -> Te
     return torch.from_numpy(kept.reshape(records, layer.width_out))
 
 
-def _frozen(layer: Layer) -> tuple[Tensor, Tensor]:
+def frozen(layer: Layer) -> tuple[Tensor, Tensor]:
     """Weights and bias of a random layer, uniform in ±gain/√(inputs) and ±1, from its public seed."""
     seed, gain = bytes.fromhex(layer.seed), layer.gain_micro / 1e6
     weights = uniform(seed[:16], layer.width_in * layer.width_out, gain * layer.width_in**-0.5)

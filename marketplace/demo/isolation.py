@@ -6,6 +6,7 @@ nothing of it.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from collections.abc import MutableMapping, Sequence
@@ -21,13 +22,32 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+PORTS = ("CSSI_PORT", "CSSI_CHAIN_PORT")
+BASE = Path(__file__).resolve().parent.parent.parent
+
+
 def own_state(arguments: Sequence[str], environment: MutableMapping[str, str] = os.environ) -> None:
     """Point the settings at a folder and free ports for this demo, unless the caller already chose."""
-    base = Path(__file__).resolve().parent.parent.parent
-    environment.setdefault("CSSI_VAR", str(base / "var" / "demo"))
-    for name in ("CSSI_PORT", "CSSI_CHAIN_PORT"):
+    environment.setdefault("CSSI_VAR", str(BASE / "var" / "demo"))
+    for name in PORTS:
         if name not in environment:
             environment[name] = str(free_port())
     environment.setdefault("CSSI_NOTICE_SECONDS", str(NOTICE_SECONDS))
     if any(a.startswith("--development-cohort") for a in arguments):
+        environment.setdefault("CSSI_DEVELOPMENT_MINIMA", "True")
+
+
+def kept_state(arguments: Sequence[str], environment: MutableMapping[str, str] = os.environ) -> None:
+    """The same for a run that may be stopped and goes on: wallets have pinned the server's address, so its ports stay."""
+    environment.setdefault("CSSI_VAR", str(BASE / "var" / "seed-example"))
+    folder = Path(environment["CSSI_VAR"])
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / "ports.json"
+    kept = json.loads(path.read_text(encoding="ascii")) if path.exists() else {}
+    chosen = {name: environment.get(name) or kept.get(name) or str(free_port()) for name in PORTS}
+    if chosen != kept:
+        path.write_text(json.dumps(chosen), encoding="ascii")
+    environment.update(chosen)
+    environment.setdefault("CSSI_NOTICE_SECONDS", str(NOTICE_SECONDS))
+    if "--development" in arguments:
         environment.setdefault("CSSI_DEVELOPMENT_MINIMA", "True")

@@ -156,6 +156,12 @@ def job_performance(*, people: int = 600, seed: int = 0) -> Dataset:
     )
 
 
+def people(count: int, *, seed: int) -> list[Record]:
+    """Generated people without anything around them."""
+    stream = _Stream(seed)
+    return [_person(stream) for _ in range(count)]
+
+
 def _person(stream: _Stream) -> Record:
     title = stream.below(len(TITLES))
     wanted = _wanted(title)

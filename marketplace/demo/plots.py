@@ -18,12 +18,12 @@ from marketplace.demo.result import DemoResult
 _INK, _LINE, _FAINT, _WARN = "#7a8494", "#2f80c3", "#b7bfca", "#c9772b"
 
 
-def _figure(title: str, draw: Callable[[Axes], None]) -> str:
+def figure(title: str, draw: Callable[[Axes], None]) -> str:
     """One figure as an `<svg>` string without XML prologue, title set for screen readers."""
     with plt.rc_context(
         {"svg.fonttype": "none", "text.color": _INK, "axes.labelcolor": _INK, "svg.hashsalt": title}
     ):
-        figure, axes = plt.subplots(figsize=(7.2, 3.2))
+        drawing, axes = plt.subplots(figsize=(7.2, 3.2))
         draw(axes)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
@@ -32,10 +32,10 @@ def _figure(title: str, draw: Callable[[Axes], None]) -> str:
         axes.tick_params(colors=_INK)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         out = io.StringIO()
-        figure.savefig(
+        drawing.savefig(
             out, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None, "Title": title}
         )
-        plt.close(figure)
+        plt.close(drawing)
     text = out.getvalue()
     return text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{title}"', 1)
 
@@ -68,7 +68,7 @@ def metric_per_round(result: DemoResult) -> str:
         axes.set_xlabel("round")
         axes.legend(frameon=False, fontsize=8, loc="lower right")
 
-    return _figure("Metric per round against the model trained with all data in one place", draw)
+    return figure("Metric per round against the model trained with all data in one place", draw)
 
 
 def cohort_per_round(result: DemoResult) -> str:
@@ -80,4 +80,4 @@ def cohort_per_round(result: DemoResult) -> str:
         axes.set_ylabel("wallets")
         axes.legend(frameon=False, fontsize=8, loc="lower right")
 
-    return _figure("Wallets per round: asked, and in the sum", draw)
+    return figure("Wallets per round: asked, and in the sum", draw)

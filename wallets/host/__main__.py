@@ -19,6 +19,7 @@ from wallets.agent.sandbox.launcher import Launcher
 from wallets.agent.sandbox.policy import Level
 from wallets.host.control import Controller, know_server, observe
 from wallets.host.host import Host
+from wallets.host.packed import PackedLauncher
 from wallets.host.spy import Spy
 
 
@@ -61,6 +62,12 @@ def _parser() -> argparse.ArgumentParser:
         default=Level.FULL.value,
         help="the lowest sandbox level at which tasks may run",
     )
+    parser.add_argument(
+        "--packed",
+        action="store_true",
+        help="train wallets of this host together, a handful in one sandboxed worker",
+    )
+    parser.add_argument("--quiet", action="store_true", help="replies only: no event lines")
     parser.add_argument("--spy", action="store_true", help="TESTS ONLY: record updates before masking")
     return parser
 
@@ -79,8 +86,8 @@ async def _serve(options: argparse.Namespace) -> None:
         policy=HolderPolicy(
             allow_development=options.allow_development, visits_per_day=options.visits_per_day
         ),
-        launcher=Launcher(slots=options.slots or None),
-        observer=observe,
+        launcher=(PackedLauncher if options.packed else Launcher)(slots=options.slots or None),
+        observer=None if options.quiet else observe,
         spy=Spy() if options.spy else None,
         lowest_sandbox=Level(options.sandbox),
     )

@@ -8,13 +8,14 @@ Every command may carry an `id`, which its reply repeats. Replies: {"event": "re
 | create | records: path of a JSON-lines file, or `inline`: list of records; prefix? | wallets: names in order |
 | server | url, pin? | pins the server for wallets made from here on |
 | pair | wallet, link | label |
-| subscribe | wallets: list, or omitted for all; collective | subscribed: count, refused: count per code |
+| subscribe | wallets: list, or omitted for all; collective; missing?: only those without a subscription; most? | subscribed: count, refused: count per code |
 | run | wallets? | running |
 | disconnect | wallet | |
 | revoke | wallet, collective | milliseconds, visits_stopped, erased, servers_told |
 | fault | round, kind, after?, count?, wallets? | |
 | faults | | suffered per planned fault |
 | visits | wallet, kinds? | entries of its journal |
+| books | first, count | by wallet: payout address, visits in its journal, proofs that were on their way when it stopped |
 | permits | wallet | collective ids |
 | selftest | | probes, layers |
 | status | | counts |
@@ -140,7 +141,9 @@ class Controller:
 
     async def _subscribe(self, order: dict[str, Any]) -> Reply:
         names = order.get("wallets") or list(self._host.agents)
-        outcomes = await self._host.subscribe(names, order["collective"])
+        if order.get("missing"):
+            names = [name for name in names if not self._host.wallet(name).routes]
+        outcomes = await self._host.subscribe(names[: order.get("most")], order["collective"])
         return {"subscribed": outcomes.pop("subscribed", 0), "refused": dict(outcomes)}
 
     async def _run(self, order: dict[str, Any]) -> Reply:
@@ -181,6 +184,10 @@ class Controller:
         entries = await journal.entries(kinds=order.get("kinds", ()))
         return {"wallet": order["wallet"], "entries": [asdict(entry) for entry in entries]}
 
+    async def _books(self, order: dict[str, Any]) -> Reply:
+        names = sorted(self._host.agents)[int(order["first"]) : int(order["first"]) + int(order["count"])]
+        return {"books": [await self._host.books(name) for name in names]}
+
     async def _permits(self, order: dict[str, Any]) -> Reply:
         held = await self._host.wallet(order["wallet"]).store.list("permit")
         return {"wallet": order["wallet"], "permits": sorted(held)}
@@ -216,6 +223,7 @@ class Controller:
         "fault": _fault,
         "faults": _faults,
         "visits": _visits,
+        "books": _books,
         "permits": _permits,
         "selftest": _selftest,
         "status": _status,

@@ -82,7 +82,8 @@ class Host:
                 f"The sandbox lacks {missing} on this machine. Allow that with --sandbox reduced, or use another machine.",
                 code="sandbox",
             )
-        existing = sorted(path.name for path in (self.directory / WALLETS).glob("*") if path.is_dir())
+        # A folder without a key file is not yet a wallet: its making was stopped half-way.
+        existing = sorted(path.parent.name for path in (self.directory / WALLETS).glob(f"*/{vault.KEYS}"))
         await _each(existing, self._open)
 
     def pin_server(self, document: Mapping[str, Any]) -> None:
@@ -91,11 +92,16 @@ class Host:
 
     async def create_wallets(self, records: Sequence[Mapping[str, Any]], *, prefix: str = "w") -> list[str]:
         """One new wallet per record; returns their names in order."""
-        first = len(self.agents)
+        first = self._next_number(prefix)
         names = [f"{prefix}{first + index:05d}" for index in range(len(records))]
         by_name = dict(zip(names, records, strict=True))
         await _each(names, lambda name: self._create(name, by_name[name]))
         return names
+
+    def _next_number(self, prefix: str) -> int:
+        """Above every number in use, also of folders in which no wallet was finished."""
+        folders = (path.name.removeprefix(prefix) for path in (self.directory / WALLETS).glob(f"{prefix}*"))
+        return max((int(number) + 1 for number in folders if number.isdecimal()), default=0)
 
     async def pair(self, name: str, link: str) -> str:
         """Pair one wallet by its link and keep it connected."""
@@ -137,6 +143,17 @@ class Host:
         """Revoke in the wallet."""
         return await leaving.revoke(self.wallet(name), collective_id)
 
+    async def books(self, name: str) -> dict[str, Any]:
+        """What a wallet's own journal says of its visits, and where it is paid (hex; empty before a subscription)."""
+        agent = self.wallet(name)
+        entries = await agent.journal.entries(kinds=[Kind.VISIT, Kind.OUTCOME])
+        payouts = list((await agent.store.list("payout")).values())
+        return {
+            "address": payouts[0]["address"] if payouts else "",
+            "visits": sum(entry.kind == Kind.VISIT for entry in entries),
+            "unconfirmed": sum(entry.code == "unconfirmed" for entry in entries),
+        }
+
     def run_wallet(self, name: str) -> None:
         """Keep a wallet connected from now on."""
         if name not in self._running:
@@ -170,8 +187,10 @@ class Host:
     def status(self) -> dict[str, Any]:
         """Counts only."""
         return {
+            "pid": os.getpid(),
             "wallets": len(self.agents),
             "running": len(self._running),
+            "subscribed": sum(bool(agent.routes) for agent in self.agents.values()),
             "connected": sum(agent.session.connected.is_set() for agent in self.agents.values()),
             "open_stores": len(self._pool),
             "sandbox_visits": self.launcher.visits,

@@ -34,7 +34,7 @@ _STEP = {"training": {"learning_rate_micro": 1000, "steps": 1}}
 
 
 def frames() -> Iterator[bytes]:
-    """One job per loss and kind of answer, over every layer of the vocabulary."""
+    """One job per loss and kind of answer, over every layer of the vocabulary; then several visits at once."""
     for loss, width in _LOSSES.items():
         model = {"target": ["b"], "width_out": 2, "layers": _LAYERS, "loss": loss}
         for kind in TRAINED:
@@ -46,21 +46,28 @@ def frames() -> Iterator[bytes]:
     for kind in QUERIES:
         bins = {"bins": 2} if kind == "histogram" else {}
         yield _frame({**_BASE, "output": {"kind": kind, **bins}}, 0)
+    plain = {"target": ["b"], "width_out": 2, "layers": [_LAYERS[2], _LAYERS[4], _LAYERS[-1]], "loss": "mse"}
+    yield _frame({**_BASE, **plain, **_STEP, "output": {"kind": "gradient"}}, 2, visits=2)
 
 
-def _frame(document: dict[str, Any], width: int) -> bytes:
+def _frame(document: dict[str, Any], width: int, *, visits: int = 0) -> bytes:
     document["output"]["clip_micro"] = 1_000_000
     body = canonical(document)
     count = parameter_count(parse_manifest(body))
+    shape = [visits, 1] if visits else [1]
+    many = (
+        {"kind": "train-many", "seeds": [bytes(32)] * visits}
+        if visits
+        else {"kind": "train", "seed": bytes(32)}
+    )
     return cbor.encode(
         {
-            "kind": "train",
+            **many,
             "manifest": body,
             "weights": np.full(count, 0.1, "<f4").tobytes(),
-            "x": np.ones((1, 2), "<f4").tobytes(),
-            "x_shape": [1, 2],
-            "y": np.zeros((1, width), "<f4").tobytes(),
-            "y_shape": [1, width],
-            "seed": bytes(32),
+            "x": np.ones((*shape, 2), "<f4").tobytes(),
+            "x_shape": [*shape, 2],
+            "y": np.zeros((*shape, width), "<f4").tobytes(),
+            "y_shape": [*shape, width],
         }
     )

@@ -211,15 +211,21 @@ def _run(frame: bytes) -> bytes:
 
 
 def _train(job: dict[str, Any]) -> bytes:
+    """One visit, or many visits to one model (`train-many`: arrays with one more axis in front, and a seed for each)."""
     import numpy as np
 
     from collectives.terms.algorithm import parse_manifest
+    from collectives.training.many import compute_updates
     from collectives.training.net import compute_update
 
     x = np.frombuffer(job["x"], dtype="<f4").reshape(job["x_shape"])
     y = np.frombuffer(job["y"], dtype="<f4").reshape(job["y_shape"])
     weights = np.frombuffer(job["weights"], dtype="<f4")
-    update = compute_update(parse_manifest(job["manifest"]), weights, x, y, job["seed"])
+    manifest = parse_manifest(job["manifest"])
+    if job["kind"] == "train-many":
+        update = compute_updates(manifest, weights, x, y, job["seeds"])
+    else:
+        update = compute_update(manifest, weights, x, y, job["seed"])
     return np.ascontiguousarray(update, dtype="<f4").tobytes()
 
 
