@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
@@ -55,18 +56,20 @@ def rerun(arguments: Sequence[str], say: Callable[[str], None]) -> int:
         postgres.stop()
 
 
-def environment(postgres: PrivatePostgres, redis: PrivateRedis, keys: Path) -> dict[str, str]:
-    """What the audience is told: everything, and in `CSSI_ROLE_…` what each role is told."""
+def environment(
+    postgres: PrivatePostgres, redis: PrivateRedis, keys: Path, here: Any = settings
+) -> dict[str, str]:
+    """What the audience is told: everything, and in `CSSI_ROLE_…` what each role is told. `here` says where on this machine."""
     told = {
         "DJANGO_SETTINGS_MODULE": SETTINGS,
-        "CSSI_VAR": str(settings.VAR_DIR),
+        "CSSI_VAR": str(here.VAR_DIR),
         "CSSI_ROLES": ",".join(ROLES),
         "CSSI_HOSTS": "127.0.0.1",
-        "CSSI_SITE_URL": settings.SITE_URL,
+        "CSSI_SITE_URL": here.SITE_URL,
         "CSSI_KEYS_DIR": str(keys / "all"),
         "CHAIN_KEYS_DIR": str(keys / "chain"),
-        "CHAIN_ID": str(settings.CHAIN_ID),
-        "CHAIN_RPC_URL": f"http://127.0.0.1:{settings.CHAIN_PORT}",
+        "CHAIN_ID": str(here.CHAIN_ID),
+        "CHAIN_RPC_URL": f"http://127.0.0.1:{here.CHAIN_PORT}",
         "DJANGO_SECRET_KEY_FILE": str(keys / "web" / "django.key"),
         "EMAIL_URL": "dummymail://",
         "CSSI_FROM_EMAIL": "Compute-to-SSI <no-reply@localhost>",
@@ -77,7 +80,7 @@ def environment(postgres: PrivatePostgres, redis: PrivateRedis, keys: Path) -> d
         "CSSI_REDIS_FOLDER": str(redis.folder),
     }
     for role in ROLES:
-        port = settings.PORT if role == "web" else free_port()
+        port = here.PORT if role == "web" else free_port()
         told[f"CSSI_PORT_{role.upper()}"] = str(port)
         told[f"{DOMAIN[role].upper()}_DATABASE_URL"] = postgres.url(DOMAIN[role])
         told[f"REDIS_URL_{role.upper()}"] = redis.url(role)

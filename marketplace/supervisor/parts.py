@@ -162,7 +162,8 @@ def rehearsed() -> list[Part]:
     }
     shared = ("CHAIN_ID", "CHAIN_RPC_URL", "CHAIN_KEYS_DIR", "EMAIL_URL", "CSSI_FROM_EMAIL")
     of_role["web"] |= {name: told[name] for name in shared}
-    common = {name: told[name] for name in ("DJANGO_SETTINGS_MODULE", "CSSI_SITE_URL")}
+    addresses = ("CSSI_SITE_URL", "DISTRIBUTOR_URL", "AGGREGATOR_URL")
+    common = {name: told[name] for name in ("DJANGO_SETTINGS_MODULE", *addresses)}
     common |= {name: value for name, value in child_environment().items() if name in _OF_ONE_MACHINE}
     site = Apart(
         folder=settings.VAR_DIR,

@@ -12,7 +12,7 @@ Every command may carry an `id`, which its reply repeats. Replies: {"event": "re
 | run | wallets? | running |
 | disconnect | wallet | |
 | revoke | wallet, collective | milliseconds, visits_stopped, erased, servers_told |
-| fault | round, kind, after?, count?, wallets? | |
+| fault | round, kind, after?, count?, wallets?, seconds? | |
 | faults | | suffered per planned fault |
 | visits | wallet, kinds? | entries of its journal |
 | books | first, count | by wallet: payout address, visits in its journal, proofs that were on their way when it stopped |
@@ -167,6 +167,7 @@ class Controller:
                 after=Step(order.get("after", Step.JOINED)),
                 count=int(order.get("count", 1)),
                 wallets=frozenset(order.get("wallets", ())),
+                seconds=float(order.get("seconds", 0)),
             )
         )
         return {}

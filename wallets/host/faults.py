@@ -1,4 +1,4 @@
-"""Faults that a demonstration or a test injects from outside the agents: deaths, cut sockets, lost data.
+"""Faults that a demonstration or a test injects from outside the agents: deaths, cut sockets, lost data, silence, half an upload.
 
 A plan says "in round R, after step S, so many wallets suffer F". The agents' own code knows nothing of it: the host runs
 their visits in a subclass of the round session that looks here after every step.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from wallets.agent import credentials
 from wallets.agent.agent import WalletAgent
@@ -28,24 +29,30 @@ class FaultKind(StrEnum):
     CUT = "cut"  # the round socket dropped; the agent comes back by itself
     LOSE_DATA = "lose_data"  # its data is gone between accepting and proving presence
     FAIL_ALGORITHM = "fail_algorithm"  # the worker fails after presence was proven
+    STALL = "stall"  # says nothing for some seconds, its sockets open, then goes on
+    HALF = "half"  # sends half of its masked input and hangs, the connection open
+
+
+_AFTER_A_STEP = {FaultKind.DIE, FaultKind.CUT, FaultKind.STALL}
 
 
 @dataclass(kw_only=True)
 class Fault:
-    """One line of the plan. `wallets` empty means: whoever gets there first, `count` of them."""
+    """One line of the plan. `wallets` empty means: whoever gets there first, `count` of them. `seconds`: how long a stall lasts."""
 
     round: int
     kind: FaultKind
     after: Step = Step.JOINED
     count: int = 1
     wallets: frozenset[str] = frozenset()
+    seconds: float = 0.0
     suffered: list[str] = field(default_factory=list)
 
     def strikes(self, wallet: str, number: int, kind: FaultKind, step: Step) -> bool:
         """Whether this wallet suffers it now; each wallet at most once per fault."""
         if (self.round, self.kind) != (number, kind) or wallet in self.suffered:
             return False
-        if kind in {FaultKind.DIE, FaultKind.CUT} and self.after is not step:
+        if kind in _AFTER_A_STEP and self.after is not step:
             return False
         if self.wallets and wallet not in self.wallets:
             return False
@@ -67,7 +74,11 @@ class FaultPlan:
 
     def strikes(self, wallet: str, number: int, kind: FaultKind, step: Step = Step.JOINED) -> bool:
         """Whether some fault of this kind hits this wallet at this step of this round."""
-        return any(fault.strikes(wallet, number, kind, step) for fault in self.faults)
+        return self.striking(wallet, number, kind, step) is not None
+
+    def striking(self, wallet: str, number: int, kind: FaultKind, step: Step) -> Fault | None:
+        """The fault that hits it, if one does."""
+        return next((fault for fault in self.faults if fault.strikes(wallet, number, kind, step)), None)
 
 
 class HostedRoundSession(RoundSession):
@@ -97,6 +108,29 @@ class HostedRoundSession(RoundSession):
             if self._socket is not None:
                 self._socket.abort()
             self.agent.event("cut", round=number, after=step.value)
+        stalled = self._host.faults.striking(self.agent.name, number, FaultKind.STALL, step)
+        if stalled is not None:
+            self.agent.event("stalled", round=number, after=step.value)
+            await asyncio.sleep(stalled.seconds)
+
+    async def _on_slot(self, message: dict[str, Any]) -> None:
+        if self._input is not None and self._planned(FaultKind.HALF):
+            await self._send_half(str(message["path"]), self._input)
+        await super()._on_slot(message)
+
+    async def _send_half(self, path: str, sealed: bytes) -> None:
+        """Announce the whole, send half, and wait for an end that does not come from here."""
+        place = urlsplit(self.agent.server.aggregator_http)
+        _, writer = await asyncio.open_connection(
+            place.hostname, place.port, ssl=True if place.scheme == "https" else None
+        )
+        try:
+            head = f"PUT {path} HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Length: {len(sealed)}\r\n\r\n"
+            writer.write(head.encode() + sealed[: len(sealed) // 2])
+            await writer.drain()
+            await asyncio.get_running_loop().create_future()
+        finally:
+            writer.transport.abort()
 
     async def _train(self) -> None:
         if not self._planned(FaultKind.FAIL_ALGORITHM):
