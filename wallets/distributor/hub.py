@@ -21,6 +21,8 @@ from wallets.distributor.services import answers, presence
 
 logger = logging.getLogger(__name__)
 LOOK_SECONDS = 5.0
+LOOKED_AT_ONCE = 2_000
+"""Keys for which everything is looked up at a time. What cannot wait for its turn, rounds and enrolments, is looked up for all."""
 REJOIN_SECONDS = 3600
 
 
@@ -45,6 +47,7 @@ class Hub:
         self._by_key: dict[str, Connection] = {}
         self._connections: set[Connection] = set()
         self._gone: set[str] = set()
+        self._unlooked: list[str] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._wakes: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
@@ -106,8 +109,13 @@ class Hub:
 
     async def _look(self) -> None:
         await asyncio.sleep(LOOK_SECONDS)
-        if self._by_key:
-            await self._send(await self.thread.run(selectors.waiting_for, list(self._by_key)))
+        if not self._by_key:
+            return
+        await self._send(await self.thread.run(selectors.waiting_answers))
+        if not self._unlooked:
+            self._unlooked = list(self._by_key)
+        part, self._unlooked = self._unlooked[:LOOKED_AT_ONCE], self._unlooked[LOOKED_AT_ONCE:]
+        await self._send(await self.thread.run(selectors.waiting_for, part))
 
     async def _send(self, waiting: Iterable[Waiting]) -> None:
         for item in waiting:

@@ -119,6 +119,17 @@ def waiting_for(keys: Iterable[str]) -> list[Waiting]:
     return everything
 
 
+def waiting_answers() -> list[Waiting]:
+    """What some deadline waits for: questions of enrolling jobs, and invitations and deliveries of running rounds, whoever they are for."""
+    # Jobs and rounds first: they are few, while enrolments and invitations of all that ever ran are many.
+    enrolling = list(Job.objects.filter(state=Job.State.ENROLLING).values_list("pk", flat=True))
+    states = (Round.State.INVITING, Round.State.DELIVERED, Round.State.SHORT)
+    running = Round.objects.filter(state__in=states, expires__gt=config.now())
+    found = list(running.values_list("pk", flat=True))
+    questions = _questions(Enrolment.objects.filter(job_id__in=enrolling)) if enrolling else ()
+    return [*questions, *(_invitations(Invitation.objects.filter(round_id__in=found)) if found else ())]
+
+
 def waiting_mail(pk: int) -> list[Waiting]:
     return list(_mail(Mail.objects.filter(pk=pk)))
 

@@ -30,6 +30,7 @@ from wallets.agent.sandbox.policy import Level
 from wallets.agent.transport import Transport
 from wallets.agent.vault import StorePool
 from wallets.host.faults import FaultPlan, HostedRoundSession
+from wallets.host.lines import Lines
 from wallets.host.spy import Spy
 
 HOST_KEY = "host.key"
@@ -41,7 +42,10 @@ ATTEMPTS = 20
 
 
 class Host:
-    """Wallets by name. `server_document` is the pinned server description new wallets start with (None: pair first)."""
+    """Wallets by name. `server_document` is the pinned server description new wallets start with (None: pair first).
+
+    `lines`: wallets share standing connections (`wallets.host.lines`) in place of having one each.
+    """
 
     def __init__(
         self,
@@ -56,6 +60,7 @@ class Host:
         observer: Observer | None = None,
         spy: Spy | None = None,
         lowest_sandbox: Level = Level.FULL,
+        lines: bool = False,
     ) -> None:
         self.directory = directory
         self.agents: dict[str, WalletAgent] = {}
@@ -68,6 +73,7 @@ class Host:
         self._lowest_sandbox = lowest_sandbox
         self._transport = Transport()
         self._pool = StorePool(_open_stores())
+        self._lines = Lines(now, rng) if lines else None
         self._running: dict[str, asyncio.Task[None]] = {}
         self._key = Secret(b"")
 
@@ -205,6 +211,8 @@ class Host:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._lines is not None:
+            await self._lines.close()
         for agent in self.agents.values():
             await agent.stop()
             await agent.store.close()
@@ -240,6 +248,8 @@ class Host:
             lowest_sandbox=self._lowest_sandbox,
         )
         agent.round_session = partial(HostedRoundSession, self)
+        if self._lines is not None:
+            agent.session = self._lines.session(agent)
         await agent.load()
         self.agents[name] = agent
 

@@ -30,6 +30,8 @@ from wallets.agent.messages import HolderPolicy
 from wallets.agent.round_line import Step
 from wallets.host.faults import Fault, FaultKind
 from wallets.host.host import Host
+from wallets.host.lines import LineSession
+from wallets.host.packed import PackedLauncher
 from wallets.host.spy import Spy
 
 WALLETS = 12
@@ -163,7 +165,8 @@ class Job:
 
 
 @pytest_asyncio.fixture
-async def job(roles: Any, tmp_path: Path) -> AsyncIterator[Job]:
+async def job(roles: Any, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Job]:
+    packed = getattr(request, "param", "") == "packed"
     async with Market(roles) as market:
         host = Host(
             tmp_path / "host",
@@ -173,6 +176,8 @@ async def job(roles: Any, tmp_path: Path) -> AsyncIterator[Job]:
             rule=Rule.HOST,
             policy=HolderPolicy(allow_development=True),
             spy=Spy(),
+            launcher=PackedLauncher() if packed else None,
+            lines=packed,
         )
         await host.start()
         made = Job(roles, market, host)
@@ -181,7 +186,15 @@ async def job(roles: Any, tmp_path: Path) -> AsyncIterator[Job]:
         await host.stop()
 
 
-async def test_rounds_release_the_plain_sum_bit_for_bit_and_every_visit_is_in_the_ledger(job: Job) -> None:
+@pytest.mark.parametrize("job", ["packed"], indirect=True)
+async def test_packed_wallets_share_a_line_and_workers_and_the_sum_is_still_the_plain_one(job: Job) -> None:
+    sessions = [job.host.wallet(name).session for name in job.names]
+    (line,) = {session.line for session in sessions if isinstance(session, LineSession)}
+    assert line.keys == WALLETS
+    assert line._socket is not None
+    line._socket.abort()  # everybody comes back on another socket
+    await asyncio.sleep(0.1)
+    await asyncio.wait_for(asyncio.gather(*(session.connected.wait() for session in sessions)), 20)
     state = await job.round(1)
     assert state["state"] == "released", state
     released, count = await job.sum(1)
