@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-production seed-example run test test-production test-postgres check audit format bench bench-secagg bench-peers bench-learning contracts e2e screenshots clean fuzz fuzz-contracts coverage-secagg
+.PHONY: help demo demo-production seed-example run test test-production test-postgres check audit format bench bench-secagg bench-peers bench-learning bench-load contracts e2e screenshots clean fuzz fuzz-api fuzz-contracts coverage-secagg
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -80,6 +80,9 @@ fuzz-contracts: $(VENV)/.installed-dev  ## at least 100,000 calls of the contrac
 fuzz: $(VENV)/.installed-dev  ## every decoder with 400,000 changed or random inputs, and long state machines (minutes)
 	CSSI_LONG=1 $(BIN)/pytest tests/unit/secagg/test_decoders.py tests/unit/secagg/test_fuzz.py tests/unit/secagg/test_state_machines.py $(ARGS)
 
+fuzz-api: $(VENV)/.installed-dev  ## the REST API against its own schema, 150 generated requests for each operation (minutes)
+	$(BIN)/pytest -m long tests/apps/api $(ARGS)
+
 coverage-secagg: $(VENV)/.installed-dev  ## fails unless every branch of aggregation/secagg is tested
 	$(BIN)/pytest tests/unit/secagg tests/vectors --cov=aggregation.secagg --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100 $(ARGS)
 
@@ -98,6 +101,9 @@ bench-secagg: $(VENV)/.installed-dev  ## secure aggregation against its targets 
 
 bench-learning: $(VENV)/.installed-dev  ## how well wallets learn, every setting, three seeds; goes on where it was stopped (DATA=<folder>)
 	@$(BIN)/python -m tests.benchmarks.learning --data "$(DATA)" $(ARGS)
+
+bench-load: $(VENV)/.installed-dev bench-peers  ## idle agents, invitations, visits per second, pages, beside Flower (ARGS="--only crowd --levels 1000")
+	@$(BIN)/python -m tests.benchmarks.load --docs docs/benchmarks $(ARGS)
 
 bench: $(VENV)/.installed-dev bench-peers  ## every benchmark that ends within about ten minutes
 	@$(BIN)/python -m tests.benchmarks.secagg

@@ -40,7 +40,7 @@ class Notebook:
     size: Size
     seed: int
     collective_id: str = ""
-    order_id: int = 0
+    order_id: str = ""
     starts: int = 0
     peak_memory: int = 0
     peak_by_part: dict[str, int] = field(default_factory=dict)

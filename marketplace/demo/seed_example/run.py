@@ -167,7 +167,7 @@ class Run:
             plan=size.plan(),
             idempotency_key=ORDER_KEY,
         )
-        self.book.order_id = order.pk
+        self.book.order_id = str(order.pk)
         self.book.save(self._stage.folder)
         if money.escrow_state(order.job_id) is None:
             if (money.funds(consumer)["balance"] or 0) < size.budget:

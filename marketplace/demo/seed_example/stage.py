@@ -36,7 +36,7 @@ class KeptStage:
         if fresh:
             clean(self.folder)
 
-    def start(self, *, development: bool) -> None:
+    def start(self, *, development: bool, packed: bool) -> None:
         """Broker, chain, web, worker, and the hosts with the wallets they have."""
         self.supervisor.parts = parts.embedded()
         self.supervisor.launch("broker", "chain")
@@ -45,10 +45,10 @@ class KeptStage:
         self._say(prepare.deploy_contracts())
         self.supervisor.start("web", "worker")
         self.supervisor.watch_in_background()
-        arguments = ["--rule", "host", "--slots", "1", "--packed", "--quiet"]
+        arguments = ["--rule", "host", "--slots", "1", "--quiet"]
         arguments += ["--visits-per-day", str(VISITS_PER_DAY)]
-        if development:
-            arguments.append("--allow-development")
+        arguments += ["--packed"] if packed else []
+        arguments += ["--allow-development"] if development else []
         for number in range(HOSTS):
             host = HostProcess(
                 directory=self.folder / "wallets" / f"host-{number}",

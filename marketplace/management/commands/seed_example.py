@@ -36,6 +36,11 @@ class Command(BaseCommand):
             action="store_true",
             help="few wallets, minima below what is safe; the report says so",
         )
+        parser.add_argument(
+            "--apart",
+            action="store_true",
+            help="every wallet with a connection and a sandboxed worker of its own, as on a machine of its own (slower)",
+        )
         parser.add_argument("--fresh", action="store_true", help="forget a run that was begun in this folder")
         parser.add_argument(
             "--report", type=Path, default=settings.BASE_DIR / "report", help="folder for the report"
@@ -72,7 +77,7 @@ class Command(BaseCommand):
         console.rule(
             f"[bold]{size.wallets:,} wallets, {size.visits:,} visits in cohorts of {size.cohort:,}, generated people"
         )
-        stage.start(development=size.development)
+        stage.start(development=size.development, packed=not options["apart"])
         with _Bars(console) as bars:
             run = Run(stage, book, bars)
             run.wallets()
