@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 
 NOTICE_SECONDS = 6
@@ -23,6 +23,7 @@ def free_port() -> int:
 
 
 PORTS = ("CSSI_PORT", "CSSI_CHAIN_PORT")
+KEPT_PORTS = "ports.json"
 BASE = Path(__file__).resolve().parent.parent.parent
 
 
@@ -37,17 +38,22 @@ def own_state(arguments: Sequence[str], environment: MutableMapping[str, str] = 
         environment.setdefault("CSSI_DEVELOPMENT_MINIMA", "True")
 
 
+def keep_ports(folder: Path, environment: Mapping[str, str] = os.environ) -> None:
+    """Write down which ports a run has, so that it has the same ones when it goes on."""
+    text = json.dumps({name: environment[name] for name in PORTS})
+    (folder / KEPT_PORTS).write_text(text, encoding="ascii")
+
+
 def kept_state(arguments: Sequence[str], environment: MutableMapping[str, str] = os.environ) -> None:
     """The same for a run that may be stopped and goes on: wallets have pinned the server's address, so its ports stay."""
     environment.setdefault("CSSI_VAR", str(BASE / "var" / "seed-example"))
     folder = Path(environment["CSSI_VAR"])
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = folder / "ports.json"
+    path = folder / KEPT_PORTS
     kept = json.loads(path.read_text(encoding="ascii")) if path.exists() else {}
-    chosen = {name: environment.get(name) or kept.get(name) or str(free_port()) for name in PORTS}
-    if chosen != kept:
-        path.write_text(json.dumps(chosen), encoding="ascii")
-    environment.update(chosen)
+    for name in PORTS:
+        environment[name] = environment.get(name) or kept.get(name) or str(free_port())
+    keep_ports(folder, environment)
     environment.setdefault("CSSI_NOTICE_SECONDS", str(NOTICE_SECONDS))
     if "--development" in arguments:
         environment.setdefault("CSSI_DEVELOPMENT_MINIMA", "True")

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import connections
 
 from marketplace.demo.hosts import HostProcess
+from marketplace.demo.isolation import keep_ports
 from marketplace.demo.seed_example.costs import Cost, of_trees
 from marketplace.demo.stage import _empty as clean
 from marketplace.supervisor import parts, prepare
@@ -35,6 +36,7 @@ class KeptStage:
         prepare.check_ports()
         if fresh:
             clean(self.folder)
+            keep_ports(self.folder)
 
     def start(self, *, development: bool, packed: bool) -> None:
         """Broker, chain, web, worker, and the hosts with the wallets they have."""
