@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-production seed-example run test test-production test-postgres check audit format bench bench-secagg bench-peers bench-learning bench-load contracts e2e screenshots clean fuzz fuzz-api fuzz-contracts coverage-secagg
+.PHONY: help demo demo-production seed-example run test test-long test-production test-postgres check audit format bench bench-secagg bench-peers bench-learning audit-self-check bench-load contracts e2e screenshots clean fuzz fuzz-api fuzz-contracts coverage-secagg
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -37,10 +37,15 @@ run: $(VENV)/.installed  ## the site with demo data; prints address and log-ins
 # Most tests wait more than they compute, so processes share them. The stack's own tests start many processes, so they are not mixed
 # with others; the browser's driver keeps an event loop in the main thread, so its tests run in processes of their own.
 test: $(VENV)/.installed-dev  ## every test but the long ones
-	$(BIN)/pytest -n 3 --dist loadfile -m "not long and not e2e and not stack and not production" $(ARGS)
-	$(BIN)/pytest -n 2 --dist loadgroup -m "stack and not long" tests/stack
+	$(BIN)/pytest -n 3 --dist loadfile --no-migrations -m "not long and not e2e and not stack and not production" $(ARGS)
+	$(BIN)/pytest -n 3 --dist loadgroup -m "stack and not long" tests/stack
 	$(BIN)/pytest -n 2 --dist loadfile -m "e2e and not long" tests/e2e
 	$(MAKE) --no-print-directory test-production
+
+test-long: $(VENV)/.installed-dev  ## the tests that `make test` leaves out, but for the contracts' 100,000 calls (about half an hour)
+	$(BIN)/pytest -n 2 --dist loadfile -m "long and not e2e and not stack" --ignore=tests/production --deselect tests/contracts/test_invariants.py::test_our_contracts_keep_every_invariant_for_long $(ARGS)
+	$(BIN)/pytest -m "long and stack" tests/stack $(ARGS)
+	$(BIN)/pytest -m "long and e2e" tests/e2e $(ARGS)
 
 # Tests of the apps that touch what differs between the databases, and one round; `make test-postgres` runs all of them there.
 ON_REAL_SERVERS := tests/apps/roles/test_round.py::test_the_sum_of_a_round_is_the_plain_sum_and_every_visit_is_owed
@@ -64,6 +69,9 @@ check: $(VENV)/.installed-dev  ## style, types, doors, migrations, system checks
 audit: $(VENV)/.installed-dev  ## are pinned packages known to be weak? (asks an advisory service; says when it cannot)
 	$(BIN)/python deploy/audit.py
 
+audit-self-check: $(VENV)/.installed-dev  ## the privacy audit: seeded bad algorithms rejected, the catalogue admitted (minutes)
+	$(BIN)/python manage.py audit --self-check $(ARGS)
+
 format: $(VENV)/.installed-dev  ## put the code into the house's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -76,6 +84,9 @@ screenshots: $(VENV)/.installed-dev  ## every screen, light and dark, narrow and
 
 fuzz-contracts: $(VENV)/.installed-dev  ## at least 100,000 calls of the contracts by a state machine (half an hour)
 	$(BIN)/pytest -m long tests/contracts -s $(ARGS)
+
+fuzz-money: $(VENV)/.installed-dev  ## 1,000 payments and 40 orders through every fault (half an hour)
+	$(BIN)/pytest -m long tests/apps/settlement/test_faults.py tests/apps/settlement/test_order_faults.py -s $(ARGS)
 
 fuzz: $(VENV)/.installed-dev  ## every decoder with 400,000 changed or random inputs, and long state machines (minutes)
 	CSSI_LONG=1 $(BIN)/pytest tests/unit/secagg/test_decoders.py tests/unit/secagg/test_fuzz.py tests/unit/secagg/test_state_machines.py $(ARGS)
@@ -110,6 +121,22 @@ bench: $(VENV)/.installed-dev bench-peers  ## every benchmark that ends within a
 	@$(BIN)/python -m tests.benchmarks.secagg_server
 	@$(BIN)/python -m tests.benchmarks.wallet
 	@$(BIN)/python -m tests.benchmarks.learning_sim
+
+# Foundry's node, as npm ships it for this machine; no script of a package is run.
+NODE := tests/apps/settlement/node
+ANVIL := $(NODE)/node_modules/@foundry-rs/anvil-$(shell uname -s | tr A-Z a-z)-$(shell uname -m | sed 's/x86_64/amd64/;s/aarch64/arm64/')/bin
+test-anvil: $(VENV)/.installed-dev  ## the money's tests against a second node, Foundry's anvil (needs npm)
+	cd $(NODE) && npm ci --silent --ignore-scripts
+	PATH="$(CURDIR)/$(ANVIL):$$PATH" CSSI_TEST_CHAIN=anvil $(BIN)/pytest -m "not long" tests/apps/settlement $(ARGS)
+
+.venv-slither/.installed: tests/contracts/slither/requirements.txt
+	@test -x .venv-slither/bin/python || $(PYTHON) -m venv .venv-slither
+	@.venv-slither/bin/pip install --disable-pip-version-check -q -r $<
+	@touch $@
+
+slither: .venv-slither/.installed  ## static analysis of the contracts: clean, or each finding explained (needs npm)
+	cd marketplace/settlement/contracts && npm ci --silent
+	.venv-slither/bin/python tests/contracts/slither/check.py
 
 contracts:  ## rebuild the contracts' artifacts (needs npm)
 	cd marketplace/settlement/contracts && npm ci --silent && node build.mjs && node ../../../tests/contracts/mutants/build.mjs

@@ -12,7 +12,7 @@ from marketplace.demo.plan import default_plan
 from tests.benchmarks.learning_sim import learn, main, once, with_algorithm
 
 
-@pytest.mark.parametrize("dropouts", [0.0, 0.1])
+@pytest.mark.parametrize("dropouts", [pytest.param(0.0, marks=pytest.mark.long), 0.1])
 def test_wallets_learn_as_well_as_one_place_with_all_records(dropouts: float) -> None:
     data = breast_cancer()
 
@@ -25,6 +25,7 @@ def test_wallets_learn_as_well_as_one_place_with_all_records(dropouts: float) ->
     assert run.largest < 2**31
 
 
+@pytest.mark.long
 def test_the_seeds_example_is_learned_better_than_chance() -> None:
     data = job_performance(people=500, seed=3)
 

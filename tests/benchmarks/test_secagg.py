@@ -16,6 +16,7 @@ from tests.benchmarks.secagg.parties import Setting, play
 from tests.benchmarks.secagg.semi_honest import SemiHonestHeaderForBenchmarksOnly
 
 
+@pytest.mark.long
 def test_the_quick_run_ends_with_the_promised_figures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
