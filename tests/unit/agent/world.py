@@ -60,6 +60,7 @@ class World:
         self.frames: list[dict[str, Any]] = []
         self.raw: list[bytes] = []
         self.openings: list[PayoutOpening] = []
+        self.places: dict[bytes, dict[str, Any]] = {}
         self.slots: dict[str, bytes] = {}
         self.members: dict[bytes, Member] = {}
         self.round_header: Header | None = None
@@ -68,7 +69,13 @@ class World:
         self._arrived = asyncio.Condition()
 
     async def __aenter__(self) -> World:
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        await self.serve()
+        return self
+
+    async def serve(self, port: int = 0) -> None:
+        """Up from here on; `port`: at the same address as before a stop."""
+        self.lines = []
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.port = self._listener.getsockname()[1]
         config = uvicorn.Config(
             self._app,
@@ -83,7 +90,6 @@ class World:
         self._task = asyncio.create_task(self._server.serve(sockets=[self._listener]))
         while not self._server.started:
             await asyncio.sleep(0.01)
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
@@ -148,19 +154,18 @@ class World:
 
         tree = MerkleLog([e.leaf() for e in enrolments])
         for index, enrolment in enumerate(enrolments):
-            await self._to(
-                enrolment.subscription_key,
-                {
-                    "t": "enrolled",
-                    "to": enrolment.subscription_key,
-                    "job": job,
-                    "index": index,
-                    "size": log.size,
-                    "root": log.root,
-                    "proof": tree.proof(index),
-                    "sig": signature,
-                },
-            )
+            key = enrolment.subscription_key
+            self.places[key] = {
+                "t": "enrolled",
+                "to": key,
+                "job": job,
+                "index": index,
+                "size": log.size,
+                "root": log.root,
+                "proof": tree.proof(index),
+                "sig": signature,
+            }
+            await self._to(key, self.places[key])
         return log
 
     async def invite(self, to: bytes, task: bytes, signature: bytes, size: int) -> bytes:
@@ -230,6 +235,8 @@ class World:
         for member in self.members.values():
             if member.send is say:
                 member.send = None
+        async with self._arrived:
+            self._arrived.notify_all()
 
     async def _wallet_frame(self, line: WalletLine, proof: dict[str, Any], frame: bytes) -> None:
         message = cbor.decode(frame)
@@ -240,6 +247,9 @@ class World:
                 line.keys.add(public)
             self.lines.append(line)
             await line.send({"t": "welcome", "heartbeat": 30})
+            # As the distributor does: a place in a log may have been lost with the line that was cut.
+            for key in line.keys & self.places.keys():
+                await line.send(self.places[key])
         elif message["t"] == "bind":
             signing.verify(message["public"], b"cssi/v1/hello", proof, message["sig"])
             line.keys.add(message["public"])

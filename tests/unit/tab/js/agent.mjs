@@ -52,7 +52,7 @@ await serve({
     agent.done = agent.run().catch((error) => { agent.events.push({name: "crashed", code: error.code ?? String(error.stack)}); });
   },
   stop: async ({name}) => agents.get(name).stop(),
-  cut: async ({name}) => agents.get(name).session.socket.raw.close(),
+  cut: async ({names}) => { for (const name of names) agents.get(name).session.socket.raw.close(); },
   subscribe: async ({name, collective}) => {
     const agent = agents.get(name);
     return (await subscribe(agent, await offerOf(agent, collective), {throughPairing: false})).subscription_key;
