@@ -20,6 +20,7 @@ const UNBOUNDED = 2 ** 62;
 /** The holder's own limits, on top of every permit. */
 export const POLICY = Object.freeze({
   visits_per_day: 100, bucket_min: 20, release_min: 100, allow_development: false, notices_kept: 64, jobs_kept: 64,
+  largest_update: 2 ** 24,
 });
 export const NO_LIMITS = Object.freeze({visits_per_day: 0, visits_total: 0, privacy_micro: 0, bucket_min: 0, release_min: 0});
 const EMPTY = {notices: [], jobs: [], visits: [], paused: false, limits: NO_LIMITS, visited: 0, spent_micro: 0};
@@ -142,7 +143,7 @@ async function accept(event, policy) {
   ensure(hex(task.requirement) === permit.requirement_hash, "wrong_requirement");
   ensure(hex(task.manifest) === known.manifest_hash, "wrong_manifest");
   ensure(task.rate === permit.rate, "rate_too_low");
-  fittingHeader(header, task, permit, known);
+  fittingHeader(header, task, permit, known, policy);
   ensure(allowedFrom(permit, memory, hex(task.manifest)) <= now, "notice_running");
   ensure(task.expires > now, "task_expired");
   ensure(known.expires > now, "job_expired");
@@ -186,12 +187,13 @@ function leave({visit, permit, now}) {
 }
 
 /** The header every mask key derives from must say what the signed task says, and no less than the permit. */
-function fittingHeader(header, task, permit, known) {
+function fittingHeader(header, task, permit, known, policy) {
   const fits = equal(header.job, task.job) && header.round === task.round && equal(header.manifest_hash, task.manifest)
     && equal(header.checkpoint_hash, task.checkpoint) && hex(header.distributor_key) === known.distributor_key
     && known.log_root !== "" && hex(header.log_root) === known.log_root && header.log_size === known.log_size;
   ensure(fits, "header_mismatch");
   ensure(header.rotation_seed.length === 0, "unsupported");
+  ensure(header.d <= policy.largest_update, "model_too_large");
   agreedMinima(permit, header);
   // σ of the smallest allowed bucket sum is √bucket_min × share, at least a tenth of the clip bound; squared, and in integers.
   const [noise, least, clip] = [header.noise_micro, header.bucket_min, header.clip_micro].map(BigInt);

@@ -24,6 +24,7 @@ export const REFUSALS = Object.freeze({
   not_in_log: "The proof that your enrolment is in the frozen log does not hold.",
   header_mismatch: "The round's header does not match the signed task.",
   unsupported: "The round uses a transformation that this version of the wallet does not know.",
+  model_too_large: "The round learns more numbers at once than this wallet computes; an always-on agent takes larger models than a browser.",
   task_expired: "The task has expired.",
   replayed_round: "This round, or a later one, was asked before.",
   too_many_rounds: "The job announced fewer rounds.",

@@ -243,6 +243,8 @@ def tasks(scene: Scene) -> Iterator[Any]:
     yield "no noise", scene.task(header(noise_micro=0))
     yield "never announced", scene.task(permit=scene.collective.permit(manifests=[]))
     yield "a rotation", scene.task(header(rotation_seed=bytes(32)))
+    yield "as many numbers as the holder computes", scene.task(), {"largest_update": 3}
+    yield "more numbers than the holder computes", scene.task(), {"largest_update": 2}
     yield "a task that expired", scene.task(expires=NOW)
     yield "a job that ended", scene.task(now=NOW + 10_000, expires=NOW + 20_000)
     yield "a round too many", scene.task(header(round=11))

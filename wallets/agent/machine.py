@@ -295,6 +295,8 @@ class HolderMachine:
             raise _No(Refusal.HEADER_MISMATCH)
         if header.rotation_seed:
             raise _No(Refusal.UNSUPPORTED)
+        if header.d > self.policy.largest_update:
+            raise _No(Refusal.MODEL_TOO_LARGE)
         self._agreed_minima(permit, header.bucket_min, header.release_min)
         # σ of the smallest allowed bucket sum is √bucket_min × share; squared, and in integers.
         if 100 * header.noise_micro**2 * header.bucket_min * 1000 < header.clip_micro**2 * ROUNDING_PER_MILLE:

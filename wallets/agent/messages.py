@@ -33,7 +33,8 @@ class HolderPolicy:
     """The holder's own limits, on top of every permit.
 
     `visits_per_day` counts accepted tasks of one collective in any 24 hours. `allow_development`: whether terms with
-    lowered minima may be subscribed to at all. `notices_kept` bounds what a flooding collective can make us store.
+    lowered minima may be subscribed to at all. `notices_kept` bounds what a flooding collective can make us store,
+    `largest_update` the numbers of one visit: its default fills the largest payload there is.
     """
 
     visits_per_day: int = 100
@@ -42,6 +43,7 @@ class HolderPolicy:
     allow_development: bool = False
     notices_kept: int = 64
     jobs_kept: int = 64
+    largest_update: int = 1 << 24
 
 
 @dataclass(frozen=True, kw_only=True)

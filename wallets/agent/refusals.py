@@ -31,6 +31,7 @@ class Refusal(StrEnum):
     NOT_IN_LOG = "not_in_log"
     HEADER_MISMATCH = "header_mismatch"
     UNSUPPORTED = "unsupported"
+    MODEL_TOO_LARGE = "model_too_large"
     TASK_EXPIRED = "task_expired"
     REPLAYED_ROUND = "replayed_round"
     TOO_MANY_ROUNDS = "too_many_rounds"
@@ -93,6 +94,7 @@ SENTENCES: Mapping[Refusal, str] = {
     Refusal.NOT_IN_LOG: "The proof that your enrolment is in the frozen log does not hold.",
     Refusal.HEADER_MISMATCH: "The round's header does not match the signed task.",
     Refusal.UNSUPPORTED: "The round uses a transformation that this version of the wallet does not know.",
+    Refusal.MODEL_TOO_LARGE: "The round learns more numbers at once than this wallet computes; an always-on agent takes larger models than a browser.",
     Refusal.TASK_EXPIRED: "The task has expired.",
     Refusal.REPLAYED_ROUND: "This round, or a later one, was asked before.",
     Refusal.TOO_MANY_ROUNDS: "The job announced fewer rounds.",

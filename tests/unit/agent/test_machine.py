@@ -65,6 +65,7 @@ TASKS: dict[Refusal, Make] = {
     Refusal.MINIMA_TOO_LOW: lambda s: s.task(permit=s.collective.permit(bucket_min=30)),
     Refusal.NOISE_TOO_LOW: lambda s: s.task(s.header(noise_micro=22_000)),
     Refusal.UNANNOUNCED_ALGORITHM: lambda s: s.task(permit=s.collective.permit(manifests=[])),
+    Refusal.MODEL_TOO_LARGE: lambda s: s.task(s.header(d=(1 << 24) + 1)),
     Refusal.UNSUPPORTED: lambda s: s.task(s.header(rotation_seed=bytes(32))),
     Refusal.TASK_EXPIRED: lambda s: s.task(expires=NOW),
     Refusal.JOB_EXPIRED: lambda s: s.task(now=NOW + 10_000, expires=NOW + 20_000),
