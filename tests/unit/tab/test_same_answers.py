@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import random
 from collections.abc import AsyncIterator
@@ -16,7 +17,7 @@ from aggregation.secagg import messages
 from aggregation.secagg.errors import ProtocolError
 from aggregation.wire import cbor
 from aggregation.wire.errors import CodecError
-from collectives.terms.algorithm import output_length, parameter_count, parse_manifest
+from collectives.terms.algorithm import LOSSES, OPS, output_length, parameter_count, parse_manifest
 from collectives.terms.canonical import canonical, parse_json
 from collectives.terms.errors import TermsError
 from collectives.training.features import Encoder, input_width, target_width
@@ -258,6 +259,52 @@ async def test_random_nets_give_torchs_gradients(tab: Script) -> None:
         )
         found = np.frombuffer(bytes.fromhex(said), "<f4")
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6, err_msg=json.dumps(document))
+
+
+WIDTH, RECORDS = 24, 3
+BEFORE: dict[str, list[dict[str, Any]]] = {
+    "linear": [],
+    "embedding": [
+        {"op": "embedding", "blocks": [{"at": 2, "columns": 9, "out": 4}, {"at": 15, "columns": 5, "out": 3}]}
+    ],
+    "random": [{"op": "random", "out": 12, "seed": "5a" * 32}],
+    "layernorm": [{"op": "linear", "out": 12, "bias": True}, {"op": "layernorm"}],
+    "dropout": [{"op": "linear", "out": 12, "bias": True}, {"op": "dropout", "rate_micro": 400_000}],
+    **{op: [{"op": "linear", "out": 12, "bias": True}, {"op": op}] for op in ("relu", "tanh", "sigmoid")},
+}
+
+
+async def test_every_operator_of_the_catalogue_gives_torchs_gradient(tab: Script) -> None:
+    """Within 10⁻⁶ of the largest number of the gradient, for every operator and every loss."""
+    assert set(BEFORE) == set(OPS)
+    draws = random.Random(11)
+    for (op, layers), loss in itertools.product(BEFORE.items(), LOSSES):
+        document = {
+            **EXAMPLES["sigmoid"],
+            "width_in": WIDTH,
+            "width_out": 4,
+            "layers": [*layers, {"op": "linear", "out": 4, "bias": True}],
+            "loss": loss,
+            "training": {"learning_rate_micro": 100_000, "steps": 1},
+            "output": {"kind": "gradient", "clip_micro": 1_000_000},
+        }
+        manifest, seed = parse_manifest(document), draws.randbytes(32)
+        weights = uniform(draws.randbytes(16), parameter_count(manifest), 0.8)
+        x = uniform(draws.randbytes(16), RECORDS * WIDTH, 1.0).reshape(RECORDS, -1)
+        answers = RECORDS if loss.startswith("softmax") else RECORDS * 4
+        y = np.array([draws.randrange(2) for _ in range(answers)], "<f4").reshape(RECORDS, -1)
+        expected = compute_update(manifest, weights, x, y, seed)
+        said = await tab.ask(
+            "update",
+            manifest=document,
+            weights=weights.tobytes().hex(),
+            x=x.tobytes().hex(),
+            y=y.tobytes().hex(),
+            seed=seed.hex(),
+        )
+        found = np.frombuffer(bytes.fromhex(said), "<f4")
+        assert np.max(np.abs(expected)) > 0.01, (op, loss)
+        assert np.max(np.abs(found - expected)) <= 1e-6 * max(1.0, np.max(np.abs(expected))), (op, loss)
 
 
 async def test_random_records_become_the_same_float32(tab: Script) -> None:
