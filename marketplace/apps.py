@@ -12,4 +12,6 @@ class MarketplaceConfig(AppConfig):
     trust_domain = TrustDomain.MARKET
 
     def ready(self) -> None:
-        from marketplace import checks  # noqa: F401  registers the checks
+        from marketplace import checks, telemetry  # noqa: F401  registers the checks
+
+        telemetry.configure()

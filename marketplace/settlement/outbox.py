@@ -9,6 +9,7 @@ Never a new nonce for the same key; a fee bump signs the same nonce again.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from marketplace import telemetry
 from marketplace.settlement import conf, effects
 from marketplace.settlement.chain import Chain, chain, second_opinion
 from marketplace.settlement.errors import ChainRefused, ChainUnavailable, FeesTooHigh
@@ -65,21 +67,30 @@ def sweep() -> int:
                 moved += _fail(row, "what it depends on failed")
                 continue
             try:
-                moved += _sign(row, link)
+                with _traced("sign", row):
+                    moved += _sign(row, link)
             except FeesTooHigh as error:
                 # What is signed already goes on below; the administrator reads why this one waits.
                 T.objects.filter(pk=row.pk, state=T.State.NEW).update(error=str(error)[:300])
                 break
         for row in T.objects.filter(state=T.State.SIGNED).order_by("signer", "nonce")[:BATCH]:
-            moved += _send(row, link)
+            with _traced("send", row):
+                moved += _send(row, link)
         for row in T.objects.filter(state=T.State.SENT)[:BATCH]:
-            moved += _look(row, link)
+            with _traced("look", row):
+                moved += _look(row, link)
         head = link.head()
         for row in T.objects.filter(state=T.State.MINED)[:BATCH]:
-            moved += _confirm(row, link, head)
+            with _traced("confirm", row):
+                moved += _confirm(row, link, head)
     except ChainUnavailable:
         return moved
     return moved
+
+
+def _traced(step: str, row: ChainTransaction) -> AbstractContextManager[Any]:
+    """A span that says which step of which kind of transaction; its key names a job or an address."""
+    return telemetry.span(f"settlement.{step}", kind=row.key.split(":", 1)[0])
 
 
 def key_for(purpose: str) -> KeySigner:
@@ -199,12 +210,23 @@ def _confirm(row: ChainTransaction, link: Chain, head: int) -> int:
             )
             return 0
     if not found.ok:
-        return _fail(row, "the chain reverted it")
+        return _fail(row, _reason(row, link))
     with transaction.atomic():
         if not _step(row, T.State.MINED, T.State.CONFIRMED, error=""):
             return 0
         effects.confirmed(row, found)
     return 1
+
+
+def _reason(row: ChainTransaction, link: Chain) -> str:
+    assert row.signer is not None
+    assert row.block_number is not None
+    known = (
+        link.why(row.signer.address, row.to, bytes(row.data), int(row.value), row.block_number)
+        if row.to
+        else ""
+    )
+    return f"the chain reverted it: {known}"[:300] if known else "the chain reverted it"
 
 
 def _fail(row: ChainTransaction, reason: str) -> int:

@@ -14,6 +14,7 @@ from aggregation.epochs import receipts_root
 from collectives import wakeups
 from collectives.selectors import subscriptions as agreements
 from collectives.terms.description import tokens
+from marketplace import telemetry
 from marketplace.settlement import assets, clients, effects, orders, outbox, preview, sales, selectors
 from marketplace.settlement.chain import MOST_RECIPIENTS, chain, encode_call, job_bytes
 from marketplace.settlement.errors import ChainUnavailable, SettlementError, WrongChain
@@ -177,6 +178,11 @@ def run_epoch(*, final_jobs: Iterable[uuid.UUID] | None = None) -> SettlementEpo
         ChainUnavailable: the aggregator does not answer now.
         SettlementError: its statement is not acceptable.
     """
+    with telemetry.span("settlement.epoch"):
+        return _run_epoch([str(job) for job in final_jobs or ()])
+
+
+def _run_epoch(final_jobs: list[str]) -> SettlementEpoch | None:
     last = SettlementEpoch.objects.first()
     if last is not None and last.status != SettlementEpoch.Status.DONE:
         effects.finish_epoch(last.number)
@@ -189,7 +195,7 @@ def run_epoch(*, final_jobs: Iterable[uuid.UUID] | None = None) -> SettlementEpo
     if ledger["earned"] == _pulled() and not ledger["carried"] and not ledger["held_over"] and not sold:
         return None
     number = last.number + 1 if last else 1
-    envelope = clients.close_epoch(number, [str(job) for job in final_jobs or ()], sold)
+    envelope = clients.close_epoch(number, final_jobs, sold)
     document = envelope["document"]
     try:
         with transaction.atomic():
