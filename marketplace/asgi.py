@@ -21,6 +21,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
 
 from marketplace.handlers import INTERNAL, InternalHandler, PageHandler
+from marketplace.telemetry import Traced
 
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Any, Any], Awaitable[None]]
@@ -94,4 +95,4 @@ async def lifespan(scope: Scope, receive: Any, send: Any) -> None:
             return
 
 
-application = ProtocolTypeRouter({"http": http, "websocket": websocket, "lifespan": lifespan})
+application = Traced(ProtocolTypeRouter({"http": http, "websocket": websocket, "lifespan": lifespan}))
