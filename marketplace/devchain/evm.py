@@ -169,7 +169,8 @@ class DevEvm:
         return tx
 
     def _check_nonce(self, tx: Any) -> None:
-        expected = self.state().get_nonce(tx.sender)
+        state = self.state()
+        expected = state.get_nonce(tx.sender)
         if tx.nonce < expected:
             raise Rejected(f"nonce too low: next nonce {expected}, tx nonce {tx.nonce}")
         if tx.nonce > expected:
@@ -177,7 +178,7 @@ class DevEvm:
         fee = getattr(tx, "max_fee_per_gas", None) or tx.gas_price
         if fee < self.base_fee():
             raise Rejected("max fee per gas less than block base fee")
-        if self.state().get_balance(tx.sender) < tx.gas * fee + tx.value:
+        if state.get_balance(tx.sender) < tx.gas * fee + tx.value:
             raise Rejected("insufficient funds for gas * price + value")
 
     def _prepare_header(self) -> None:

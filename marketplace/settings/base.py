@@ -6,12 +6,16 @@ from the environment by `local.py` or `production.py`.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import structlog
 from csp.constants import NONE, SELF
 
 from marketplace.settings import roles
+
+# The development chain hashes all the time, and this backend is written in C; it must be named before anything hashes.
+os.environ.setdefault("ETH_HASH_BACKEND", "pysha3")
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 

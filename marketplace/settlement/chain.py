@@ -13,6 +13,7 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from django.conf import settings
@@ -69,21 +70,27 @@ def _ocean_file(path: str) -> str:
     return Path(str(metadata.distribution(OCEAN).locate_file(path))).read_text(encoding="utf-8")
 
 
-@lru_cache(maxsize=16)
-def _abi(name: str) -> tuple[Any, ...]:
-    return tuple(artifact(name)["abi"])
+@lru_cache(maxsize=32)
+def _unbound(name: str) -> Any:
+    """A contract's class without an address. Making one goes through its whole ABI, so it is made once."""
+    found = artifact(name)
+    return Web3().eth.contract(abi=found["abi"], bytecode=found["bytecode"])
 
 
 class Chain:
     """One endpoint of the pinned chain."""
 
     def __init__(self, url: str, chain_id: int) -> None:
-        self._web3 = Web3(HTTPProvider(url, request_kwargs={"timeout": 15}))
+        self._web3 = Web3(HTTPProvider(url, session=_session(url), request_kwargs={"timeout": 15}))
         self._chain_id = chain_id
         self._checked = False
+        self._bound = lru_cache(maxsize=256)(self._bind)
 
     def contract(self, name: str, address: str) -> Contract:
-        return self._web3.eth.contract(address=Web3.to_checksum_address(address), abi=list(_abi(name)))
+        return self._bound(name, Web3.to_checksum_address(address))
+
+    def _bind(self, name: str, address: str) -> Contract:
+        return self._web3.eth.contract(address=address, abi=_unbound(name).abi)
 
     def head(self) -> int:
         return int(self._ask(lambda: self._web3.eth.block_number))
@@ -187,6 +194,13 @@ class Chain:
             raise ChainUnavailable(f"{type(error).__name__}: the chain did not answer") from error
 
 
+def _session(url: str) -> requests.Session:
+    """Connections to an endpoint. One on this machine is never behind a proxy, so the environment is not read for each call."""
+    made = requests.Session()
+    made.trust_env = urlsplit(url).hostname not in ("127.0.0.1", "::1", "localhost")
+    return made
+
+
 @lru_cache(maxsize=2)
 def _chain(url: str, chain_id: int) -> Chain:
     return Chain(url, chain_id)
@@ -205,21 +219,18 @@ def second_opinion() -> Chain | None:
 
 def decode_logs(name: str, logs: Iterable[Any], event: str) -> list[dict[str, Any]]:
     """The events of one kind among a receipt's logs, as their arguments and the `address` that said it."""
-    bound = Web3().eth.contract(abi=list(_abi(name)))
-    found = getattr(bound.events, event)().process_receipt({"logs": list(logs)}, errors=DISCARD)
+    found = getattr(_unbound(name).events, event)().process_receipt({"logs": list(logs)}, errors=DISCARD)
     return [dict(entry["args"]) | {"address": str(entry["address"])} for entry in found]
 
 
 def encode_call(name: str, function: str, arguments: list[Any]) -> bytes:
     """Call data of a contract function."""
-    bound = Web3().eth.contract(abi=list(_abi(name)))
-    return bytes.fromhex(bound.encode_abi(function, args=arguments)[2:])
+    return bytes.fromhex(_unbound(name).encode_abi(function, args=arguments)[2:])
 
 
 def encode_deployment(name: str, arguments: list[Any]) -> bytes:
     """Creation code with constructor arguments."""
-    bound = Web3().eth.contract(abi=list(_abi(name)), bytecode=artifact(name)["bytecode"])
-    return bytes.fromhex(bound.constructor(*arguments).data_in_transaction[2:])
+    return bytes.fromhex(_unbound(name).constructor(*arguments).data_in_transaction[2:])
 
 
 def job_bytes(job_id: Any) -> bytes:

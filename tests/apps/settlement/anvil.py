@@ -24,6 +24,9 @@ SECONDS = 20
 class AnvilProcess:
     """What `ChainProcess` does, by a process of its own; its state lives in `path` between a stop and a start."""
 
+    laid: tuple[str, ...] | None
+    mark: tuple[int, ...]
+
     def __init__(self, path: Path) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -76,10 +79,13 @@ class AnvilProcess:
     def mine(self) -> None:
         self.call("evm_mine")
 
-    def remember(self) -> None:
+    def keep(self, file: Path) -> None:
         self.stop()
-        shutil.copy(self.path, self.path.with_suffix(".kept"))
+        shutil.copy(self.path, file)
         self.start()
+
+    def remember(self) -> None:
+        self.keep(self.path.with_suffix(".kept"))
 
     def forget(self) -> int:
         head = self.number

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,55 +18,93 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from django.core import serializers
+from django.core.management import call_command
 
 from aggregation.epochs import Credit, Earned, JobTotal, Rules, Statement, close_epoch, split
 from aggregation.wire.secret import Secret
+from collectives.models import Collective
 from collectives.terms.envelope import SignedDocument
 from marketplace.accounts.models import Account
 from marketplace.devchain.evm import DevEvm
 from marketplace.devchain.rpc import Rpc
 from marketplace.devchain.server import RpcApp
 from marketplace.keys import read_key
-from marketplace.settlement import chain as chains
 from marketplace.settlement import clients, services
 from marketplace.settlement.keys import development_addresses
-from marketplace.settlement.models import ChainTransaction, Deployment, Signer
+from marketplace.settlement.models import Escrow
+from tests.apps.cast import account, register
+from tests.apps.settlement import laid
 from tests.apps.settlement.anvil import AnvilProcess
 
 TOKEN = 10**18
 RATE = 5 * 10**15
 
 
+class Switched(RpcApp):
+    """The chain's server, for one chain after the other."""
+
+    def use(self, rpc: Rpc) -> None:
+        self._rpc = rpc
+
+
 class ChainProcess:
-    """The chain's server in a thread, so that tests can stop and start it on the same file."""
+    """The chain's server in a thread. One serves all tests of a process; tests can stop and start it, and exchange its chain."""
+
+    laid: tuple[str, ...] | None
+    mark: tuple[int, ...]
 
     def __init__(self, path: Path) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
         self.path = path
+        self._serving = False
         self.start()
 
     def start(self) -> None:
-        self.evm = DevEvm(self.path, chain_id=1337, funded=development_addresses())
-        config = uvicorn.Config(RpcApp(Rpc(self.evm)), host="127.0.0.1", port=self.port, log_level="error")
+        self._open()
+        self._app = Switched(Rpc(self.evm))
+        config = uvicorn.Config(self._app, host="127.0.0.1", port=self.port, log_level="error")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()
         while not self._server.started:
             time.sleep(0.01)
+        self._serving = True
+
+    def _open(self) -> None:
+        self.evm = DevEvm(self.path, chain_id=1337, funded=development_addresses())
+
+    def begin(self, path: Path) -> None:
+        """An empty chain in another file."""
+        if not self._serving:
+            self.path = path
+            self.start()
+            return
+        with self._closed():
+            self.path = path
+
+    @contextmanager
+    def _closed(self) -> Iterator[None]:
+        """The file is nobody's for a moment; requests come before or after it, as the tests make them."""
+        self.evm.store.close()
+        yield
+        self._open()
+        self._app.use(Rpc(self.evm))
 
     def mine(self) -> None:
         """A block without transactions, by the endpoint's own method."""
         request = {"jsonrpc": "2.0", "id": 1, "method": "evm_mine", "params": []}
         assert "result" in httpx.post(f"http://127.0.0.1:{self.port}", json=request, trust_env=False).json()
 
+    def keep(self, file: Path) -> None:
+        """Write the chain as it is now to a file, for `replace`."""
+        with self._closed():
+            shutil.copy(self.path, file)
+
     def remember(self) -> None:
         """Keep the chain as it is now, for `forget`."""
-        self.stop()
-        shutil.copy(self.path, self.path.with_suffix(".kept"))
-        self.start()
+        self.keep(self.path.with_suffix(".kept"))
 
     def forget(self) -> int:
         """Replace the chain by the one that was kept: a reorganisation; how many blocks it undid."""
@@ -75,49 +114,66 @@ class ChainProcess:
 
     def replace(self, other: Path) -> None:
         """Go on with another chain's file."""
-        self.stop()
-        for part in ("", "-wal", "-shm"):
-            self.path.with_name(self.path.name + part).unlink(missing_ok=True)
-        shutil.copy(other, self.path)
-        self.start()
+        with self._closed():
+            for part in ("", "-wal", "-shm"):
+                self.path.with_name(self.path.name + part).unlink(missing_ok=True)
+            shutil.copy(other, self.path)
 
     def stop(self) -> None:
         self._server.should_exit = True
         self._thread.join(10)
         self.evm.store.close()
+        self._serving = False
+
+
+_SERVER: list[ChainProcess] = []
 
 
 @pytest.fixture
 def devchain(tmp_path: Path, settings: Any, transactional_db: None) -> Iterator[ChainProcess]:
     """The embedded development chain; with CSSI_TEST_CHAIN=anvil Foundry's."""
-    made = AnvilProcess if os.environ.get("CSSI_TEST_CHAIN") == "anvil" else ChainProcess
-    process: Any = made(tmp_path / "chain.sqlite3")
+    process: Any
+    if os.environ.get("CSSI_TEST_CHAIN") == "anvil":
+        process = AnvilProcess(tmp_path / "chain.json")
+    elif _SERVER:
+        process = _SERVER[0]
+        process.begin(tmp_path / "chain.sqlite3")
+    else:
+        process = ChainProcess(tmp_path / "chain.sqlite3")
+        _SERVER.append(process)
     settings.CHAIN_RPC_URL = f"http://127.0.0.1:{process.port}"
-    chains._chain.cache_clear()
+    laid.begin(process)
     yield process
-    process.stop()
+    if process not in _SERVER:
+        process.stop()
 
 
-_KEPT: dict[str, Any] = {}
-"""A chain with everything deployed, and our rows about it: made by the first test that needs it, copied for the others."""
+Lay = Callable[..., None]
 
 
 @pytest.fixture
-def deployed(devchain: ChainProcess, tmp_path_factory: pytest.TempPathFactory) -> ChainProcess:
-    from django.core.management import call_command
+def lay(devchain: ChainProcess, tmp_path_factory: pytest.TempPathFactory) -> Lay:
+    """`lay(name, make)`: what `make` does, or what it did when an earlier test began like this one."""
 
-    if not _KEPT:
-        call_command("deploy_contracts", verbosity=0)
-        chain_file = tmp_path_factory.mktemp("deployed") / "chain.sqlite3"
-        rows = [*Signer.objects.all(), *Deployment.objects.all(), *ChainTransaction.objects.all()]
-        _KEPT.update(file=chain_file, rows=serializers.serialize("json", rows))
-        devchain.stop()
-        shutil.copy(devchain.path, chain_file)
-        devchain.start()
-        return devchain
-    devchain.replace(_KEPT["file"])
-    for row in serializers.deserialize("json", _KEPT["rows"]):
-        row.save()
+    def one(name: str, make: Callable[[], Any], memory: Any = None) -> None:
+        laid.lay(devchain, name, make, _folder(tmp_path_factory), memory)
+
+    return one
+
+
+_FOLDER: list[Path] = []
+
+
+def _folder(factory: pytest.TempPathFactory) -> Path:
+    if not _FOLDER:
+        _FOLDER.append(factory.mktemp("laid"))
+    return _FOLDER[0]
+
+
+@pytest.fixture
+def deployed(devchain: ChainProcess, lay: Lay) -> ChainProcess:
+    """Every contract is on the chain."""
+    lay("contracts", lambda: call_command("deploy_contracts", verbosity=0))
     return devchain
 
 
@@ -130,11 +186,22 @@ def settle(passes: int = 60) -> None:
 
 
 @pytest.fixture
-def consumer(deployed: ChainProcess) -> Account:
-    account = Account.objects.create_user("carla@demo.example", "x")
-    services.faucet(account, 100 * TOKEN)
-    settle()
-    return account
+def consumer(deployed: ChainProcess, lay: Lay) -> Account:
+    """Somebody with 100 tokens."""
+
+    def make() -> None:
+        services.faucet(Account.objects.create_user("carla@demo.example", "x"), 100 * TOKEN)
+        settle()
+
+    lay("consumer", make)
+    return Account.objects.get(email="carla@demo.example")
+
+
+@pytest.fixture
+def collective(deployed: ChainProcess, lay: Lay) -> Collective:
+    """Alice's; the next sweep publishes it as an asset, free."""
+    lay("collective", lambda: register(account("alice")))
+    return Collective.objects.get()
 
 
 class Ledger:
@@ -238,13 +305,19 @@ OpenJob = Callable[..., uuid.UUID]
 
 
 @pytest.fixture
-def open_job(consumer: Account) -> OpenJob:
+def open_job(consumer: Account, lay: Lay) -> OpenJob:
+    """`open_job(budget)`: a job whose escrow is open."""
+
     def make(budget: int = TOKEN) -> uuid.UUID:
-        job = uuid.uuid4()
-        services.open_escrow(
-            job_id=job, consumer_account=consumer, rate=RATE, budget=budget, expires=int(time.time()) + 86400
-        )
-        settle()
-        return job
+        def opened() -> None:
+            expires = int(time.time()) + 86_400
+            services.open_escrow(
+                job_id=uuid.uuid4(), consumer_account=consumer, rate=RATE, budget=budget, expires=expires
+            )
+            settle()
+
+        before = set(Escrow.objects.values_list("job_id", flat=True))
+        lay(f"job-{budget}", opened)
+        return Escrow.objects.exclude(job_id__in=before).get().job_id
 
     return make

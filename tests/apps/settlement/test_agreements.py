@@ -14,15 +14,10 @@ from collectives.models import Collective, Subscription
 from marketplace.settlement import selectors, services
 from marketplace.settlement.chain import chain, job_bytes
 from marketplace.settlement.models import ChainTransaction
-from tests.apps.cast import account, register
-from tests.apps.settlement.conftest import ChainProcess, Ledger, OpenJob, settle
+from tests.apps.cast import account
+from tests.apps.settlement.conftest import Ledger, OpenJob, settle
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "distributor", "aggregator"])
-
-
-@pytest.fixture
-def collective(deployed: ChainProcess) -> Collective:
-    return register(account("alice"))
 
 
 def subscribe(collective: Collective, number: int) -> Subscription:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -29,28 +30,35 @@ from marketplace.settlement import (
 from marketplace.settlement.chain import chain, decode_logs, job_bytes, ocean_addresses
 from marketplace.settlement.errors import ChainUnavailable, SettlementError
 from marketplace.settlement.models import Asset, AssetOrder, ChainTransaction, Escrow
-from tests.apps.cast import MANIFEST, account, register
-from tests.apps.settlement.conftest import RATE, TOKEN, ChainProcess, settle
+from tests.apps.cast import MANIFEST, account
+from tests.apps.settlement.conftest import RATE, TOKEN, ChainProcess, Lay, settle
 from tests.apps.settlement.kills import STEPS, Killed
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "distributor", "aggregator"])
 PRICE = 3 * TOKEN
 
 
+Published = Callable[..., Asset]
+
+
 @pytest.fixture
-def collective(deployed: ChainProcess) -> Collective:
-    return register(account("alice"))
+def published(collective: Collective, lay: Lay) -> Published:
+    """`published(price)`: the collective's asset on chain. For the beginning of a test."""
+
+    def one(price: int = 0) -> Asset:
+        lay(f"published-{price}", lambda: publish(collective, price))
+        return Asset.objects.get(kind="collective")
+
+    return one
 
 
-def published(collective: Collective, price: int = 0) -> Asset:
+def publish(collective: Collective, price: int) -> None:
     made = assets.publish(kind="collective", subject=collective.pk, price=price)
     settle()
     made.refresh_from_db()
     if made.price != price:  # an earlier sweep published it, free
         assets.set_price(asset=made, price=price, actor=collective.owner)
         settle()
-        made.refresh_from_db()
-    return made
 
 
 def fund(consumer: Account, collective: Collective, budget: int = TOKEN) -> uuid.UUID:
@@ -84,8 +92,10 @@ def receipt_of(key: str) -> Any:
     return found
 
 
-def test_the_document_of_a_collective_is_on_chain_with_its_hash(collective: Collective) -> None:
-    asset = published(collective)
+def test_the_document_of_a_collective_is_on_chain_with_its_hash(
+    collective: Collective, published: Published
+) -> None:
+    asset = published()
 
     assert asset.status == Asset.Status.PUBLISHED
     (event,) = decode_logs("ERC721Template", receipt_of(f"describe:{asset.pk}").logs, "MetadataCreated")
@@ -124,9 +134,9 @@ def test_what_is_announced_is_published_once_and_the_collective_then_names_it(co
 
 
 def test_a_free_order_spends_exactly_one_datatoken_and_opens_one_escrow(
-    collective: Collective, consumer: Account
+    collective: Collective, consumer: Account, published: Published
 ) -> None:
-    asset = published(collective)
+    asset = published()
     job = fund(consumer, collective)
 
     escrow = Escrow.objects.get(job_id=job)
@@ -149,10 +159,10 @@ def test_a_free_order_spends_exactly_one_datatoken_and_opens_one_escrow(
 
 
 def test_a_fixed_price_and_every_fee_are_paid_as_the_preview_says(
-    collective: Collective, consumer: Account, settings: Any
+    collective: Collective, consumer: Account, settings: Any, published: Published
 ) -> None:
     settings.ORDER_FEE = TOKEN // 10
-    asset = published(collective, PRICE)
+    asset = published(PRICE)
     wallet = services.consumer_wallet(consumer)
     cost = preview.of_job(wallet, asset, 2 * TOKEN)
     fund(consumer, collective, 2 * TOKEN)
@@ -175,9 +185,11 @@ def test_a_fixed_price_and_every_fee_are_paid_as_the_preview_says(
     assert "3 %" in cost.notes[0]
 
 
-def test_jobs_of_one_consumer_take_turns_and_all_open(collective: Collective, consumer: Account) -> None:
+def test_jobs_of_one_consumer_take_turns_and_all_open(
+    collective: Collective, consumer: Account, published: Published
+) -> None:
     """Each needs an allowance of its own; side by side they would overwrite one another's."""
-    published(collective, PRICE)
+    published(PRICE)
     jobs = [uuid.uuid4() for _ in range(3)]
     for number, job in enumerate(jobs, 1):
         services.open_escrow(
@@ -194,8 +206,10 @@ def test_jobs_of_one_consumer_take_turns_and_all_open(collective: Collective, co
     assert len(set(Escrow.objects.values_list("order_id", flat=True))) == 3
 
 
-def test_an_order_whose_escrow_failed_opens_the_next_one(collective: Collective, consumer: Account) -> None:
-    published(collective, PRICE)
+def test_an_order_whose_escrow_failed_opens_the_next_one(
+    collective: Collective, consumer: Account, published: Published
+) -> None:
+    published(PRICE)
     wallet = services.consumer_wallet(consumer)
     job = uuid.uuid4()
     past = int(time.time()) - 10
@@ -228,10 +242,10 @@ def test_an_order_whose_escrow_failed_opens_the_next_one(collective: Collective,
 
 
 def test_an_order_past_its_validity_is_renewed_without_another_datatoken(
-    collective: Collective, consumer: Account, settings: Any
+    collective: Collective, consumer: Account, settings: Any, published: Published
 ) -> None:
     settings.ORDER_FEE = TOKEN // 10
-    asset = published(collective)
+    asset = published()
     order = orders.start(services.consumer_wallet(consumer), asset)
     settle()
     AssetOrder.objects.filter(pk=order.pk).update(valid_until=int(time.time()) + 1)
@@ -249,9 +263,9 @@ def test_an_order_past_its_validity_is_renewed_without_another_datatoken(
 
 @pytest.mark.parametrize("state", [Asset.State.END_OF_LIFE, Asset.State.ORDERING_DISABLED])
 def test_a_retired_asset_takes_no_orders_and_nothing_moves(
-    collective: Collective, consumer: Account, state: Asset.State
+    collective: Collective, consumer: Account, state: Asset.State, published: Published
 ) -> None:
-    asset = published(collective)
+    asset = published()
     with pytest.raises(SettlementError, match="Only whose it is"):
         assets.set_state(asset=asset, state=state, actor=consumer)
     assets.set_state(asset=asset, state=state, actor=collective.owner)
@@ -266,8 +280,10 @@ def test_a_retired_asset_takes_no_orders_and_nothing_moves(
     assert chain().read("ERC721Template", asset.nft, "getMetaData")[2] == state
 
 
-def test_a_suspended_collective_is_not_ordered_until_it_is_back(collective: Collective) -> None:
-    asset = published(collective)
+def test_a_suspended_collective_is_not_ordered_until_it_is_back(
+    collective: Collective, published: Published
+) -> None:
+    asset = published()
     for status, state in (("suspended", Asset.State.ORDERING_DISABLED), ("active", Asset.State.ACTIVE)):
         Collective.objects.filter(pk=collective.pk).update(status=status)
         assets.refresh()
@@ -276,8 +292,10 @@ def test_a_suspended_collective_is_not_ordered_until_it_is_back(collective: Coll
         assert asset.state == state == chain().read("ERC721Template", asset.nft, "getMetaData")[2]
 
 
-def test_a_price_goes_from_free_to_fixed_and_back(collective: Collective, consumer: Account) -> None:
-    asset = published(collective)
+def test_a_price_goes_from_free_to_fixed_and_back(
+    collective: Collective, consumer: Account, published: Published
+) -> None:
+    asset = published()
     for price in (PRICE, 2 * PRICE, 0, PRICE, 0):
         assets.set_price(asset=asset, price=price, actor=collective.owner)
         settle()
@@ -308,9 +326,9 @@ def test_without_an_asset_a_job_names_no_order_in_development_only(
 
 
 def test_a_price_that_cannot_be_paid_is_said_with_its_numbers(
-    collective: Collective, consumer: Account
+    collective: Collective, consumer: Account, published: Published
 ) -> None:
-    published(collective, PRICE)
+    published(PRICE)
 
     with pytest.raises(
         SettlementError, match=r"holds 100 OCEAN; this job needs 99 and its order 3\.003\. Add 2\.003"
@@ -321,10 +339,10 @@ def test_a_price_that_cannot_be_paid_is_said_with_its_numbers(
 
 
 def test_a_token_without_permits_is_approved_instead(
-    collective: Collective, consumer: Account, monkeypatch: pytest.MonkeyPatch
+    collective: Collective, consumer: Account, monkeypatch: pytest.MonkeyPatch, published: Published
 ) -> None:
     """Ocean's datatokens answer no question about a signing domain, as OCEAN itself on some chains."""
-    asset = published(collective)
+    asset = published()
     wallet = services.consumer_wallet(consumer)
     with monkeypatch.context() as other_token:
         other_token.setattr(permits.selectors, "address", lambda name: asset.datatoken)
@@ -340,9 +358,9 @@ def test_a_token_without_permits_is_approved_instead(
 
 
 def test_the_consumer_sees_orders_with_their_validity_and_transactions_in_words(
-    collective: Collective, consumer: Account
+    collective: Collective, consumer: Account, published: Published
 ) -> None:
-    published(collective, PRICE)
+    published(PRICE)
     consumer.grant(Role.CONSUMER)
     fund(consumer, collective)
     client = Client()
@@ -367,10 +385,14 @@ def test_the_consumer_sees_orders_with_their_validity_and_transactions_in_words(
 
 @pytest.mark.parametrize("step", STEPS)
 def test_through_kills_at_every_step_an_order_is_paid_once(
-    collective: Collective, consumer: Account, monkeypatch: pytest.MonkeyPatch, step: str
+    collective: Collective,
+    consumer: Account,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    published: Published,
 ) -> None:
     """The worker dies before and after every second call of a step, and the chain is away now and then."""
-    asset = published(collective, PRICE)
+    asset = published(PRICE)
     wallet = services.consumer_wallet(consumer)
     real, calls, kills = getattr(outbox, step), 0, 0
 

@@ -13,10 +13,10 @@ from marketplace.settlement import selectors, services
 from marketplace.settlement.chain import chain
 from marketplace.settlement.models import AssetOrder, ChainTransaction, Escrow
 from tests.apps.settlement.conftest import RATE, TOKEN, ChainProcess, settle
-from tests.apps.settlement.test_assets import PRICE, collective, published, spent
+from tests.apps.settlement.test_assets import PRICE, Published, published, spent
 from tests.apps.settlement.test_faults import Faults, everything_final, storm
 
-__all__ = ["collective"]
+__all__ = ["published"]
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "distributor", "aggregator"])
 
 
@@ -32,10 +32,11 @@ def test_every_order_is_paid_once_and_opens_one_escrow(
     monkeypatch: pytest.MonkeyPatch,
     settings: Any,
     jobs: int,
+    published: Published,
 ) -> None:
     settings.ORDER_FEE = RATE
     services.faucet(consumer, 10 * jobs * TOKEN)
-    asset = published(collective, PRICE)
+    asset = published(PRICE)
     wallet = services.consumer_wallet(consumer)
     before = held(wallet.address)
     for _ in range(jobs):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from marketplace.settlement.chain import chain
 from marketplace.settlement.errors import SettlementError
 from marketplace.settlement.models import ChainTransaction, Escrow, ModelOffer, ModelPurchase, Payout
 from tests.apps.cast import MANIFEST, account, register
-from tests.apps.settlement.conftest import RATE, TOKEN, ChainProcess, Ledger, settle
+from tests.apps.settlement.conftest import RATE, TOKEN, ChainProcess, Lay, Ledger, settle
 from tests.apps.settlement.kills import STEPS, Killed
 from tests.apps.settlement.test_money import balance, finish
 
@@ -28,16 +29,25 @@ WEIGHTS = {1: 3, 2: 1, 3: 1}
 
 
 @pytest.fixture
-def owner(deployed: ChainProcess) -> Account:
-    made = account("alice")
-    services.faucet(made, 100 * TOKEN)
-    settle()
-    return made
+def owner(deployed: ChainProcess, lay: Lay) -> Account:
+    """Somebody with 100 tokens, who owns a collective later."""
+
+    def make() -> None:
+        services.faucet(account("alice"), 100 * TOKEN)
+        settle()
+
+    lay("owner", make)
+    return Account.objects.get(email="alice@people.example")
 
 
 @pytest.fixture
-def model(owner: Account, ledger: Ledger) -> Job:
+def model(owner: Account, ledger: Ledger, lay: Lay) -> Job:
     """A job of the owner's own collective, run to its end: five visits of three wallets, one checkpoint."""
+    lay("model", lambda: run_a_job(owner, ledger), ledger)
+    return Job.objects.get()
+
+
+def run_a_job(owner: Account, ledger: Ledger) -> None:
     collective: Collective = register(owner)
     algorithm: Algorithm = algorithms.submit(actor=account("aron"), manifest=MANIFEST)
     job = Job.objects.create(
@@ -57,21 +67,34 @@ def model(owner: Account, ledger: Ledger) -> Job:
     for wallet, times in WEIGHTS.items():
         ledger.visit(job.pk, range(wallet, wallet + 1), times)
     finish(job.pk)
-    return job
 
 
 @pytest.fixture
-def buyer(model: Job) -> Account:
-    made = account("carla")
-    services.faucet(made, 100 * TOKEN)
-    settle()
-    return made
+def buyer(model: Job, lay: Lay) -> Account:
+    def make() -> None:
+        services.faucet(account("carla"), 100 * TOKEN)
+        settle()
+
+    lay("buyer", make)
+    return Account.objects.get(email="carla@people.example")
 
 
-def offered(owner: Account, model: Job, price: int = PRICE) -> ModelOffer:
-    sales.offer(actor=owner, job_id=model.pk, price=price)
-    settle()
-    return ModelOffer.objects.get()
+Offered = Callable[..., ModelOffer]
+
+
+@pytest.fixture
+def offered(owner: Account, model: Job, ledger: Ledger, lay: Lay) -> Offered:
+    """`offered(price)`: the model is for sale."""
+
+    def one(price: int = PRICE) -> ModelOffer:
+        def make() -> None:
+            sales.offer(actor=owner, job_id=model.pk, price=price)
+            settle()
+
+        lay(f"offered-{price}", make, ledger)
+        return ModelOffer.objects.get()
+
+    return one
 
 
 def address(wallet: int) -> str:
@@ -79,9 +102,9 @@ def address(wallet: int) -> str:
 
 
 def test_a_sale_reaches_collective_and_individuals_to_the_last_unit(
-    owner: Account, model: Job, buyer: Account
+    owner: Account, model: Job, buyer: Account, offered: Offered
 ) -> None:
-    offer = offered(owner, model)
+    offer = offered()
     before = {wallet: balance(address(wallet)) for wallet in WEIGHTS}
     owners = balance(services.consumer_wallet(owner).address)
     sales.buy(account=buyer, job_id=model.pk, most=PRICE)
@@ -112,8 +135,10 @@ def test_a_sale_reaches_collective_and_individuals_to_the_last_unit(
     assert services.run_epoch() is None, "a sale is stated once"
 
 
-def test_who_paid_downloads_and_nobody_else(owner: Account, model: Job, buyer: Account) -> None:
-    offered(owner, model)
+def test_who_paid_downloads_and_nobody_else(
+    owner: Account, model: Job, buyer: Account, offered: Offered
+) -> None:
+    offered()
     assert sales.download(buyer, model.pk) is None
     sales.buy(account=buyer, job_id=model.pk, most=PRICE)
     assert sales.download(buyer, model.pk) is None, "not before the chain has confirmed it"
@@ -130,9 +155,9 @@ def test_who_paid_downloads_and_nobody_else(owner: Account, model: Job, buyer: A
 
 
 def test_the_listing_shows_the_split_and_the_file_goes_to_who_paid(
-    owner: Account, model: Job, buyer: Account
+    owner: Account, model: Job, buyer: Account, offered: Offered
 ) -> None:
-    offered(owner, model, 10 * TOKEN)
+    offered(10 * TOKEN)
     client = Client()
     client.force_login(buyer, backend="django.contrib.auth.backends.ModelBackend")
     page = client.get("/funds/models/").content.decode()
@@ -148,9 +173,9 @@ def test_the_listing_shows_the_split_and_the_file_goes_to_who_paid(
 
 
 def test_a_program_reads_costs_and_the_split_buys_and_downloads(
-    owner: Account, model: Job, buyer: Account
+    owner: Account, model: Job, buyer: Account, offered: Offered
 ) -> None:
-    offered(owner, model, 10 * TOKEN)
+    offered(10 * TOKEN)
     client = Client()
     client.force_login(buyer, backend="django.contrib.auth.backends.ModelBackend")
     cost = client.get(f"/api/v1/costs/{model.collective_id}", {"budget": str(TOKEN)}).json()
@@ -173,14 +198,16 @@ def test_a_program_reads_costs_and_the_split_buys_and_downloads(
     assert client.get(f"/api/v1/models/{model.pk}/file").status_code == 200
 
 
-def test_buying_twice_pays_once_and_a_rise_costs_nothing(owner: Account, model: Job, buyer: Account) -> None:
-    offered(owner, model)
+def test_buying_twice_pays_once_and_a_rise_costs_nothing(
+    owner: Account, model: Job, buyer: Account, offered: Offered
+) -> None:
+    offered()
     first = sales.buy(account=buyer, job_id=model.pk, most=PRICE)
     assert sales.buy(account=buyer, job_id=model.pk, most=PRICE) == first
     settle()
     assert balance(services.consumer_wallet(buyer).address) == 100 * TOKEN - PRICE
     other = account("charlie")
-    offered(owner, model, 2 * PRICE)
+    offered(2 * PRICE)
 
     with pytest.raises(SettlementError, match=r"above your 10\.\d+\. Nothing was moved"):
         sales.buy(account=other, job_id=model.pk, most=PRICE)
@@ -218,9 +245,9 @@ def test_visits_that_are_not_kept_make_a_model_unsellable(owner: Account, model:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_through_kills_at_every_step_a_sale_is_paid_and_split_once(
-    owner: Account, model: Job, buyer: Account, monkeypatch: pytest.MonkeyPatch, step: str
+    owner: Account, model: Job, buyer: Account, monkeypatch: pytest.MonkeyPatch, step: str, offered: Offered
 ) -> None:
-    offered(owner, model)
+    offered()
     paid_before = sum(Payout.objects.values_list("amount", flat=True))
     real, calls = getattr(outbox, step), Counter[str]()
 
