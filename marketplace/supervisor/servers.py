@@ -185,6 +185,9 @@ class PrivatePostgres:
     def url(self, user: str, database: str = "") -> str:
         return f"postgres://{user}:{self.passwords[user]}@127.0.0.1:{self.port}/{database or user}"
 
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def down(self) -> None:
         _stop(self._process, signal.SIGINT)  # "fast": sessions end, nothing is lost
         self._process = None
@@ -275,6 +278,11 @@ class PrivateRedis:
 
     def down(self) -> None:
         _stop(self._process, signal.SIGTERM)
+        self._process = None
+
+    def kill(self) -> None:
+        """As a power cut; what was not kept is lost."""
+        _stop(self._process, signal.SIGKILL)
         self._process = None
 
     def stop(self) -> None:

@@ -224,7 +224,11 @@ class SmallStack:
     def up(self) -> None:
         self.serve.start()
         self.inside = Inside(self.environment, self.folder / "logs" / "acts.log")
-        host = HostProcess(
+        self.populate()
+
+    def start_host(self) -> HostProcess:
+        """The process that keeps all wallets; those in its folder already are opened again."""
+        return HostProcess(
             directory=self.folder / "wallets",
             arguments=[
                 *("--server", self.url, "--rule", "confirmed-on-web", "--slots", "1", "--spy"),
@@ -232,6 +236,10 @@ class SmallStack:
             ],
             log=self.folder / "logs" / "host.log",
         )
+
+    def populate(self) -> None:
+        """People, wallets, a collective, subscriptions: on servers that are up."""
+        host = self.start_host()
         self.hosts = Hosts([host])
         self.cast = self.inside.cast(faucet=str(FUNDS))
         self.people = self.inside.people(count=WALLETS)
