@@ -69,7 +69,7 @@ function exactly({ reads, terms_hash: hash }) {
 /** @param {import("./app.js").App} app */
 function joining(app) {
   const wanted = h("input", { type: "text", autocomplete: "off", spellcheck: "false", required: true, value: app.kept.wanted ?? "" });
-  const place = h("div", { class: "stack" });
+  const place = h("div", { class: "stack", "data-asked": true });
   const form = h("form", {}, field("Link or id of the collective", wanted, "A link starts with cssi://subscribe; the id stands on the collective's page."),
     h("div", {}, h("button", { class: "button" }, "Review its terms")));
   form.addEventListener("submit", async (/** @type {Event} */ event) => {

@@ -51,7 +51,7 @@ function joining(app) {
   const wanted = h("input", { type: "text", autocomplete: "off", required: true });
   const form = h("form", {}, field("Link or id of the collective", wanted, "A link starts with cssi://subscribe."),
     scanning((text) => { wanted.value = text; }, (text) => app.say(text)), h("div", {}, h("button", { class: "button" }, "Review its terms")));
-  const place = h("div", { class: "stack" });
+  const place = h("div", { class: "stack", "data-asked": true });
   form.addEventListener("submit", async (/** @type {Event} */ event) => {
     event.preventDefault();
     try {

@@ -88,7 +88,9 @@ export class App {
     const [title, draw, always] = this.pages[this.page] ?? this.pages[this.home];
     const content = open || always ? await draw(this) : this.before(this, state, locked_until, seen);
     if (turn !== this.turn || (unasked && busy())) return;
-    main.replaceChildren(...[content].flat().filter((one) => one !== null)); // a page leaves out what does not apply
+    const next = h("main", {}, content);
+    if (unasked && plain(next) === plain(main)) return; // what is pressed at this moment must stay where it is
+    main.replaceChildren(...next.childNodes);
     const heading = main.querySelector("h1");
     document.title = `${heading?.textContent ?? title} · ${name}`;
     if (arrived && heading) {
@@ -111,13 +113,20 @@ function navigate(app, name, open) {
     h("a", { href: `#/${page}`, "aria-current": page === app.page ? "page" : null }, title)));
 }
 
-/** Whether somebody has the focus on something of the page, has opened a part of it, or has typed something into it. */
+/** What stands there, without the numbers of its controls. @param {HTMLElement} element */
+function plain(element) {
+  return element.innerHTML.replaceAll(/"f\d+h?"/g, '""');
+}
+
+/** Whether somebody has the focus on something of the page, has opened a part of it, brought something out, or typed something into it. */
 function busy() {
   const main = /** @type {HTMLElement} */ (document.getElementById("main"));
   const focus = document.activeElement;
   const inside = focus !== main && focus?.tagName !== "H1" && main.contains(focus);
   const controls = /** @type {HTMLInputElement[]} */ ([...main.querySelectorAll("input, textarea")]);
-  return inside || main.querySelector("details[open]") !== null || controls.some((control) => control.value !== control.defaultValue || control.checked !== control.defaultChecked);
+  // A box without a value of its own answers "on", which is no typing.
+  const touched = controls.some((control) => (control.type === "checkbox" ? control.checked !== control.defaultChecked : control.value !== control.defaultValue));
+  return inside || touched || main.querySelector("details[open], video, [data-asked]:not(:empty)") !== null;
 }
 
 function page() {
