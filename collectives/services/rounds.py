@@ -127,7 +127,8 @@ def _begin(job: Job, fence: int) -> str:
         last = held.rounds.last()
         if held.failures and last is not None and last.ended_at is not None:
             rest = REST_SECONDS[min(held.failures, len(REST_SECONDS)) - 1]
-            if timezone.now() < last.ended_at + timedelta(seconds=rest):
+            # A negative time says that the clock was set back meanwhile; then the rest is over.
+            if timedelta(0) <= timezone.now() - last.ended_at < timedelta(seconds=rest):
                 return WAIT
         reserved = min(_left(held), plan.invited())
         Round.objects.create(job=held, number=last.number + 1 if last else 1, reserved=reserved)
