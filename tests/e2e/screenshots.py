@@ -10,6 +10,7 @@ import pytest
 from tests.apps.cast import World
 from tests.apps.pages.addresses import pages
 from tests.e2e.conftest import Open
+from tests.e2e.test_accessibility import NOT_PAGES
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True, databases=["default", "distributor"])]
 FOLDER = Path(os.environ.get("SCREENSHOTS", "report/screenshots"))
@@ -24,7 +25,7 @@ def test_pictures(visit: Open, world: World, scheme: str, width: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     windows: dict[str, object] = {}
     for made in pages(world):
-        if made.name == "checkpoint" or (ONLY and made.name not in ONLY):
+        if made.name in NOT_PAGES or (ONLY and made.name not in ONLY):
             continue
         page = windows.setdefault(made.who, None) or visit(made.who, width=width, scheme=scheme)
         windows[made.who] = page
