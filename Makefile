@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-production seed-example run test test-long test-production test-postgres check audit format bench bench-secagg bench-peers bench-learning audit-self-check bench-load contracts e2e screenshots clean fuzz fuzz-api fuzz-contracts coverage-secagg
+.PHONY: help demo demo-production seed-example run test test-long test-production test-postgres check audit format bench bench-secagg bench-peers bench-learning audit-self-check bench-load contracts e2e screenshots clean fuzz fuzz-api fuzz-contracts coverage-secagg fuzz-money test-anvil slither
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -88,6 +88,9 @@ fuzz-contracts: $(VENV)/.installed-dev  ## at least 100,000 calls of the contrac
 fuzz-money: $(VENV)/.installed-dev  ## 1,000 payments and 40 orders through every fault (half an hour)
 	$(BIN)/pytest -m long tests/apps/settlement/test_faults.py tests/apps/settlement/test_order_faults.py -s $(ARGS)
 
+fuzz-money: $(VENV)/.installed-dev  ## 1,000 payments and 40 orders through every fault (half an hour)
+	$(BIN)/pytest -m long tests/apps/settlement/test_faults.py tests/apps/settlement/test_order_faults.py -s $(ARGS)
+
 fuzz: $(VENV)/.installed-dev  ## every decoder with 400,000 changed or random inputs, and long state machines (minutes)
 	CSSI_LONG=1 $(BIN)/pytest tests/unit/secagg/test_decoders.py tests/unit/secagg/test_fuzz.py tests/unit/secagg/test_state_machines.py $(ARGS)
 
@@ -121,6 +124,22 @@ bench: $(VENV)/.installed-dev bench-peers  ## every benchmark that ends within a
 	@$(BIN)/python -m tests.benchmarks.secagg_server
 	@$(BIN)/python -m tests.benchmarks.wallet
 	@$(BIN)/python -m tests.benchmarks.learning_sim
+
+# Foundry's node, as npm ships it for this machine; no script of a package is run.
+NODE := tests/apps/settlement/node
+ANVIL := $(NODE)/node_modules/@foundry-rs/anvil-$(shell uname -s | tr A-Z a-z)-$(shell uname -m | sed 's/x86_64/amd64/;s/aarch64/arm64/')/bin
+test-anvil: $(VENV)/.installed-dev  ## the money's tests against a second node, Foundry's anvil (needs npm)
+	cd $(NODE) && npm ci --silent --ignore-scripts
+	PATH="$(CURDIR)/$(ANVIL):$$PATH" CSSI_TEST_CHAIN=anvil $(BIN)/pytest -m "not long" tests/apps/settlement $(ARGS)
+
+.venv-slither/.installed: tests/contracts/slither/requirements.txt
+	@test -x .venv-slither/bin/python || $(PYTHON) -m venv .venv-slither
+	@.venv-slither/bin/pip install --disable-pip-version-check -q -r $<
+	@touch $@
+
+slither: .venv-slither/.installed  ## static analysis of the contracts: clean, or each finding explained (needs npm)
+	cd marketplace/settlement/contracts && npm ci --silent
+	.venv-slither/bin/python tests/contracts/slither/check.py
 
 # Foundry's node, as npm ships it for this machine; no script of a package is run.
 NODE := tests/apps/settlement/node

@@ -8,7 +8,7 @@ export const here = dirname(fileURLToPath(import.meta.url));
 export const read = (path) => readFileSync(path, "utf8");
 export const names = readdirSync(join(here, "src")).filter((n) => n.endsWith(".sol")).sort();
 
-const settings = {
+export const settings = {
   optimizer: { enabled: true, runs: 1000 },
   evmVersion: "cancun",
   metadata: { bytecodeHash: "none" },

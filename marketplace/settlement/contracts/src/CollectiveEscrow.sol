@@ -79,6 +79,8 @@ contract CollectiveEscrow is AccessControl {
     error OverBudget(uint256 left, uint256 asked);
     /// @notice A consumer may close alone only from this time on, unix seconds.
     error NotYet(uint256 since);
+    /// @notice Without a pool nobody could be paid.
+    error NoPool();
 
     /// @param token_ what budgets are paid in
     /// @param pool_ the payout pool
@@ -86,6 +88,7 @@ contract CollectiveEscrow is AccessControl {
     /// @param settler may settle and close
     /// @param development_ whether a job may name no Ocean order
     constructor(IERC20 token_, address pool_, address admin, address settler, bool development_) {
+        if (pool_ == address(0)) revert NoPool();
         token = token_;
         pool = pool_;
         development = development_;

@@ -70,12 +70,15 @@ contract ModelSale is AccessControl {
     error TooDear(uint256 price, uint256 most);
     /// @notice This buyer has the model already.
     error AlreadyBought(bytes32 modelId, address buyer);
+    /// @notice Without a pool nobody could be paid.
+    error NoPool();
 
     /// @param token_ what prices are paid in
     /// @param pool_ the payout pool
     /// @param admin may grant and take away roles
     /// @param lister may offer and withdraw
     constructor(IERC20 token_, address pool_, address admin, address lister) {
+        if (pool_ == address(0)) revert NoPool();
         token = token_;
         pool = pool_;
         _grantRole(DEFAULT_ADMIN_ROLE, admin);

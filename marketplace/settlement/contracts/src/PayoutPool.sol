@@ -78,19 +78,25 @@ contract PayoutPool is AccessControl {
         pushed[batch] = true;
         if (root != bytes32(0)) root = bytes32(0);
         bool credits = creditTotal != 0;
-        uint256 total;
-        address last;
+        uint256 total = 0;
+        uint256 used = 0;
+        address last = address(0);
         for (uint256 i; i < count; ++i) {
             address holder = recipients[i];
             if (holder <= last) revert NotAscending(holder);
             last = holder;
             uint256 amount = amounts[i];
-            if (credits) amount -= _useCredit(holder, amount);
+            if (credits) {
+                uint256 claimed = _useCredit(holder, amount);
+                amount -= claimed;
+                used += claimed;
+            }
             if (amount == 0) continue;
             total += amount;
             token.safeTransfer(holder, amount);
         }
         totalPaid += total;
+        if (used > 0) creditTotal -= used;
         emit Pushed(batch, count, total);
     }
 
@@ -118,13 +124,12 @@ contract PayoutPool is AccessControl {
         token.safeTransfer(holder, amount);
     }
 
-    /// @dev What of `amount` the holder has had already; the credit shrinks by it.
+    /// @dev What of `amount` the holder has had already; the credit shrinks by it, the sum of credits when the batch is through.
     function _useCredit(address holder, uint256 amount) private returns (uint256 used) {
         uint256 standing = credit[holder];
         if (standing == 0) return 0;
         used = standing < amount ? standing : amount;
         credit[holder] = standing - used;
-        creditTotal -= used;
         emit CreditUsed(holder, used);
     }
 }
