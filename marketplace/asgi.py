@@ -20,6 +20,7 @@ django.setup(set_prefix=False)
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
 
+from marketplace.cross_origin import ForTabs
 from marketplace.handlers import INTERNAL, InternalHandler, PageHandler
 from marketplace.telemetry import Traced
 
@@ -38,18 +39,19 @@ if "distributor" in settings.ROLES:
     from wallets.distributor import routing as distributor_routing
     from wallets.distributor.payloads import PayloadApp
 
-    raw_routes["/wallets/payload/"] = PayloadApp()
+    raw_routes["/wallets/payload/"] = ForTabs(PayloadApp(), site=settings.SITE_URL)
     agent_sockets += distributor_routing.websocket_urlpatterns
     on_start.append(distributor_lifespan.start)
     on_stop.append(distributor_lifespan.stop)
 if "aggregator" in settings.ROLES:
     from aggregation.server import lifespan as aggregator_lifespan
     from aggregation.server import routing as aggregator_routing
-    from aggregation.server.openings import OpeningApp
+    from aggregation.server.openings import APPEALS, OPENINGS
     from aggregation.server.slots import SlotApp
 
-    raw_routes["/aggregator/slots/"] = SlotApp()
-    raw_routes["/aggregator/payout-openings"] = OpeningApp()
+    raw_routes["/aggregator/slots/"] = ForTabs(SlotApp(), site=settings.SITE_URL)
+    raw_routes["/aggregator/payout-openings"] = ForTabs(OPENINGS, site=settings.SITE_URL)
+    raw_routes["/aggregator/appeals"] = ForTabs(APPEALS, site=settings.SITE_URL)
     agent_sockets += aggregator_routing.websocket_urlpatterns
     on_start.append(aggregator_lifespan.start)
     on_stop.append(aggregator_lifespan.stop)
