@@ -2,7 +2,7 @@
 //
 // Bit for bit the same as the reference for the same input and the same private words, so that one set of vectors holds both.
 
-import {concat, random, utf8} from "./bytes.js";
+import {random, utf8} from "./bytes.js";
 import {sha256} from "./crypto.js";
 import {OutputRefused} from "./errors.js";
 import {stream, words32} from "./stream.js";

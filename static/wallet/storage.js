@@ -1,4 +1,4 @@
-// Where sealed bytes lie: IndexedDB for records, an OPFS file for wrapped keys, which must be overwritten in place; or memory, for tests.
+// Where sealed bytes lie: IndexedDB for records, an OPFS file for wrapped keys, which must be overwritten in place.
 // Python twin: the SQLite file behind wallets/agent/vault.py and the lock of in_use.py. Nothing here knows a key or a value.
 
 import {equal} from "./bytes.js";
@@ -14,6 +14,7 @@ import {pause} from "./patience.js";
  * @property {{read: (slot: number) => Promise<Uint8Array>, write: (slot: number, bytes: Uint8Array) => Promise<void>}} strip
  *   fixed places that are overwritten where they lie
  * @property {{read: () => Promise<Uint8Array | null>, write: (bytes: Uint8Array) => Promise<void>}} keys the key file, overwritten likewise
+ * @property {(work: () => void) => void} whenLost what to do when the browser takes all this away while it is in use
  * @property {() => Promise<void>} close
  * @property {() => Promise<void>} destroy everything, for good
  */
@@ -21,28 +22,6 @@ import {pause} from "./patience.js";
 export const STRIP_BYTES = 64;
 const ATTEMPTS = 12;
 const STRIP_PLACES = 256, COPY_BYTES = 8192, COPIES = [0, 1].map((copy) => STRIP_PLACES * STRIP_BYTES + copy * COPY_BYTES);
-
-/** @returns {Storage & {dump: () => Uint8Array[]}} */
-export function memoryStorage() {
-  const records = new Map(), strip = new Map();
-  /** @type {Uint8Array | null} */
-  let keys = null;
-  return {
-    read: async (name) => records.get(name),
-    scan: async (prefix) => new Map([...records].filter(([name]) => name.startsWith(prefix))),
-    write: async (changes) => {
-      for (const [name, bytes] of changes) bytes === null ? records.delete(name) : records.set(name, bytes);
-    },
-    strip: {
-      read: async (slot) => (strip.get(slot) ?? new Uint8Array(STRIP_BYTES)).slice(),
-      write: async (slot, bytes) => { strip.set(slot, bytes.slice()); },
-    },
-    close: async () => {},
-    keys: {read: async () => keys, write: async (bytes) => { keys = bytes.slice(); }},
-    destroy: async () => { records.clear(); strip.clear(); keys = null; },
-    dump: () => [...records.values(), ...strip.values(), ...(keys ? [keys] : [])],
-  };
-}
 
 const done = (request) => new Promise((resolve, reject) => {
   request.onsuccess = () => resolve(request.result);
@@ -102,6 +81,7 @@ export async function browserStorage(name = "wallet") {
       },
     },
     keys: keysIn(handle),
+    whenLost: (work) => { db.onclose = work; },
     close,
     destroy: async () => {
       const size = handle.getSize();

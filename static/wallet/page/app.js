@@ -32,8 +32,11 @@ const SAID = {
   question: ({ title }) => `${title} Your answer is asked for on the page “Now”.`,
   subscribed: () => "Subscribed. The permit is in your wallet.",
   not_subscribed: ({ sentence }) => sentence,
+  slept: ({ seconds }) => `This tab was stopped for ${seconds < 120 ? `${seconds} seconds` : `${Math.round(seconds / 60)} minutes`}, by the browser or because the machine slept. Your wallet answered nobody meanwhile; it goes on now.`,
+  evicted: ({ sentence }) => sentence,
   locked: () => "Locked. Nobody answers for this wallet until you unlock it.",
 };
+const CLOSED = new Set(["locked", "evicted"]);
 const REDRAW = new Set(["connected", "disconnected", "visit", "visit_over", "question", "subscribed", "not_subscribed", "revoked", "accepted"]);
 
 const app = new App(new TabWallet(happened), PAGES, start);
@@ -42,7 +45,7 @@ const app = new App(new TabWallet(happened), PAGES, start);
 function happened(event) {
   const sentence = SAID[event.event]?.(event);
   if (sentence) app.say(sentence);
-  if (event.event === "locked") app.show().catch((problem) => app.say(problem.message));
+  if (CLOSED.has(event.event)) app.show().catch((problem) => app.say(problem.message));
   else if (REDRAW.has(event.event) && app.page === app.home) app.show(false, true).catch(() => {});
 }
 

@@ -9,6 +9,8 @@ const ANSWERS = {
   "decide later": "Decide later",
 };
 
+const OFFLINE = "This machine has no network. Your wallet goes on by itself when it is back.";
+
 /** @param {import("./app.js").App} app */
 export async function now(app) {
   const [seen, doing] = await Promise.all([app.wallet.read("overview"), app.wallet.read("live")]);
@@ -29,9 +31,10 @@ function standing(seen, doing) {
   if (!doing.permits && !health.paired) {
     return h("p", { class: "lead" }, "Nobody may learn from your data yet. Look at what a collective asks for, or pair this wallet with your account.");
   }
-  const state = doing.running ? "Taking part in a round at this moment." : doing.connected ? "Connected. Ready for the next round." : "Not connected. It is tried again by itself.";
+  const state = doing.running ? "Taking part in a round at this moment." : doing.connected ? "Connected. Ready for the next round." : "Not connected.";
   return [
     h("p", { class: `state ${doing.connected ? "good" : "wait"}` }, state),
+    doing.connected || !doing.trouble ? null : h("p", { class: "note wait" }, navigator.onLine ? doing.trouble : OFFLINE),
     h("p", {}, h("strong", {}, "Keep this tab open. "), "Your wallet takes part and earns while it is; another tab in front does no harm. Closed, it answers nobody."),
     health.journal_intact ? null : h("p", { class: "note bad" }, "The journal was changed from outside. Restore this wallet from your backup."),
     health.waiting_letters ? h("p", { class: "muted" }, `${health.waiting_letters} letters to the server wait and are sent when it answers.`) : null,

@@ -57,9 +57,10 @@ function restoring(app) {
   const form = h("form", {}, field("Backup file", file, "Of a wallet in a browser, or of an always-on agent."),
     field("Passphrase or recovery code", secret, "What opened the wallet on the day of the backup."),
     check("This is the recovery code", code), h("div", {}, h("button", { class: "button" }, "Restore")));
-  return onSubmit(form, () => app.attempt(async () => {
+  const gone = h("p", { class: "muted" }, "Had you a wallet here and it is gone? A browser may delete what a site keeps, when room runs short or when you clear it. Your backup brings it back.");
+  return [gone, onSubmit(form, () => app.attempt(async () => {
     await app.wallet.act("restore", { file: await bytesOf(file), [code.checked ? "recovery_code" : "passphrase"]: secret.value });
-  }, "Your wallet is back. Running jobs were left out; it takes part again from the next one."));
+  }, "Your wallet is back. Running jobs were left out; it takes part again from the next one."))];
 }
 
 /** The way back, before any data can be entered: the code on paper, a backup that was kept and opens. @param {import("./app.js").App} app */

@@ -4,15 +4,19 @@
 import {Agent} from "../agent.js";
 import {fromUtf8, hex, random} from "../bytes.js";
 import * as backup from "../backup.js";
-import {WalletError, badData, notFound} from "../failures.js";
+import {WalletError, badData, fault, notFound} from "../failures.js";
 import * as journal from "../journal.js";
 import {COST} from "../keyfile.js";
 import {alone, browserStorage} from "../storage.js";
 import {Transport} from "../transport.js";
 import {BACKED_UP, Vault, exists} from "../vault.js";
 import {settingsOf} from "./settings.js";
+import {troubleOf} from "./troubles.js";
 
 const SHORTEST_PASSPHRASE = 10;
+const LARGEST_UPDATE = 2 ** 17; // numbers of one visit; beyond, a tab would keep its round waiting (docs/benchmarks/wallet-tab.md)
+const EVICTED = "This browser has deleted what your wallet kept here: its room ran out, or the data of this site was cleared. "
+  + "Bring your wallet back from your backup.";
 const LONGEST_IDLE = 24 * 86_400; // what "never" is: no timer of a browser reaches further than 2^31 ms
 
 /** Throws WalletError `bad_data` when it is too short to stand against guessing. @param {string} text */
@@ -40,6 +44,8 @@ export class Holder {
   /** @type {Map<string, {question: any, resolve: (answer: string) => void, reject: (error: Error) => void}>} */ pending = new Map();
   /** @type {Agent | null} */ #agent = null;
   /** @type {import("../storage.js").Storage | null} */ #storage = null;
+  /** @type {Promise<void> | null} */ #claiming = null;
+  /** @type {string} why there is no line to the server, or nothing */ trouble = "";
 
   /**
    * `claim` gives the storage for this holder alone, or null while another one has it; `cost` is the passphrase's.
@@ -65,10 +71,34 @@ export class Holder {
 
   /** `none`, `locked`, `open`, or `busy` while another tab has it. */
   async state() {
-    this.#storage ??= await this.claim();
+    if (!this.#storage) await (this.#claiming ??= this.#claim());
     if (!this.#storage) return "busy";
     if (this.#agent && !this.#agent.vault.locked) return "open";
     return await exists(this.storage) ? "locked" : "none";
+  }
+
+  async #claim() {
+    try {
+      const storage = this.#storage = await this.claim();
+      storage?.whenLost(() => { if (storage === this.#storage) this.#lost(); });
+    } finally {
+      this.#claiming = null;
+    }
+  }
+
+  /** The browser took the storage away under an open wallet, or left a key file without its records. */
+  async #lost() {
+    const {storage} = this;
+    await this.lock();
+    await storage.destroy().catch(() => storage.close());
+    this.#storage = null;
+    this.tell("evicted", {sentence: EVICTED});
+  }
+
+  /** This worker was stopped for so many seconds: whatever line there was is not to be trusted. @param {number} seconds */
+  slept(seconds) {
+    this.#agent?.session.drop();
+    this.tell("slept", {seconds});
   }
 
   /** Until when attempts are refused, unix seconds; 0 when they are not. */
@@ -96,7 +126,13 @@ export class Holder {
 
   /** @param {"passphrase" | "recovery"} kind @param {string} secret */
   async unlock(kind, secret) {
-    if (await this.state() !== "open") await this.#open(await Vault.open(this.storage, kind, secret, this.now()));
+    if (await this.state() === "open") return;
+    const vault = await Vault.open(this.storage, kind, secret, this.now());
+    if (!(await journal.entries(vault)).length) { // the first entry is written when a wallet is made
+      await this.#lost();
+      throw fault(EVICTED, "store_evicted");
+    }
+    await this.#open(vault);
   }
 
   /** @param {Uint8Array} body @param {"passphrase" | "recovery"} kind @param {string} secret */
@@ -155,11 +191,17 @@ export class Holder {
     vault.lockAfter(minutes ? minutes * 60 : LONGEST_IDLE, () => { this.lock().finally(() => this.tell("locked")); });
   }
 
+  #observe(name, what) {
+    if (name === "connected") this.trouble = "";
+    if (name === "disconnected") this.trouble = troubleOf(what.code);
+    this.tell(name, what);
+  }
+
   async #open(vault) {
     const kept = await settingsOf(vault);
     const agent = new Agent({
-      vault, transport: new Transport(), train: this.train, ask: this.ask, observe: (name, what) => this.tell(name, what),
-      policy: {allow_development: this.development, visits_per_day: kept.visits_per_day},
+      vault, transport: new Transport(), train: this.train, ask: this.ask, observe: (name, what) => this.#observe(name, what),
+      policy: {allow_development: this.development, visits_per_day: kept.visits_per_day, largest_update: LARGEST_UPDATE},
     });
     await agent.load();
     this.#agent = agent;

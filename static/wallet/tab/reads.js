@@ -71,7 +71,7 @@ async function live(holder) {
   const {agent} = holder, entries = await journal.entries(agent.vault), names = await namesOf(agent.vault);
   const visits = entries.filter(({kind}) => kind === "visit"), shown = visits.slice(-VISITS_SHOWN).reverse();
   return {
-    connected: agent.session.connected, permits: Object.keys(names).length,
+    connected: agent.session.connected, trouble: holder.trouble, permits: Object.keys(names).length,
     running: [...agent.visits.values()].reduce((sum, sessions) => sum + sessions.size, 0),
     visits: visits.length, earned: total(visits),
     recent: shown.map(({at, round, amount, collective_id: id}) => ({at, round, name: names[id] ?? "a collective you left", earned: tokens(BigInt(amount))})),

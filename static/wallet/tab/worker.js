@@ -4,6 +4,7 @@
 import {TermsError, WireError} from "../errors.js";
 import {WalletError} from "../failures.js";
 import {ACTS} from "./acts.js";
+import {watchSleep} from "./awake.js";
 import {tokens} from "../terms.js";
 import {Holder} from "./holder.js";
 import {READS} from "./reads.js";
@@ -38,4 +39,5 @@ self.onmessage = async ({data: {id, verb, name, given}}) => {
     self.postMessage({id, problem: problemOf(error)});
   }
 };
+watchSleep((seconds) => holder.slept(seconds));
 self.postMessage({event: "ready"});

@@ -6,7 +6,7 @@ import * as journal from "../../../../static/wallet/journal.js";
 import {earnings, offerOf, pair, restate, revoke, saveRecord, subscribe} from "../../../../static/wallet/membership.js";
 import {train} from "../../../../static/wallet/payload.js";
 import {knowServer, parseLink} from "../../../../static/wallet/server.js";
-import {memoryStorage} from "../../../../static/wallet/storage.js";
+import {memoryStorage} from "./memory.mjs";
 import {Transport} from "../../../../static/wallet/transport.js";
 import {Vault} from "../../../../static/wallet/vault.js";
 import {serve} from "./serve.mjs";

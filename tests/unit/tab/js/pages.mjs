@@ -1,5 +1,5 @@
 // A holder behind the pages of a tab, in Node: the same two verbs as in the worker, storage in memory.
-import {memoryStorage} from "../../../../static/wallet/storage.js";
+import {memoryStorage} from "./memory.mjs";
 import {fromText, fromWords} from "../../../../static/wallet/tab/entering.js";
 import {ACTS} from "../../../../static/wallet/tab/acts.js";
 import {Holder} from "../../../../static/wallet/tab/holder.js";

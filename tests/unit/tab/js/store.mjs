@@ -7,7 +7,7 @@ import * as journal from "../../../../static/wallet/journal.js";
 import {newRawKey, normalRecoveryCode} from "../../../../static/wallet/keyfile.js";
 import {queueOpening} from "../../../../static/wallet/outbox.js";
 import {checkProfile, problems} from "../../../../static/wallet/requirement.js";
-import {memoryStorage} from "../../../../static/wallet/storage.js";
+import {memoryStorage} from "./memory.mjs";
 import {Vault, changeSlot, slotsOf} from "../../../../static/wallet/vault.js";
 import {bytes, hex, serve} from "./serve.mjs";
 
