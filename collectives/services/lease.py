@@ -20,8 +20,12 @@ class LostLease(Exception):
 
 
 def claim(job_id: uuid.UUID, now: datetime) -> int | None:
-    """The fencing number of a fresh lease, or None while another holds it."""
-    free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
+    """The fencing number of a fresh lease, or None while another holds it.
+
+    A lease that reaches further than any can was given before the clock was set back; its holder is fenced off.
+    """
+    longest = now + timedelta(seconds=2 * SECONDS)
+    free = Q(lease_until__isnull=True) | Q(lease_until__lt=now) | Q(lease_until__gt=longest)
     with transaction.atomic():
         taken = Job.objects.filter(free, pk=job_id).update(
             lease_until=now + timedelta(seconds=SECONDS), fence=F("fence") + 1, driven_at=now

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.db import connections, transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from aggregation.server import config
 from aggregation.server.errors import LeaseLost
@@ -41,12 +41,22 @@ class Lease:
 
 @contextmanager
 def claim(round_id: int) -> Iterator[Lease | None]:
-    """The lease, or None while another worker holds it."""
+    """The lease, or None while another worker holds it.
+
+    A lease that reaches further than any can was given before the clock was set back; its holder is fenced off. The round's times
+    are then put right too: its step gets its time again from now, or it would wait for an hour that has passed already.
+    """
     with transaction.atomic(using=ALIAS):
         now = config.precise_now()
-        claimed = Round.objects.filter(pk=round_id, lease_until__lt=now).update(
+        free = Q(lease_until__lt=now) | Q(lease_until__gt=now + 2 * config.LEASE_SECONDS)
+        claimed = Round.objects.filter(free, pk=round_id).update(
             lease_until=now + config.LEASE_SECONDS, fence=F("fence") + 1
         )
+        if claimed:
+            seen = config.now()
+            Round.objects.filter(pk=round_id, since__gt=seen + 1).update(
+                deadline=F("deadline") - F("since") + seen, since=seen
+            )
         fence = Round.objects.values_list("fence", flat=True).get(pk=round_id) if claimed else 0
     if not claimed:
         yield None

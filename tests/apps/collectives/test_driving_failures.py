@@ -133,6 +133,15 @@ def test_while_one_works_another_waits(stage: Stage, roles: Roles) -> None:
     assert rounds.drive(job.pk, later) == rounds.AGAIN
 
 
+def test_a_lease_from_before_the_clock_was_set_back_is_free(stage: Stage, roles: Roles) -> None:
+    """A worker died with it; without this the job would stand still until its hour comes once more."""
+    job = stage.job()
+    fence = lease.claim(job.pk, timezone.now())
+    earlier = timezone.now() - timedelta(hours=1)
+    assert lease.claim(job.pk, earlier) == (fence or 0) + 1
+    assert lease.claim(job.pk, earlier) is None
+
+
 def test_a_step_whose_lease_was_taken_over_commits_nothing(
     stage: Stage, roles: Roles, drive: Drive, monkeypatch: pytest.MonkeyPatch
 ) -> None:

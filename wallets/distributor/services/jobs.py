@@ -124,7 +124,12 @@ def _freeze_if_due(job_id: uuid.UUID) -> None:
     job = locked(job_id)
     if job.state != Job.State.ENROLLING:
         return
-    if config.now() < (job.enrol_until or 0) and not all_answered(job_id):
+    now, until = config.now(), job.enrol_until or 0
+    if job.created > now + 1:  # the clock was set back: the time for enrolling begins again
+        until = job.enrol_until = now + max(0, until - job.created)
+        job.created = now
+        job.save(update_fields=["enrol_until", "created"])
+    if now < until and not all_answered(job_id):
         return
     # Sorted by job key: the order of the log says nothing about when a wallet answered.
     members = list(Enrolment.objects.filter(job=job, state=Enrolment.State.ENROLLED).order_by("job_key"))

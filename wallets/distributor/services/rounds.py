@@ -193,6 +193,7 @@ def _decide(round_id: int) -> None:
         raise Unknown("There is no such round.")
     if row.state != Round.State.INVITING:
         return
+    _after_a_clock_set_back(row)
     accepted = list(
         Invitation.objects.filter(round=row, state=Invitation.State.ACCEPTED).select_related("enrolment")
     )
@@ -210,6 +211,14 @@ def _decide(round_id: int) -> None:
         cancel(row)
         return
     _fix_cohort(row, accepted)
+
+
+def _after_a_clock_set_back(row: Round) -> None:
+    """A round from the future gets its time for accepting again from now, or it would wait until its hour comes once more."""
+    now = config.now()
+    if row.created > now + 1:
+        row.accept_until, row.created = now + row.accept_until - row.created, now
+        row.save(update_fields=["accept_until", "created"])
 
 
 def _fix_cohort(row: Round, accepted: list[Invitation]) -> None:
