@@ -1,11 +1,12 @@
-"""The public endpoints wallets use: terms, subscribe, leave, answer a notice. Each authenticates itself by a signature."""
+"""The public endpoints: the catalogue, and what wallets use, who authenticate by a signature: terms, subscribe, leave, answer."""
 
 from __future__ import annotations
 
 import uuid
 from typing import Any
 
-from drf_spectacular.utils import OpenApiTypes, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,6 +14,8 @@ from rest_framework.views import APIView
 
 from collectives import selectors
 from collectives.errors import CollectiveError
+from collectives.models import Admission, Algorithm
+from collectives.paging import list_schema, paged
 from collectives.services import notices, presence, subscriptions
 
 
@@ -24,17 +27,84 @@ class Public(APIView):
     throttle_scope = "agents"
 
 
-@extend_schema(responses=OpenApiTypes.OBJECT, tags=["collectives"])
+class CollectiveOut(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    purpose = serializers.CharField()
+    rate = serializers.CharField(help_text="base units per visit")
+    token = serializers.CharField()
+    subscribers = serializers.CharField(help_text="in steps: 300+")
+    fields = serializers.ListField(child=serializers.CharField(), help_text="what people read")  # type: ignore[assignment]
+    bucket_min = serializers.IntegerField(help_text="wallets in the smallest sum the aggregator reads")
+    release_min = serializers.IntegerField(help_text="wallets in the smallest sum the model is made of")
+    notice_seconds = serializers.IntegerField()
+    algorithm_class = serializers.DictField(
+        allow_null=True, help_text="what bounds algorithms announced later"
+    )
+    agreed_manifests = serializers.ListField(child=serializers.CharField())
+    terms_hash = serializers.CharField()
+
+
+class AnnouncedOut(serializers.Serializer[Any]):
+    manifest_hash = serializers.CharField()
+    name = serializers.CharField()
+    status = serializers.ChoiceField(choices=Admission.Status.choices)
+    effective = serializers.DateTimeField(help_text="runs from then on, never earlier")
+
+
+class CardOut(CollectiveOut):
+    algorithms = AnnouncedOut(many=True)
+    status = serializers.CharField()
+    status_reason = serializers.CharField(help_text="why it is suspended; else empty")
+
+
+class AlgorithmOut(serializers.Serializer[Any]):
+    manifest_hash = serializers.CharField()
+    name = serializers.CharField()
+    parameters = serializers.IntegerField()
+    status = serializers.ChoiceField(choices=Algorithm.Status.choices)
+    reason = serializers.CharField(help_text="why it was returned; else empty")
+    manifest = serializers.DictField()
+    collectives = serializers.ListField(child=serializers.UUIDField(), help_text="those that announced it")
+
+
+class EnvelopeOut(serializers.Serializer[Any]):
+    kind = serializers.CharField()
+    document = serializers.DictField()
+    key = serializers.CharField()
+    signature = serializers.CharField()
+
+
+class WantedIn(serializers.Serializer[Any]):
+    """The catalogue's filters; what is left out filters nothing."""
+
+    search = serializers.CharField(required=False, max_length=100, allow_blank=True, default="")
+    field = serializers.CharField(required=False, max_length=60, help_text="a word of a data field")
+    rate = serializers.RegexField(r"^[0-9]{1,38}$", required=False, help_text="base units, exactly this rate")
+    cohort = serializers.IntegerField(
+        required=False, min_value=1, max_value=10**9, help_text="smallest group at least"
+    )
+    assurance = serializers.ChoiceField(required=False, choices=["attested", "declared"])
+    orders = serializers.ChoiceField(required=False, choices=["open", "approval", "owner"])
+    sort = serializers.ChoiceField(required=False, choices=sorted(selectors.ORDER_BY), default="name")
+
+
 class CollectiveList(Public):
+    @list_schema(CollectiveOut, by="offset", tags=["collectives"], parameters=[WantedIn])
     def get(self, request: Request) -> Response:
-        """Active collectives: id, name, purpose, rate in base units, subscribers in steps."""
-        cards = selectors.public_collectives(str(request.query_params.get("search", "")))
-        return Response({"results": [_summary(card) for card in cards]})
+        """Active collectives, filtered and sorted as in the catalogue."""
+        asked = WantedIn(data=request.query_params)
+        asked.is_valid(raise_exception=True)
+        wanted = dict(asked.validated_data)
+        wanted["rate"] = int(wanted["rate"]) if "rate" in wanted else None
+        found = selectors.matching(selectors.public_collectives(wanted["search"]), wanted)
+        return paged(request, selectors.in_order(found, wanted["sort"]), summary)
 
 
-@extend_schema(responses=OpenApiTypes.OBJECT, tags=["collectives"])
+@extend_schema(responses=CardOut, tags=["collectives"])
 class CollectiveDetail(Public):
     def get(self, request: Request, collective_id: uuid.UUID) -> Response:
+        """One collective, also a suspended one, with the algorithms it announced."""
         card = selectors.card(collective_id)
         if card is None:
             raise _unknown()
@@ -48,10 +118,34 @@ class CollectiveDetail(Public):
             for a in card.admissions
         ]
         state = {"status": card.collective.status, "status_reason": card.collective.status_reason}
-        return Response(_summary(card) | {"algorithms": algorithms} | state)
+        return Response(summary(card) | {"algorithms": algorithms} | state)
 
 
-@extend_schema(responses=OpenApiTypes.OBJECT, tags=["wallets"])
+class AlgorithmList(Public):
+    @list_schema(
+        AlgorithmOut,
+        tags=["algorithms"],
+        parameters=[OpenApiParameter("search", str, description="a part of the name")],
+    )
+    def get(self, request: Request) -> Response:
+        """Approved algorithms, newest first."""
+        word = str(request.query_params.get("search", "")).replace("\x00", "")
+        return paged(request, selectors.public_algorithms(word), algorithm_out)
+
+
+@extend_schema(responses=AlgorithmOut, tags=["algorithms"])
+class AlgorithmDetail(Public):
+    def get(self, request: Request, manifest_hash: str) -> Response:
+        """An approved algorithm by the hash of its manifest."""
+        found = selectors.algorithm(manifest_hash)
+        if found is None:
+            raise CollectiveError(
+                "unknown_algorithm", "There is no approved algorithm of this hash.", status=404
+            )
+        return Response(algorithm_out(found))
+
+
+@extend_schema(responses=EnvelopeOut, tags=["wallets"])
 class Terms(Public):
     def get(self, request: Request, collective_id: uuid.UUID) -> Response:
         """The signed terms a wallet reviews and pins."""
@@ -61,7 +155,7 @@ class Terms(Public):
         return Response(envelope)
 
 
-@extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT, tags=["wallets"])
+@extend_schema(request=EnvelopeOut, responses={201: OpenApiTypes.OBJECT}, tags=["wallets"])
 class Subscriptions(Public):
     def post(self, request: Request, collective_id: uuid.UUID) -> Response:
         """A signed subscription in, a signed permit out."""
@@ -70,7 +164,7 @@ class Subscriptions(Public):
         )
 
 
-@extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT, tags=["wallets"])
+@extend_schema(request=EnvelopeOut, responses=OpenApiTypes.OBJECT, tags=["wallets"])
 class Revocations(Public):
     def post(self, request: Request, collective_id: uuid.UUID) -> Response:
         """The wallet deleted its permit; idempotent."""
@@ -78,7 +172,7 @@ class Revocations(Public):
         return Response({})
 
 
-@extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT, tags=["wallets"])
+@extend_schema(request=EnvelopeOut, responses=OpenApiTypes.OBJECT, tags=["wallets"])
 class Presence(Public):
     def post(self, request: Request, collective_id: uuid.UUID) -> Response:
         """The wallet's data changed: a signed statement that it is present; idempotent."""
@@ -86,7 +180,7 @@ class Presence(Public):
         return Response({})
 
 
-@extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT, tags=["wallets"])
+@extend_schema(request=EnvelopeOut, responses=OpenApiTypes.OBJECT, tags=["wallets"])
 class NoticeAnswers(Public):
     def post(self, request: Request, collective_id: uuid.UUID) -> Response:
         """With, without, or leave."""
@@ -98,7 +192,8 @@ def _unknown() -> CollectiveError:
     return CollectiveError("unknown_collective", "There is no such collective.", status=404)
 
 
-def _summary(card: selectors.Card) -> dict[str, Any]:
+def summary(card: selectors.Card) -> dict[str, Any]:
+    """A collective as its entry in the catalogue says it."""
     terms = card.terms.document
     return {
         "id": str(card.collective.pk),
@@ -114,4 +209,18 @@ def _summary(card: selectors.Card) -> dict[str, Any]:
         "algorithm_class": terms["algorithm_class"],
         "agreed_manifests": terms["permitted_manifests"],
         "terms_hash": card.terms.hash,
+    }
+
+
+def algorithm_out(found: Algorithm) -> dict[str, Any]:
+    """An algorithm with its manifest, which says what it computes."""
+    live = [a for a in found.admissions.all() if a.status != Admission.Status.WITHDRAWN]
+    return {
+        "manifest_hash": found.manifest_hash,
+        "name": found.name,
+        "parameters": found.parameters,
+        "status": found.status,
+        "reason": found.reason,
+        "manifest": found.manifest,
+        "collectives": [str(a.collective_id) for a in live],
     }

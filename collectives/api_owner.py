@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 from collectives import selectors
 from collectives.errors import CollectiveError
 from collectives.models import Collective, Job
+from collectives.paging import list_schema, paged
 from collectives.services import jobs
 
 
@@ -28,19 +29,22 @@ class WaitingOrder(serializers.Serializer[Any]):
     created = serializers.DateTimeField()
 
 
-class WaitingOrders(serializers.Serializer[Any]):
-    results = WaitingOrder(many=True)
-
-
 class ReasonIn(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=500, help_text="shown to who ordered the job")
 
 
-def _owned(request: Request, collective_id: uuid.UUID) -> Collective:
+def owned(request: Request, collective_id: uuid.UUID) -> Collective:
+    """The signed-in owner's collective; a stranger learns nothing, not even that it exists."""
     found = selectors.owned(request.user, collective_id)
     if found is None:
         raise CollectiveError("unknown_collective", "You own no such collective.", status=404)
     return found
+
+
+def refused_without(request: Request, role: str, sentence: str) -> None:
+    """Raises CollectiveError `role_missing` where the account does not hold the role."""
+    if not request.user.has_role(role):
+        raise CollectiveError("role_missing", sentence, status=403)
 
 
 def _shown(job: Job) -> dict[str, Any]:
@@ -56,13 +60,12 @@ def _shown(job: Job) -> dict[str, Any]:
     }
 
 
-@extend_schema(tags=["owners"])
 class Orders(APIView):
-    @extend_schema(responses=WaitingOrders)
+    @list_schema(WaitingOrder, tags=["owners"])
     def get(self, request: Request, collective_id: uuid.UUID) -> Response:
         """Orders that wait for your decision, the oldest first."""
-        collective = _owned(request, collective_id)
-        return Response({"results": [_shown(job) for job in selectors.orders_waiting(collective.pk)]})
+        rows = selectors.orders_waiting(owned(request, collective_id).pk)
+        return paged(request, rows, _shown, ordering=("created_at", "pk"))
 
 
 @extend_schema(tags=["owners"], request=None, responses=WaitingOrder)
@@ -88,7 +91,7 @@ class Return(APIView):
 
 
 def _job(request: Request, collective_id: uuid.UUID, job_id: uuid.UUID) -> Job:
-    _owned(request, collective_id)
+    owned(request, collective_id)
     job = selectors.job(job_id)
     if job is None or job.collective_id != collective_id:
         raise CollectiveError(

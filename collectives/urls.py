@@ -12,6 +12,12 @@ urlpatterns = [
     path("preview/", register.preview, name="collective-preview"),
     path("algorithms/", algorithms.mine, name="algorithms"),
     path("algorithms/submit/", algorithms.submit, name="algorithm-submit"),
+    path("algorithms/ready-made/", algorithms.ready_made, name="algorithm-ready-made"),
+    path(
+        "algorithms/ready-made/<uuid:collective_id>/",
+        algorithms.ready_made_for,
+        name="algorithm-ready-made-for",
+    ),
     path("<uuid:collective_id>/", console.overview, name="collective-console"),
     path("<uuid:collective_id>/terms/", console.terms, name="collective-terms"),
     path("<uuid:collective_id>/terms/new/", register.propose, name="collective-propose"),

@@ -14,10 +14,15 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from collectives.errors import ServiceUnavailable
 from marketplace.parsers import TooDeep, TooLarge
+from marketplace.settlement.errors import ChainUnavailable
 
 NOT_JSON = "The body cannot be read. Send one JSON object in UTF-8; NaN and Infinity are no JSON."
 """The parser's own words name lines of our libraries, not what to do."""
+LATER = (
+    "The chain or another part of this site does not answer now. Nothing was changed; try again in a minute."
+)
 
 
 def problem_json(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -35,6 +40,9 @@ def problem_json(error: Exception, context: dict[str, Any]) -> Response | None:
         if isinstance(error, exceptions.ValidationError):
             body["fields"] = response.data
         return _problem(body, response.status_code, dict(response.headers))
+    if isinstance(error, ChainUnavailable | ServiceUnavailable):
+        body = {"code": "unavailable", "status": 503, "detail": LATER}
+        return _problem(body, 503, {"Retry-After": "30"})
     code = getattr(error, "code", None)
     if not isinstance(code, str):
         return None  # a bug of ours: Django logs it and answers 500

@@ -41,7 +41,6 @@ if "web" in settings.ROLES:
         path("funds/", include("marketplace.settlement.urls")),
         path("api/v1/", include("marketplace.api")),
         path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
-        path("i18n/", include("django.conf.urls.i18n")),
         path("admin/overview/", admin.site.admin_view(overview), name="overview"),
         path("admin/", admin.site.urls),
     ]

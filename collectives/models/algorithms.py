@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils.functional import cached_property
+from django.utils.translation import gettext_lazy as lazy
 
 from collectives import review
 from collectives.models.collectives import Collective
@@ -16,9 +17,9 @@ from collectives.models.fields import hex32
 
 class Algorithm(models.Model):
     class Status(models.TextChoices):
-        SUBMITTED = "submitted", "waiting for review"
-        APPROVED = "approved", "approved"
-        RETURNED = "returned", "returned"
+        SUBMITTED = "submitted", lazy("waiting for review")
+        APPROVED = "approved", lazy("approved")
+        RETURNED = "returned", lazy("returned")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="algorithms")
@@ -64,9 +65,9 @@ class Admission(models.Model):
     """An algorithm announced to a collective's subscribers; it may run from `effective_at` on."""
 
     class Status(models.TextChoices):
-        ANNOUNCED = "announced", "announced"
-        ACTIVE = "active", "active"
-        WITHDRAWN = "withdrawn", "withdrawn"
+        ANNOUNCED = "announced", lazy("announced")
+        ACTIVE = "active", lazy("active")
+        WITHDRAWN = "withdrawn", lazy("withdrawn")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     collective = models.ForeignKey(Collective, on_delete=models.PROTECT, related_name="admissions")

@@ -6,14 +6,15 @@ import uuid
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as lazy
 
 from collectives.models.fields import hex32
 
 
 class Collective(models.Model):
     class Status(models.TextChoices):
-        ACTIVE = "active", "active"
-        SUSPENDED = "suspended", "suspended"
+        ACTIVE = "active", lazy("active")
+        SUSPENDED = "suspended", lazy("suspended")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="collectives")

@@ -6,6 +6,7 @@ import uuid
 
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as lazy
 
 from collectives.models.algorithms import Algorithm
 from collectives.models.collectives import Collective
@@ -14,23 +15,23 @@ from collectives.models.fields import amount, hex32
 
 class Job(models.Model):
     class Status(models.TextChoices):
-        DRAFT = "draft", "draft"
-        APPROVAL = "approval", "waiting for the owner's approval"
-        RETURNED = "returned", "returned, never begun"
-        VALIDATED = "validated", "waiting for funds"
-        FUNDED = "funded", "funded"
-        WAITING = "waiting_for_subscribers", "waiting for subscribers"
-        NOTICE = "notice", "waiting for the notice period"
-        SCHEDULED = "scheduled", "enrolling wallets"
-        RUNNING = "running", "running"
-        PAUSED = "paused", "paused"
-        COMPLETED = "completed", "completed"
-        BUDGET_EXHAUSTED = "budget_exhausted", "budget used up"
-        PRIVACY_EXHAUSTED = "privacy_exhausted", "privacy budget used up"
-        STOPPED = "stopped", "stopped"
-        FAILED = "failed", "failed"
-        SUSPENDED = "suspended", "suspended"
-        SETTLED = "settled", "settled"
+        DRAFT = "draft", lazy("draft")
+        APPROVAL = "approval", lazy("waiting for the owner's approval")
+        RETURNED = "returned", lazy("returned, never begun")
+        VALIDATED = "validated", lazy("waiting for funds")
+        FUNDED = "funded", lazy("funded")
+        WAITING = "waiting_for_subscribers", lazy("waiting for subscribers")
+        NOTICE = "notice", lazy("waiting for the notice period")
+        SCHEDULED = "scheduled", lazy("enrolling wallets")
+        RUNNING = "running", lazy("running")
+        PAUSED = "paused", lazy("paused")
+        COMPLETED = "completed", lazy("completed")
+        BUDGET_EXHAUSTED = "budget_exhausted", lazy("budget used up")
+        PRIVACY_EXHAUSTED = "privacy_exhausted", lazy("privacy budget used up")
+        STOPPED = "stopped", lazy("stopped")
+        FAILED = "failed", lazy("failed")
+        SUSPENDED = "suspended", lazy("suspended")
+        SETTLED = "settled", lazy("settled")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     # treat as immutable
@@ -116,17 +117,22 @@ class JobTransition(models.Model):
     def __str__(self) -> str:
         return f"{self.before} → {self.after}"
 
+    @property
+    def became(self) -> str:
+        """The status after it, in the reader's language."""
+        return str(Job.Status(self.after).label)
+
 
 class Round(models.Model):
     """The collective's view of a round: counts only, never who."""
 
     class Status(models.TextChoices):
-        OPENING = "opening", "opening"
-        INVITING = "inviting", "inviting wallets"
-        AGGREGATING = "aggregating", "wallets are computing"
-        COLLECTING = "collecting", "collecting the sum"
-        POSTED = "posted", "in the model"
-        ABANDONED = "abandoned", "abandoned"
+        OPENING = "opening", lazy("opening")
+        INVITING = "inviting", lazy("inviting wallets")
+        AGGREGATING = "aggregating", lazy("wallets are computing")
+        COLLECTING = "collecting", lazy("collecting the sum")
+        POSTED = "posted", lazy("in the model")
+        ABANDONED = "abandoned", lazy("abandoned")
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="rounds")
     number = models.PositiveIntegerField()

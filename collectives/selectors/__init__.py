@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collectives.selectors.catalogue import (
+    ORDER_BY,
     Card,
     active_algorithms,
     algorithm,
     card,
     fields_of,
+    in_order,
+    matching,
     names,
     owned_by,
+    public_algorithms,
     public_collectives,
     terms_envelope,
 )
@@ -31,6 +35,7 @@ from collectives.selectors.jobs import (
     job_live,
     jobs_by_id,
     jobs_of,
+    open_rounds,
     orders_decided,
     orders_waiting,
 )
@@ -57,6 +62,7 @@ from collectives.selectors.waiting import Waiting, waiting_for_administrator
 
 __all__ = [
     "CLOSED",
+    "ORDER_BY",
     "STEPS",
     "Card",
     "NoticeNumbers",
@@ -76,18 +82,22 @@ __all__ = [
     "closed_rounds",
     "enough_subscribers",
     "fields_of",
+    "in_order",
     "job",
     "job_live",
     "jobs_by_id",
     "jobs_of",
+    "matching",
     "names",
     "notice",
     "notice_numbers",
     "notices_for",
+    "open_rounds",
     "orders_decided",
     "orders_waiting",
     "owned",
     "owned_by",
+    "public_algorithms",
     "public_collectives",
     "revoked_agreements",
     "running_notices",

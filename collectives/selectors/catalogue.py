@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,46 @@ def public_collectives(search: str = "") -> list[Card]:
     if wanted:
         cards = [c for c in cards if wanted in _searched(c)]
     return cards
+
+
+def matching(cards: Iterable[Card], wanted: Mapping[str, Any]) -> list[Card]:
+    """The cards that hold to every filter that is set: `field`, `rate`, `cohort`, `assurance`, `orders`."""
+    word = (wanted.get("field") or "").strip().lower()
+    tests: list[Callable[[Card], bool]] = []
+    if word:
+        tests.append(lambda card: any(word in field.lower() for field in card.fields))
+    if wanted.get("rate"):
+        tests.append(lambda card: card.rate == wanted["rate"])
+    if wanted.get("cohort"):
+        tests.append(lambda card: card.terms.document["release_min"] >= wanted["cohort"])
+    if wanted.get("assurance"):
+        tests.append(lambda card: card.attested == (wanted["assurance"] == "attested"))
+    if wanted.get("orders"):
+        tests.append(lambda card: card.terms.document["order_policy"] == wanted["orders"])
+    return [card for card in cards if all(test(card) for test in tests)]
+
+
+ORDER_BY: dict[str, Callable[[Card], Any]] = {
+    "name": lambda card: card.collective.name.lower(),
+    "rate": lambda card: -card.rate,
+    "cheapest": lambda card: card.rate,
+    "subscribers": lambda card: -card.step,
+    "cohort": lambda card: -card.terms.document["release_min"],
+    "newest": lambda card: -card.collective.created_at.timestamp(),
+}
+"""Subscribers sort by their step: the order must not tell more than the card."""
+
+
+def in_order(cards: Iterable[Card], by: str) -> list[Card]:
+    """The cards by one of `ORDER_BY`, and by name where that says the same of two."""
+    return sorted(cards, key=lambda card: (ORDER_BY[by](card), card.collective.name.lower()))
+
+
+def public_algorithms(search: str = "") -> QuerySet[Algorithm]:
+    """Approved algorithms, optionally those whose name holds a text; each with the collectives that announced it."""
+    live = Admission.objects.exclude(status=Admission.Status.WITHDRAWN).select_related("collective")
+    found = Algorithm.objects.filter(status=Algorithm.Status.APPROVED, name__icontains=search.strip())
+    return found.prefetch_related(Prefetch("admissions", live))
 
 
 def _searched(found: Card) -> str:
@@ -93,9 +133,7 @@ def active_algorithms(collective_id: uuid.UUID) -> QuerySet[Admission]:
 
 def algorithm(manifest_hash: str) -> Algorithm | None:
     """An algorithm that the public may see: approved, with the collectives that announced it."""
-    live = Admission.objects.exclude(status=Admission.Status.WITHDRAWN).select_related("collective")
-    found = Algorithm.objects.filter(manifest_hash=manifest_hash, status=Algorithm.Status.APPROVED)
-    return found.prefetch_related(Prefetch("admissions", live)).first()
+    return public_algorithms().filter(manifest_hash=manifest_hash).first()
 
 
 def _with_card_parts(query: QuerySet[Collective]) -> QuerySet[Collective]:

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 
 from collectives.models import Checkpoint, Job, Round
 from collectives.services.plan import JobPlan
@@ -42,6 +42,12 @@ def jobs_by_id(ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Job]:
     return {job.pk: job for job in found}
 
 
+def open_rounds(ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Round]:
+    """The running round of each of these jobs that has one; a job has at most one."""
+    found = Round.objects.filter(job_id__in=set(ids)).exclude(status__in=CLOSED)
+    return {row.job_id: row for row in found}
+
+
 def job_live(job_id: uuid.UUID) -> dict[str, Any] | None:
     """What the live page may show: exact counts of closed rounds, only enough / not yet of the open one."""
     found = job(job_id)
@@ -65,8 +71,12 @@ def job_live(job_id: uuid.UUID) -> dict[str, Any] | None:
 
 
 def closed_rounds(collective_id: uuid.UUID, limit: int | None = 10) -> QuerySet[Round]:
-    rounds = Round.objects.filter(job__collective_id=collective_id, status__in=CLOSED).select_related(
-        "job__algorithm"
+    """Closed rounds, newest first, each with the hash of the model it made (None where it made none)."""
+    made = Checkpoint.objects.filter(job=OuterRef("job"), number=OuterRef("number"))
+    rounds = (
+        Round.objects.filter(job__collective_id=collective_id, status__in=CLOSED)
+        .select_related("job__algorithm")
+        .annotate(model_hash=Subquery(made.values("hash")[:1]))
     )
     return rounds.order_by("-ended_at", "-pk")[:limit]
 

@@ -95,9 +95,10 @@ def notice_numbers(collective: Collective, release_min: int) -> list[NoticeNumbe
             refused=Count("answers", filter=live), left=Count("answers", filter=Q(answers__choice="leave"))
         )
     )
-    found = []
-    for row in counted:
-        remain = willing(row, versions).count()
+    rows, found = list(counted), []
+    remaining = _remaining(collective, rows, versions)
+    for row in rows:
+        remain = remaining[row.pk]
         found.append(
             NoticeNumbers(
                 admission=row,
@@ -108,3 +109,31 @@ def notice_numbers(collective: Collective, release_min: int) -> list[NoticeNumbe
             )
         )
     return found
+
+
+def _remaining(
+    collective: Collective, admissions: Sequence[Admission], versions: Sequence[TermsVersion]
+) -> dict[uuid.UUID, int]:
+    """How many `willing` finds for each of these, in two queries whatever their number."""
+    live = Q(status=Subscription.Status.ACTIVE, expires_at__gt=timezone.now())
+    held = dict(collective.subscriptions.filter(live).order_by().values_list("terms").annotate(Count("pk")))
+    answers = NoticeAnswer.objects.filter(
+        admission__in=admissions, subscription__in=collective.subscriptions.filter(live)
+    )
+    said = {
+        (admission, terms, choice): number
+        for admission, terms, choice, number in answers.order_by()
+        .values_list("admission", "subscription__terms", "choice")
+        .annotate(Count("pk"))
+    }
+    remaining = dict.fromkeys((row.pk for row in admissions), 0)
+    for row in admissions:
+        for version in versions:
+            here = {c: n for (a, t, c), n in said.items() if (a, t) == (row.pk, version.pk)}
+            if row.algorithm.manifest_hash in version.document["permitted_manifests"]:
+                remaining[row.pk] += held.get(version.pk, 0)
+            else:
+                silent = held.get(version.pk, 0) - sum(here.values())
+                stays = silent if version.document["silence"] == "with" else 0
+                remaining[row.pk] += here.get("with", 0) + stays
+    return remaining

@@ -5,7 +5,7 @@ Who subscribes agrees to the class. The owner may announce only algorithms insid
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from collectives.terms import fields as f
@@ -67,16 +67,19 @@ def outside(algorithm_class: Mapping[str, Any] | None, manifest: Manifest) -> st
     return ""
 
 
-def words(algorithm_class: Mapping[str, Any] | None) -> list[str]:
-    """What a holder agrees to with the class; nothing where there is none."""
+def words(algorithm_class: Mapping[str, Any] | None, say: Callable[[str], str] = str) -> list[str]:
+    """What a holder agrees to with the class; nothing where there is none. `say` puts a sentence into another language."""
     if algorithm_class is None:
         return []
     m = algorithm_class
-    limits = [f"have at most {m['max_parameters']:,} parameters"]
-    limits += [f"read only {', '.join(m['inputs'])}"] if "inputs" in m else []
-    limits += [f"predict only {', '.join(m['target'])}"] if "target" in m else []
-    limits += [f"send back only {', '.join(m['outputs'])}"] if "outputs" in m else []
-    purpose = m["purpose"].rstrip(".")
-    return [
-        f"New algorithms must be of this class: {purpose}. They {', '.join(limits)}. Your wallet refuses any other."
-    ]
+    limits = [say("have at most {most} parameters").format(most=f"{m['max_parameters']:,}")]
+    for name, sentence in (
+        ("inputs", say("read only {names}")),
+        ("target", say("predict only {names}")),
+        ("outputs", say("send back only {names}")),
+    ):
+        limits += [sentence.format(names=", ".join(m[name]))] if name in m else []
+    whole = say(
+        "New algorithms must be of this class: {purpose}. They {limits}. Your wallet refuses any other."
+    )
+    return [whole.format(purpose=m["purpose"].rstrip("."), limits=", ".join(limits))]

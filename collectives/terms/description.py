@@ -6,7 +6,7 @@ induced from 2 and 3 (see `agreement`). A subscription pins the hash of exactly 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -188,45 +188,60 @@ def duration(seconds: int) -> str:
     return "0 seconds"
 
 
-def words_for_agreement(terms: Terms) -> Sequence[str]:
-    """The consent text in short sentences. Each states something the wallet or the contract enforces."""
+def words_for_agreement(
+    terms: Terms,
+    say: Callable[[str], str] = str,
+    period: Callable[[int], str] = duration,
+    amount: Callable[[int], str] = tokens,
+) -> Sequence[str]:
+    """The consent text in short sentences. Each states something the wallet or the contract enforces.
+
+    `say` puts a sentence into another language, `period` a number of seconds, `amount` base units. What is signed, and what a
+    wallet keeps in its receipt, is the English text.
+    """
     fields = [str(spec.get("title") or name) for name, spec in terms.requirement["properties"].items()]
-    shown = ", ".join(fields[:8]) + (f" and {len(fields) - 8} more" if len(fields) > 8 else "")
+    shown, more = ", ".join(fields[:8]), len(fields) - 8
+    shown += say(" and {n} more").format(n=more) if more > 0 else ""
+    stay = say("you continue with it") if terms.silence == "with" else say("you continue without it")
+    purpose = say("Purpose: {purpose}").format(purpose=terms.purpose)
+    purpose += " " + say("Not for: {not_for}").format(not_for=terms.not_for) if terms.not_for else ""
     lines = [
-        f"{terms.name} asks to train a model with your wallet.",
-        f"Purpose: {terms.purpose}" + (f" Not for: {terms.not_for}" if terms.not_for else ""),
-        f"Your wallet would read: {shown}.",
-        "It computes on your device. Only a masked number list leaves it.",
-        (
-            f"Nobody can read your list alone. The aggregator reads sums of at least {terms.bucket_min} wallets; "
-            f"the buyer gets a model made of sums of at least {terms.release_min}."
+        say("{name} asks to train a model with your wallet.").format(name=terms.name),
+        purpose,
+        say("Your wallet would read: {fields}.").format(fields=shown),
+        say("It computes on your device. Only a masked number list leaves it."),
+        say(
+            "Nobody can read your list alone. The aggregator reads sums of at least {bucket} wallets; the buyer gets a model made "
+            "of sums of at least {release}."
+        ).format(bucket=terms.bucket_min, release=terms.release_min),
+        say("You earn {rate} {token} for each visit, also if the algorithm fails.").format(
+            rate=amount(terms.rate), token=terms.token
         ),
-        f"You earn {tokens(terms.rate)} {terms.token} for each visit, also if the algorithm fails.",
-        *_agreed_words(terms),
-        *classes.words(terms.algorithm_class),
-        (
-            f"New algorithms are announced {duration(terms.notice_seconds)} ahead. You can refuse each one. "
-            f"If you stay silent, you continue {terms.silence} it."
+        *_agreed_words(terms, say),
+        *classes.words(terms.algorithm_class, say),
+        say(
+            "New algorithms are announced {period} ahead. You can refuse each one. If you stay silent, {stay}."
+        ).format(period=period(terms.notice_seconds), stay=stay),
+        say(
+            "You can stop at any time. In your wallet it takes effect at once; on the web we stop asking at once and your wallet "
+            "deletes its permit at the next contact."
         ),
-        (
-            "You can stop at any time. In your wallet it takes effect at once; on the web we stop asking at once and your "
-            "wallet deletes its permit at the next contact."
-        ),
-        "Results already added to a model cannot be taken out again.",
+        say("Results already added to a model cannot be taken out again."),
     ]
     if terms.sandbox == "full":
-        lines.append("Only wallets that wall algorithms in with every layer may take part.")
+        lines.append(say("Only wallets that wall algorithms in with every layer may take part."))
     if terms.privacy_level == "aggregate":
-        lines.append("Noise is added to every sum. No formal privacy budget is claimed.")
+        lines.append(say("Noise is added to every sum. No formal privacy budget is claimed."))
     if terms.development:
-        lines.append("Development terms: the usual minimum group sizes are lowered.")
+        lines.append(say("Development terms: the usual minimum group sizes are lowered."))
     return tuple(lines)
 
 
-def _agreed_words(terms: Terms) -> list[str]:
+def _agreed_words(terms: Terms, say: Callable[[str], str]) -> list[str]:
     """What a subscriber agrees to by subscribing; the permit holds these manifests' hashes and lets them run at once."""
     names = ", ".join(f"“{found['name']}”" for found in terms.algorithms)
-    return [f"By subscribing you agree to {names}, without another notice."] if names else []
+    agreed = say("By subscribing you agree to {names}, without another notice.")
+    return [agreed.format(names=names)] if names else []
 
 
 def _algorithms(value: Any) -> tuple[Mapping[str, Any], ...]:

@@ -96,7 +96,10 @@ class Offer(_Document):
     terms: Mapping[str, Any]
     offer_ref: str
     reply_url: str
+    valid_seconds: int = 0
+    """How long the person wants it to last at most; 0: as long as the terms say."""
 
+    OPTIONAL = {"valid_seconds": lambda m, n: f.integer(m, n, 3600, 10 * 365 * 24 * 3600)}
     READERS = {"collective_id": f.uuid, "terms": _mapping, "offer_ref": _text, "reply_url": _text}
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import uuid
+
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
@@ -12,6 +15,7 @@ from collectives import selectors
 from collectives.errors import CollectiveError
 from collectives.forms import AlgorithmForm
 from collectives.models import Algorithm
+from collectives.ready_made import ReadyMadeForm
 from collectives.services import algorithms
 from collectives.views.access import needs_role
 
@@ -60,9 +64,37 @@ def submit(request: HttpRequest) -> HttpResponse:
             return redirect("algorithms")
         except CollectiveError as error:
             form.add_error(None, str(error))
-    return render(
-        request,
-        "collectives/submit.html",
-        {"form": form, "example": EXAMPLE},
-        status=422 if form.errors else 200,
-    )
+    return _submit_page(request, form)
+
+
+def _submit_page(request: HttpRequest, form: AlgorithmForm) -> HttpResponse:
+    context = {"form": form, "example": EXAMPLE}
+    return render(request, "collectives/submit.html", context, status=422 if form.errors else 200)
+
+
+@author
+@require_safe
+def ready_made(request: HttpRequest) -> HttpResponse:
+    """Whose data the algorithm shall read; with `?collective=`, on to the choices for it."""
+    chosen = request.GET.get("collective", "")
+    cards = selectors.in_order(selectors.public_collectives(), "name")
+    if any(chosen == str(card.collective.pk) for card in cards):
+        return redirect("algorithm-ready-made-for", chosen)
+    return render(request, "collectives/ready_made.html", {"cards": cards})
+
+
+@author
+@require_http_methods(["GET", "POST"])
+def ready_made_for(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
+    """Choose a kind and fields; the manifest made of them stands in the submission form, where it can be read and changed."""
+    card = selectors.card(collective_id)
+    if card is None:
+        raise Http404
+    requirement = card.terms.document["requirement"]
+    form = ReadyMadeForm(request.POST if request.method == "POST" else None, requirement=requirement)
+    if request.method == "POST" and form.is_valid():
+        text = json.dumps(form.cleaned_data["manifest"], indent=2, ensure_ascii=False)
+        messages.info(request, _("Made. Read it below, give it a name, and submit it."))
+        return _submit_page(request, AlgorithmForm(initial={"text": text}))
+    context = {"card": card, "form": form}
+    return render(request, "collectives/ready_made.html", context, status=422 if form.errors else 200)

@@ -41,6 +41,9 @@ class Account(AbstractUser):
     username = None  # type: ignore[assignment]
     email = models.EmailField(_("e-mail"), unique=True)
     roles = models.ManyToManyField("RoleGrant", blank=True, related_name="accounts")
+    language = models.CharField(
+        max_length=10, blank=True, help_text=_("Chosen on a page; letters are written in it.")
+    )
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []

@@ -50,6 +50,7 @@ def export(account: Account) -> dict[str, Any]:
 def _account(account: Account) -> dict[str, Any]:
     return {
         "email": account.email,
+        "language": account.language,
         "roles": [grant.role for grant in account.roles.all()],
         "joined": account.date_joined,
         "last_login": account.last_login,

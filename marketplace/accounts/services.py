@@ -14,3 +14,8 @@ def set_roles(*, actor: Account, roles: Iterable[Role]) -> None:
     """The actor's roles become exactly these."""
     wanted = set(roles)
     actor.roles.set([RoleGrant.objects.get_or_create(role=role)[0] for role in wanted])
+
+
+def set_language(*, actor: Account, language: str) -> None:
+    """Letters to the actor are written in this language."""
+    Account.objects.filter(pk=actor.pk).update(language=language)

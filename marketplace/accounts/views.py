@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
@@ -12,6 +13,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.i18n import set_language
 
 from marketplace.accounts import erasing, own_data, services, tokens
 from marketplace.accounts.forms import DeleteForm, RolesForm, TokenForm
@@ -32,6 +34,15 @@ def account(request: HttpRequest) -> HttpResponse:
         return redirect("account")
     status = 422 if form.errors else 200
     return render(request, "accounts/account.html", {"form": form}, status=status)
+
+
+@require_POST
+def language(request: HttpRequest) -> HttpResponse:
+    """Pages are in this language from now on, and so are the letters of who is signed in."""
+    chosen = request.POST.get("language", "")
+    if request.user.is_authenticated and chosen in dict(settings.LANGUAGES):
+        services.set_language(actor=request.user, language=chosen)  # type: ignore[arg-type]
+    return set_language(request)
 
 
 @login_required

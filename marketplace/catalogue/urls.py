@@ -26,5 +26,6 @@ urlpatterns = [
     path("collectives/", views.catalogue, name="catalogue"),
     path("collectives/<uuid:collective_id>/", views.collective, name="collective"),
     path("collectives/<uuid:collective_id>/data-tool/", data_tool, name="data-tool"),
+    path("algorithms/", views.algorithms, name="algorithm-list"),
     path("algorithms/<hash:manifest_hash>/", views.algorithm, name="algorithm"),
 ]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from collectives import selectors
 from collectives.example_record import label
 from collectives.models import Algorithm
-from collectives.selectors import Card
+from collectives.training.catalogue import entries
 from marketplace.catalogue.forms import CatalogueForm
 from marketplace.individuals import selectors as mine
 from marketplace.jobs.forms import BudgetForm
@@ -39,9 +39,8 @@ def how(request: HttpRequest) -> HttpResponse:
 def catalogue(request: HttpRequest) -> HttpResponse:
     form = CatalogueForm(request.GET or None)
     wanted: dict[str, Any] = form.cleaned_data if form.is_valid() else {}
-    cards = _sorted(
-        _matching(selectors.public_collectives(wanted.get("q", "")), wanted), wanted.get("sort") or "name"
-    )
+    found = selectors.matching(selectors.public_collectives(wanted.get("q", "")), wanted)
+    cards = selectors.in_order(found, wanted.get("sort") or "name")
     page = Paginator(cards, PER_PAGE).get_page(request.GET.get("page"))
     kept = request.GET.copy()
     kept.pop("page", None)
@@ -70,6 +69,21 @@ def collective(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
 
 
 @require_safe
+def algorithms(request: HttpRequest) -> HttpResponse:
+    """Approved algorithms, and the kinds that are ready to be made for any data."""
+    word = request.GET.get("q", "").replace("\x00", "")[:100]
+    found = selectors.public_algorithms(word).order_by("name", "pk")
+    page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "word": word,
+        "page": page,
+        "kinds": entries(),
+        "query": "&" + urlencode({"q": word}) if word else "",
+    }
+    return render(request, "catalogue/algorithms.html", context)
+
+
+@require_safe
 def algorithm(request: HttpRequest, manifest_hash: str) -> HttpResponse:
     found = selectors.algorithm(manifest_hash)
     if found is None:
@@ -88,35 +102,3 @@ def _titles(found: Algorithm, part: str) -> list[str]:
     """The fields of a manifest as the collectives that announced it call them for people."""
     known = selectors.fields_of(row.collective_id for row in found.admissions.all())
     return [label(name, known.get(name, {})) for name in found.manifest.get(part, [])]
-
-
-def _matching(cards: list[Card], wanted: dict[str, Any]) -> list[Card]:
-    """The cards that hold to every filter that was set."""
-    word = (wanted.get("field") or "").strip().lower()
-    tests: list[Callable[[Card], bool]] = []
-    if word:
-        tests.append(lambda card: any(word in field.lower() for field in card.fields))
-    if wanted.get("rate"):
-        tests.append(lambda card: card.rate == wanted["rate"])
-    if wanted.get("cohort"):
-        tests.append(lambda card: card.terms.document["release_min"] >= wanted["cohort"])
-    if wanted.get("assurance"):
-        tests.append(lambda card: card.attested == (wanted["assurance"] == "attested"))
-    if wanted.get("orders"):
-        tests.append(lambda card: card.terms.document["order_policy"] == wanted["orders"])
-    return [card for card in cards if all(test(card) for test in tests)]
-
-
-ORDER_BY: dict[str, Callable[[Card], Any]] = {
-    "name": lambda card: card.collective.name.lower(),
-    "rate": lambda card: -card.rate,
-    "cheapest": lambda card: card.rate,
-    "subscribers": lambda card: -card.step,
-    "cohort": lambda card: -card.terms.document["release_min"],
-    "newest": lambda card: -card.collective.created_at.timestamp(),
-}
-"""Subscribers sort by their step: the order must not tell more than the card."""
-
-
-def _sorted(cards: list[Card], by: str) -> list[Card]:
-    return sorted(cards, key=lambda card: (ORDER_BY[by](card), card.collective.name.lower()))

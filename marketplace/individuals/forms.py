@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from collectives.terms.description import duration
 from marketplace.individuals.models import NoticeChoice, WalletLink
 
 
@@ -34,6 +35,31 @@ class WalletChoiceForm(forms.Form):
 
     def clean_wallet(self) -> WalletLink | None:
         return self.wallets.get(self.cleaned_data["wallet"]) or next(iter(self.wallets.values()), None)
+
+
+DAY = 24 * 3600
+SHORTER = (90 * DAY, 180 * DAY)
+
+
+class OfferForm(WalletChoiceForm):
+    """Which wallet is asked, and for how long. The shortest period is proposed; all of them can be ended at any time."""
+
+    lasts = forms.TypedChoiceField(
+        label=_("It ends by itself after"), coerce=int, empty_value=0, required=False
+    )
+
+    def __init__(self, *args: Any, valid_seconds: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        periods = [seconds for seconds in SHORTER if seconds < valid_seconds]
+        choices = [(seconds, duration(seconds)) for seconds in periods]
+        self.fields["lasts"].choices = [*choices, (0, duration(valid_seconds))]  # type: ignore[attr-defined]
+        self.fields["lasts"].initial = periods[0] if periods else 0
+
+    def clean_lasts(self) -> int:
+        """Somebody who says nothing gets the proposed period, never a longer one."""
+        if "lasts" not in self.data:
+            return int(self.fields["lasts"].initial)
+        return int(self.cleaned_data["lasts"])
 
 
 class ChoiceForm(forms.Form):

@@ -100,6 +100,9 @@ class SubscriptionLink(models.Model):
     offer_ref = models.CharField(max_length=64, unique=True)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(help_text=_("When an unanswered offer ends."))
+    valid_seconds = models.PositiveIntegerField(
+        default=0, help_text=_("How long the permission shall last at most; 0: as long as the terms say.")
+    )
     # mutable
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.SENDING)
     subscription_key = models.CharField(max_length=64, blank=True)

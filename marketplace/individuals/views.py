@@ -20,7 +20,7 @@ from marketplace.accounts.access import needs_role
 from marketplace.accounts.models import Role
 from marketplace.individuals import selectors, services
 from marketplace.individuals.errors import IndividualError
-from marketplace.individuals.forms import ChoiceForm, WalletChoiceForm, WalletNameForm
+from marketplace.individuals.forms import ChoiceForm, OfferForm, WalletNameForm
 from marketplace.individuals.models import SubscriptionLink, WalletLink
 from marketplace.individuals.server_description import pairing_link, pin
 from marketplace.settlement.selectors import next_epoch
@@ -123,13 +123,18 @@ def subscribe(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
         return redirect("subscription", known.pk)
     if card.collective.status != "active":
         return redirect("collective", collective_id)  # its page says why, and what that means
-    form = WalletChoiceForm(
-        request.POST if request.method == "POST" else None, wallets=selectors.active_wallets(request.user)
+    form = OfferForm(
+        request.POST if request.method == "POST" else None,
+        wallets=selectors.active_wallets(request.user),
+        valid_seconds=card.terms.document["valid_seconds"],
     )
     if request.method == "POST" and form.is_valid():
         try:
             link = services.send_offer(
-                account=request.user, collective_id=collective_id, wallet=form.cleaned_data["wallet"]
+                account=request.user,
+                collective_id=collective_id,
+                wallet=form.cleaned_data["wallet"],
+                valid_seconds=form.cleaned_data["lasts"],
             )
             return redirect("subscription", link.pk)
         except IndividualError as error:

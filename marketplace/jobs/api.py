@@ -1,28 +1,25 @@
-"""What a data consumer does, over REST: order, fund, watch, stop, download checkpoints, report metrics."""
+"""What a data consumer does, over REST: order, fund, watch, pause, stop. What comes of it: `api_results`."""
 
 from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from django.http import HttpResponse
-from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from collectives import selectors
-from collectives.models import Checkpoint, Job
-from collectives.selectors.findings import findings
-from collectives.terms.algorithm import parse_manifest
-from collectives.training.checkpoint import write_file
+from collectives.models import Job, Round
+from collectives.paging import list_schema, paged
 from collectives.training.update import OPTIMISERS
-from marketplace.jobs import live, model_card, services
+from marketplace.jobs import live, services
 from marketplace.jobs.errors import OrderError
 from marketplace.jobs.models import Order
 from marketplace.jobs.stop_rule import StopRule
@@ -100,7 +97,8 @@ class VisitsOut(serializers.Serializer[Any]):
 class JobOut(serializers.Serializer[Any]):
     job_id = serializers.UUIDField()
     collective_id = serializers.UUIDField()
-    status = serializers.ChoiceField(choices=[(status.value, status.value) for status in Job.Status])
+    manifest_hash = serializers.CharField()
+    status = serializers.ChoiceField(choices=Job.Status.choices)
     sentence = serializers.CharField(help_text="where the job stands, for people")
     budget = serializers.CharField(help_text="base units")
     rate = serializers.CharField(help_text="base units per visit")
@@ -111,30 +109,10 @@ class JobOut(serializers.Serializer[Any]):
     max_rounds = serializers.IntegerField()
     plan = PlanIn()
     stop_rule = StopRuleIn(allow_null=True)
+    ordered = serializers.DateTimeField()
 
 
-class JobList(serializers.Serializer[Any]):
-    results = JobOut(many=True)
-
-
-class CheckpointOut(serializers.Serializer[Any]):
-    number = serializers.IntegerField()
-    hash = serializers.CharField()
-    wallets = serializers.IntegerField(help_text="in the sum of this step")
-    created = serializers.DateTimeField()
-
-
-class CheckpointList(serializers.Serializer[Any]):
-    results = CheckpointOut(many=True)
-
-
-class MetricIn(serializers.Serializer[Any]):
-    checkpoint = serializers.IntegerField(min_value=0)
-    name = serializers.CharField(max_length=40)
-    value = serializers.FloatField()
-
-
-def _order(request: Request, job_id: uuid.UUID) -> Order:
+def own_order(request: Request, job_id: uuid.UUID) -> Order:
     found = Order.objects.filter(job_id=job_id, consumer=request.user).first()
     if found is None:
         raise OrderError("unknown_job", "You have no such job.", status=404)
@@ -148,35 +126,47 @@ def _key(request: Request) -> str:
     return str(key)
 
 
-def _state(order: Order) -> dict[str, Any]:
-    shown = live.context(order)
-    visits = {name: shown["budget"][name] for name in ("total", "earned", "reserved", "left", "percent")}
-    spent = visits["earned"] * int(order.rate)
+def states(orders: Iterable[Order]) -> list[dict[str, Any]]:
+    """How the jobs of these orders stand, in three queries whatever their number."""
+    orders = list(orders)
+    jobs = selectors.jobs_by_id(order.job_id for order in orders)
+    current = selectors.open_rounds(jobs)
+    return [
+        _state(order, jobs[order.job_id], current.get(order.job_id))
+        for order in orders
+        if order.job_id in jobs
+    ]
+
+
+def _state(order: Order, job: Any, current: Round | None) -> dict[str, Any]:
+    spent = job.visits_earned * int(order.rate)
     return {
         "job_id": str(order.job_id),
         "collective_id": str(order.collective_id),
-        "status": shown["job"].status,
-        "sentence": shown["sentence"],
+        "manifest_hash": job.algorithm.manifest_hash,
+        "status": job.status,
+        "sentence": live.sentence(job, current, job.done),
         "budget": str(int(order.budget)),
         "rate": str(int(order.rate)),
         "spent": str(spent),
         "rest": str(int(order.budget) - spent),
-        "visits": visits,
-        "rounds_done": shown["rounds_done"],
-        "max_rounds": shown["job"].max_rounds,
-        "plan": shown["job"].plan,
+        "visits": live.visits(job),
+        "rounds_done": job.done,
+        "max_rounds": job.max_rounds,
+        "plan": job.plan,
         "stop_rule": asdict(order.stop_rule) if order.stop_rule else None,
+        "ordered": order.created_at,
     }
 
 
-@extend_schema(tags=["jobs"])
 class Jobs(APIView):
-    @extend_schema(responses=JobList)
+    @list_schema(JobOut, tags=["jobs"])
     def get(self, request: Request) -> Response:
         """Your jobs, newest first."""
-        return Response({"results": [_state(order) for order in Order.objects.filter(consumer=request.user)]})
+        return paged(request, Order.objects.filter(consumer=request.user), shapes=states)
 
     @extend_schema(
+        tags=["jobs"],
         request=OrderIn,
         responses={201: JobOut},
         parameters=[
@@ -199,20 +189,21 @@ class Jobs(APIView):
         rule = wanted.pop("stop_rule", None)
         wanted["stop_rule"] = StopRule(**rule) if rule else None
         placed = services.order(consumer=request.user, idempotency_key=_key(request), **wanted)
-        return Response(_state(placed), status=201)
+        return Response(states([placed])[0], status=201)
 
 
 @extend_schema(tags=["jobs"], responses=JobOut)
 class JobDetail(APIView):
     def get(self, request: Request, job_id: uuid.UUID) -> Response:
-        return Response(_state(_order(request, job_id)))
+        """How one of your jobs stands."""
+        return Response(states([own_order(request, job_id)])[0])
 
 
 def _do(request: Request, job_id: uuid.UUID, verb: Callable[..., None]) -> Response:
     """One verb of a consumer on a job of their own, and how the job stands then."""
-    order = _order(request, job_id)
+    order = own_order(request, job_id)
     verb(order=order, actor=request.user)
-    return Response(_state(order))
+    return Response(states([order])[0])
 
 
 @extend_schema(tags=["jobs"], request=None, responses=JobOut)
@@ -241,59 +232,3 @@ class Stop(APIView):
     def post(self, request: Request, job_id: uuid.UUID) -> Response:
         """Stop after the running round."""
         return _do(request, job_id, services.stop)
-
-
-@extend_schema(tags=["jobs"], responses=CheckpointList)
-class Checkpoints(APIView):
-    def get(self, request: Request, job_id: uuid.UUID) -> Response:
-        """The checkpoints so far; download any of them at any time."""
-        order = _order(request, job_id)
-        rows = [
-            {"number": c.number, "hash": c.hash, "wallets": c.wallets, "created": c.created_at}
-            for c in selectors.checkpoints(order.job_id)
-        ]
-        return Response({"results": rows})
-
-
-@extend_schema(tags=["jobs"], responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
-class CheckpointFile(APIView):
-    def get(self, request: Request, job_id: uuid.UUID, number: int) -> HttpResponse:
-        """The model file: see collectives/training/checkpoint.py for its format."""
-        return checkpoint_file(_order(request, job_id), number)
-
-
-def checkpoint_file(order: Order, number: int) -> HttpResponse:
-    """A checkpoint as a download, for the API and the page alike."""
-    found = (
-        Checkpoint.objects.select_related("job__algorithm").filter(job_id=order.job_id, number=number).first()
-    )
-    if found is None:
-        raise OrderError("no_checkpoint", f"There is no checkpoint {number} of this job.", status=404)
-    facts: dict[str, Any] = {
-        "wallets": found.wallets,
-        "aggregate_hash": found.aggregate_hash,
-        "job_id": str(order.job_id),
-    }
-    manifest = found.job.algorithm.manifest
-    facts["findings"] = findings(manifest, found)
-    body = write_file(parse_manifest(manifest), number, bytes(found.weights), facts)
-    answer = HttpResponse(body, content_type="application/octet-stream")
-    answer["Content-Disposition"] = f'attachment; filename="model-{str(order.job_id)[:8]}-{number}.cssi"'
-    return answer
-
-
-@extend_schema(tags=["jobs"], responses=OpenApiTypes.OBJECT)
-class Card(APIView):
-    def get(self, request: Request, job_id: uuid.UUID) -> Response:
-        """The model card: fields, rounds, cohort sizes, privacy, hashes of terms and manifest, consent, metrics."""
-        return Response(model_card.build(_order(request, job_id)))
-
-
-@extend_schema(tags=["jobs"], request=MetricIn, responses={201: MetricIn})
-class Metrics(APIView):
-    def post(self, request: Request, job_id: uuid.UUID) -> Response:
-        """Report what you measured for a checkpoint on data of your own; it is drawn on the live page."""
-        body = MetricIn(data=request.data)
-        body.is_valid(raise_exception=True)
-        services.report_metric(order=_order(request, job_id), actor=request.user, **body.validated_data)
-        return Response(body.validated_data, status=201)

@@ -1,7 +1,7 @@
 """What the live page shows, as plain values for `templates/jobs/_live.html` and for the API.
 
 Context: `order job plan status sentence reason suspended steps (list of {name, state: done|now|next}) current (round or None) enough
-deadline budget {total, earned, reserved, left in visits; spent, rest in tokens} rounds (closed, newest first) chart {labels,
+deadline budget {total, earned, reserved, left in visits; spent, rest in tokens} privacy (Spent, or None where no epsilon is claimed) rounds (closed, newest first) chart {labels,
 series: [{name, values}]} events (newest first) can_stop can_pause can_resume can_fund`.
 """
 
@@ -11,14 +11,24 @@ from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as lazy
 
 from collectives import selectors
 from collectives.models import Collective, Job, Round
 from collectives.models.jobs import ENDED
+from collectives.selectors.privacy_spent import privacy_spent
 from collectives.terms.description import tokens
 from marketplace.jobs.models import Order
 
-PHASES = ("inviting", "advertise", "share_keys", "masked_input", "consistency", "unmask")
+PHASES = {
+    "inviting": lazy("inviting"),
+    "advertise": lazy("training"),
+    "share_keys": lazy("sharing keys"),
+    "masked_input": lazy("masked inputs"),
+    "consistency": lazy("agreeing"),
+    "unmask": lazy("unmasking"),
+}
+"""What the stepper calls the phases of a round."""
 S = Job.Status
 
 
@@ -41,17 +51,12 @@ def context(order: Order) -> dict[str, Any]:
         "current": current,
         "enough": bool(current and current.enough),
         "deadline": current.deadline if current else None,
-        "budget": {
-            "total": live["visits_budget"],
-            "earned": live["visits_earned"],
-            "reserved": live["visits_reserved"],
-            "left": live["visits_budget"] - live["visits_earned"] - live["visits_reserved"],
-            "spent": tokens(live["visits_earned"] * rate),
-            "rest": tokens(int(order.budget) - live["visits_earned"] * rate),
-            "percent": round(100 * live["visits_earned"] / live["visits_budget"])
-            if live["visits_budget"]
-            else 0,
+        "budget": visits(job)
+        | {
+            "spent": tokens(job.visits_earned * rate),
+            "rest": tokens(int(order.budget) - job.visits_earned * rate),
         },
+        "privacy": privacy_spent(job, _terms(job), live["rounds_done"]),
         "rounds": list(reversed(live["rounds"])),
         "rounds_done": live["rounds_done"],
         "chart": chart(order),
@@ -61,6 +66,25 @@ def context(order: Order) -> dict[str, Any]:
         in (S.APPROVAL, S.FUNDED, S.WAITING, S.NOTICE, S.SCHEDULED, S.RUNNING, S.PAUSED, S.SUSPENDED),
         "can_pause": job.status == S.RUNNING and not job.pause_requested,
         "can_resume": job.status == S.PAUSED,
+    }
+
+
+def _terms(job: Job) -> dict[str, Any]:
+    """The terms that were on offer when the job was ordered."""
+    found = selectors.terms_at(job.collective_id, job.created_at)
+    assert found is not None  # a collective is never without terms
+    return dict(found.document)
+
+
+def visits(job: Job) -> dict[str, int]:
+    """A job's visits: in the budget, earned, promised to the running round, left, and percent earned."""
+    total, earned, reserved = job.visits_budget, job.visits_earned, job.visits_reserved
+    return {
+        "total": total,
+        "earned": earned,
+        "reserved": reserved,
+        "left": total - earned - reserved,
+        "percent": round(100 * earned / total) if total else 0,
     }
 
 
@@ -99,9 +123,9 @@ def steps(current: Round | None) -> list[dict[str, str]]:
     if current is None:
         return []
     at = current.phase if current.phase in PHASES else "inviting"
-    now = PHASES.index(at)
+    now = list(PHASES).index(at)
     return [
-        {"name": name.replace("_", " "), "state": "done" if i < now else "now" if i == now else "next"}
+        {"name": str(PHASES[name]), "state": "done" if i < now else "now" if i == now else "next"}
         for i, name in enumerate(PHASES)
     ]
 

@@ -19,7 +19,7 @@ from collectives.services.jobs import needs_approval
 from marketplace.accounts.access import needs_role
 from marketplace.accounts.models import Role
 from marketplace.jobs import live, model_card, services
-from marketplace.jobs.api import checkpoint_file
+from marketplace.jobs.api_results import checkpoint_file
 from marketplace.jobs.errors import OrderError
 from marketplace.jobs.forms import AlgorithmStep, LimitsStep, MetricForm, RequestForm, spread
 from marketplace.jobs.models import Order

@@ -132,6 +132,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- language and time ------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
 TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True
@@ -188,6 +189,18 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Learn from data in personal wallets without taking it out.",
     "VERSION": "1.0.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {
+        "JobStatus": "collectives.models.Job.Status",
+        "RoundStatus": "collectives.models.Round.Status",
+        "AdmissionStatus": "collectives.models.Admission.Status",
+        "AlgorithmStatus": "collectives.models.Algorithm.Status",
+        "OfferStatus": "marketplace.settlement.models.ModelOffer.Status",
+        "PurchaseStatus": "marketplace.settlement.models.ModelPurchase.Status",
+    },
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "marketplace.schema.with_problems",
+    ],
 }
 
 # --- sockets and background work --------------------------------------------------------------------------

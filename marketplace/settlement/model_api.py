@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from collectives.paging import list_schema, paged
 from marketplace.accounts.models import Role
 from marketplace.settlement import preview, sales
 from marketplace.settlement.errors import SettlementError
@@ -54,13 +55,9 @@ class ModelOut(serializers.Serializer[Any]):
     )
 
 
-class ModelList(serializers.Serializer[Any]):
-    results = ModelOut(many=True)
-
-
 class PurchaseIn(serializers.Serializer[Any]):
     most = serializers.RegexField(
-        AMOUNT.pattern + "$", help_text="the most you pay, base units, as a decimal string"
+        "^" + AMOUNT.pattern + "$", help_text="the most you pay, base units, as a decimal string"
     )
 
 
@@ -91,14 +88,14 @@ class Costs(APIView):
         )
 
 
-@extend_schema(tags=["models"], responses=ModelList)
 class Models(APIView):
+    @list_schema(ModelOut, by="offset", tags=["models"])
     def get(self, request: Request) -> Response:
         """Models for sale with the split of their price, and those you bought."""
         mine = {purchase.offer_id: purchase for purchase in reversed(sales.bought(request.user))}
         offers = ModelOffer.objects.select_related("asset")
         shown = [o for o in offers if o.status == ModelOffer.Status.OFFERED or o.pk in mine]
-        return Response({"results": [_model(offer, mine.get(offer.pk)) for offer in shown]})
+        return paged(request, shown, lambda offer: _model(offer, mine.get(offer.pk)))
 
 
 def _model(offer: ModelOffer, purchase: ModelPurchase | None) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def collective(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
     context = {
         "collective": owned,
         "card": card,
-        "epochs": _epochs(collective_id),
+        "epochs": epochs_of(collective_id),
         "asset": asset,
         "did": ddo.did(asset.nft, asset.chain_id) if asset and asset.nft else "",
         "form": OrderPriceForm(initial={"price": tokens(int(asset.price))}) if asset else None,
@@ -100,7 +100,8 @@ def price(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
     return redirect("collective-settlement", collective_id)
 
 
-def _epochs(collective_id: uuid.UUID) -> list[dict[str, Any]]:
+def epochs_of(collective_id: uuid.UUID) -> list[dict[str, Any]]:
+    """Totals of a collective by settlement epoch, newest first, for the page and the API alike."""
     rates = {str(job.pk): int(job.rate) for job in collectives.jobs_of(collective_id)}
     rows = []
     for epoch in SettlementEpoch.objects.all()[:EPOCHS_SHOWN]:

@@ -61,7 +61,7 @@ class DiffRow:
 def consent_words(document: Mapping[str, Any]) -> list[str]:
     """The consent text of a terms document; empty for one that does not parse (a preview being typed)."""
     try:
-        return list(words_for_agreement(Terms.parse(dict(document))))
+        return list(words_for_agreement(Terms.parse(dict(document)), _, period, tokens))
     except TermsError:
         return []
 
@@ -69,7 +69,7 @@ def consent_words(document: Mapping[str, Any]) -> list[str]:
 @register.filter
 def class_words(algorithm_class: Mapping[str, Any] | None) -> list[str]:
     """What bounds the algorithms announced later; nothing where the terms bound none."""
-    return classes.words(algorithm_class)
+    return classes.words(algorithm_class, _)
 
 
 @register.filter
@@ -167,6 +167,10 @@ LABELS = {
     "assurance": lazy("Proof of your data"),
     "order_policy": lazy("Who may order jobs"),
     "algorithm_class": lazy("Class of later algorithms"),
+    "valid_seconds": lazy("A permission ends by itself after"),
+    "privacy_level": lazy("Privacy"),
+    "sandbox": lazy("Layers around an algorithm"),
+    "token": lazy("Paid in"),
     "development": lazy("Development terms"),
 }
 
@@ -220,10 +224,16 @@ def _said(document: Mapping[str, Any], name: str) -> str:
     value = document.get(name, "")
     if name == "rate":
         return f"{tokens(value)} {document.get('token', '')}"
-    if name == "notice_seconds":
+    if name in ("notice_seconds", "valid_seconds"):
         return period(value)
+    if name == "privacy_level":
+        return (
+            _("a privacy budget, kept by each wallet") if value == "formal" else _("noise, no budget claimed")
+        )
+    if name == "sandbox":
+        return _("all of them, or no visit") if value == "full" else _("as each wallet has them")
     if name == "algorithm_class":
-        return " ".join(classes.words(value or None))
+        return " ".join(classes.words(value or None, _))
     if name == "silence":
         return str(silence_words(value))
     if isinstance(value, bool):

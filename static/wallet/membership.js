@@ -20,6 +20,7 @@ import {openEnvelope, parsePermit, permitOf, signEnvelope, termsHash} from "./te
 
 /** @type {[string, string]} */
 export const RECORD = ["record", "main"];
+const SHORTEST = 3600; // seconds, as terms have it
 const FRESH_SECONDS = 300; // half of what a collective allows between a statement and its own clock
 
 // --- the person's data ------------------------------------------------------------------------------------------
@@ -123,7 +124,7 @@ async function subscribeNow(agent, offer, throughPairing, attempts) {
     throw new WalletError("declined", `Not subscribed to ${terms.name}.`);
   }
   try {
-    const {draft, answer} = await sent(agent, terms, attempts);
+    const {draft, answer} = await sent(agent, terms, lasting(offer, terms), attempts);
     return await keep(agent, terms, await checkedPermit(answer, terms, draft), {draft, answer, offer, how});
   } catch (error) {
     if (!(error instanceof WalletError)) throw error;
@@ -133,11 +134,15 @@ async function subscribeNow(agent, offer, throughPairing, attempts) {
   }
 }
 
+/** How long the permission is signed for, in seconds: what the holder wants where that is shorter than the terms. */
+const lasting = ({valid_seconds: wanted}, terms) =>
+  Number.isSafeInteger(wanted) && wanted >= SHORTEST ? Math.min(wanted, terms.valid_seconds) : terms.valid_seconds;
+
 /** The draft that was sent and the answer. Refused, the draft is dropped; was it an old one, a fresh one is made and sent. */
-async function sent(agent, terms, attempts) {
+async function sent(agent, terms, lasts, attempts) {
   const url = agent.known().apiUrl(`collectives/${terms.collective_id}/subscriptions`);
   for (;;) {
-    const draft = await draftOf(agent, terms), {created} = draft.subscription.document;
+    const draft = await draftOf(agent, terms, lasts), {created} = draft.subscription.document;
     try {
       return { draft, answer: await patiently(() => agent.transport.call("POST", url, draft.subscription), {longest: 60, attempts}) };
     } catch (error) {
@@ -149,16 +154,16 @@ async function sent(agent, terms, attempts) {
 }
 
 /** Keys and the signed subscription, kept before they are sent: a repeat after a lost answer sends the same bytes. */
-async function draftOf(agent, terms) {
+async function draftOf(agent, terms, lasts) {
   const kept = await agent.vault.get("draft", terms.collective_id), digest = await termsHash(terms);
-  if (kept?.terms_hash === digest) return kept;
+  if (kept?.terms_hash === digest && (kept.lasts ?? terms.valid_seconds) === lasts) return kept;
   const keys = newSubscriptionKeys(agent.rng), seed = hex(agent.rng(32)), created = agent.now();
   const record = project(await agent.vault.get(...RECORD) ?? {}, terms.requirement);
   const presence = {level: "declared", commitment: await commitment(record, seed), record_count: 1};
   const message = {
     collectiveId: collectiveBytes(terms.collective_id), termsHash: digest, requirementHash: terms.requirement_hash, rate: String(terms.rate),
     payoutHash: hex(payoutHash(addressOf(fromHex(keys.payout)), fromHex(keys.payout_salt))), validFrom: created,
-    validUntil: created + terms.valid_seconds, nonce: String(BigInt(`0x${hex(agent.rng(8))}`)),
+    validUntil: created + lasts, nonce: String(BigInt(`0x${hex(agent.rng(8))}`)),
   };
   const secret = fromHex(keys.agreement), key = await pseudonym(keys);
   const {chain_id: chain, registry} = terms.agreement;
@@ -169,7 +174,7 @@ async function draftOf(agent, terms) {
     cross_signature: hex(await signDigest(secret, eip191Digest(fromHex(key)))), presence, created,
   };
   const draft = {
-    terms_hash: digest, agreement_hash: agreementHash(message), keys, seed, commitment: presence.commitment,
+    terms_hash: digest, lasts, agreement_hash: agreementHash(message), keys, seed, commitment: presence.commitment,
     subscription: await signEnvelope("subscription", document, fromHex(keys.subscription)),
   };
   await agent.vault.put("draft", terms.collective_id, draft);
@@ -177,7 +182,7 @@ async function draftOf(agent, terms) {
 }
 
 /** The permit must be signed by the key in the terms and say what was agreed. */
-async function checkedPermit(answer, terms, {keys, terms_hash: digest, agreement_hash: agreement}) {
+async function checkedPermit(answer, terms, {keys, terms_hash: digest, agreement_hash: agreement, subscription}) {
   let permit;
   try {
     permit = parsePermit(await openEnvelope(answer, "permit", terms.collective_key));
@@ -188,6 +193,7 @@ async function checkedPermit(answer, terms, {keys, terms_hash: digest, agreement
   const same = permit.collective_id === terms.collective_id && permit.collective_key === terms.collective_key && permit.terms_hash === digest
     && permit.requirement_hash === terms.requirement_hash && permit.subscription_key === await pseudonym(keys)
     && permit.agreement_hash === agreement && permit.rate === terms.rate && permit.silence === terms.silence
+    && permit.expires <= subscription.document.agreement.validUntil
     && hex(canonical(permit.algorithm_class)) === hex(canonical(terms.algorithm_class));
   const atLeast = ["bucket_min", "release_min", "notice_seconds"].every((name) => permit[name] >= terms[name]);
   if (same && atLeast && permit.manifests.every((hash) => terms.permitted_manifests.includes(hash))) return permit;

@@ -104,11 +104,3 @@ def test_the_keyboard_reaches_the_content_first(visit: Open, world: World) -> No
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "main"
-
-
-def test_the_first_page_weighs_little(visit: Open, world: World) -> None:
-    page = visit()
-    sizes: list[int] = []
-    page.on("response", lambda answer: sizes.append(len(answer.body())))
-    page.goto(reverse("home"), wait_until="networkidle")
-    assert sum(sizes) < 100 * 1024  # before any compression

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.stack.small import Browser, Serve, stack_environment, until
+from tests.stack.small import ROOT, Browser, Serve, stack_environment, until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(280)]
 RESIDENTS = 24
@@ -26,7 +29,8 @@ def test_an_order_on_the_demo_site_runs_and_the_residents_are_there_after_a_rest
         assert password is not None
         url = f"http://127.0.0.1:{environment['CSSI_PORT']}"
         consumer = Browser(url, "consumer@demo.example", password[1])
-        job = order(consumer)
+        said = first_order(consumer, url)
+        (job,) = (row["job_id"] for row in consumer.get("/api/v1/jobs").json()["results"])
         until(lambda: state(consumer, job)["status"] == "settled", seconds=120, what="the job to be paid")
         over = state(consumer, job)
         site.stop()
@@ -36,22 +40,29 @@ def test_an_order_on_the_demo_site_runs_and_the_residents_are_there_after_a_rest
         if site.process is not None:
             site.stop()
 
+    assert re.search(r"weights of “.*” after round 1, from [0-9]+ wallets", said)
+    assert "1 rounds, " in said
     assert over["rounds_done"] == 1
     assert over["visits"]["earned"] >= 20
 
 
-def order(consumer: Browser) -> str:
-    collective = consumer.get("/api/v1/collectives").json()["results"][0]
-    card = consumer.get(f"/api/v1/collectives/{collective['id']}").json()
-    body = {
-        "collective_id": collective["id"],
-        "manifest_hash": card["algorithms"][0]["manifest_hash"],
-        "budget": str(200 * int(collective["rate"])),
-        "max_rounds": 1,
-    }
-    made = consumer.api("jobs", body).json()
-    assert consumer.api(f"jobs/{made['job_id']}/fund").status_code == 200
-    return str(made["job_id"])
+def first_order(consumer: Browser, url: str) -> str:
+    """The notebook of the documentation, as a consumer runs it with a token of their own; what it printed."""
+    page = consumer.post("/account/tokens/", label="notebook").text
+    token = re.search(r"cssi_[A-Za-z0-9_-]{43}", page)
+    assert token is not None
+    environment = {"CSSI_MARKET": url, "CSSI_TOKEN": token[0], "CSSI_SECONDS": "120", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "docs/examples/first_order.py"],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def state(consumer: Browser, job: str) -> dict[str, Any]:

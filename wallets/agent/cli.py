@@ -143,6 +143,9 @@ def _memberships(steps: Any) -> None:
     step = _command(steps, "subscribe", commands.subscribe, "review a collective's terms and subscribe")
     step.add_argument("collective", metavar="ID or link", help="its id, or a cssi://subscribe link")
     step.add_argument("--server", metavar="URL", help="address of the server, when the wallet is not paired")
+    step.add_argument(
+        "--days", type=int, default=0, help="end by itself after so many days, where the terms say more"
+    )
     step.add_argument("--yes", action="store_true", help="agree to the printed terms without being asked")
     step.add_argument("--allow-development", action="store_true", help="allow terms with lowered minima")
 

@@ -84,6 +84,7 @@ async def subscribe(options: argparse.Namespace) -> int:
         if options.yes:
             agent.consent = Consent(Rule.ASK, _agree)
         offer = {"collective_id": link.collective, "terms": envelope, "offer_ref": ""}
+        offer |= {"valid_seconds": options.days * 24 * 3600} if options.days else {}
         permit = await membership.subscribe(agent, offer, through_pairing=False)
         await agent.flush_outgoing()
         print(

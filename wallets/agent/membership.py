@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 WHILE_OPEN = 20
 """Attempts of a wallet that stays open: some quarter of an hour."""
+SHORTEST = 3600
+"""Seconds; no terms are shorter."""
 FRESH_SECONDS = 300  # half of what a collective allows between a statement and its own clock
 
 
@@ -130,7 +132,7 @@ async def _subscribe(
         await _declined(agent, collective_id, offer)
         raise Declined(f"Not subscribed to {terms.name}.")
     try:
-        draft, answer = await _sent(agent, terms, attempts)
+        draft, answer = await _sent(agent, terms, lasting(offer, terms), attempts)
         permit = _checked_permit(answer, terms, SubscriptionKeys.from_record(draft["keys"]), draft)
     except WalletError as error:
         sentence = f"Not subscribed to {terms.name}: {error.sentence}"[:300]
@@ -148,7 +150,14 @@ async def _subscribe(
     return permit
 
 
-async def _sent(agent: WalletAgent, terms: Terms, attempts: int) -> tuple[dict[str, Any], Any]:
+def lasting(offer: Mapping[str, Any], terms: Terms) -> int:
+    """How long the permission is signed for, in seconds: what the holder wants where that is shorter than the terms."""
+    wanted = offer.get("valid_seconds")
+    usable = isinstance(wanted, int) and not isinstance(wanted, bool) and wanted >= SHORTEST
+    return min(wanted, terms.valid_seconds) if usable else terms.valid_seconds
+
+
+async def _sent(agent: WalletAgent, terms: Terms, lasts: int, attempts: int) -> tuple[dict[str, Any], Any]:
     """The draft that was sent and the collective's answer.
 
     A collective that refuses knows nothing of the draft's keys, so the draft is dropped. Was it an old one (a wallet that was
@@ -156,7 +165,7 @@ async def _sent(agent: WalletAgent, terms: Terms, attempts: int) -> tuple[dict[s
     """
     url = agent.server.api_url(f"collectives/{terms.collective_id}/subscriptions")
     while True:
-        draft = await _draft(agent, terms)
+        draft = await _draft(agent, terms, lasts)
         document = draft["subscription"]
 
         async def send(document: Any = document) -> Any:
@@ -223,11 +232,11 @@ async def _keep(
     agent.spawn(agent.flush_outgoing())
 
 
-async def _draft(agent: WalletAgent, terms: Terms) -> dict[str, Any]:
+async def _draft(agent: WalletAgent, terms: Terms, lasts: int) -> dict[str, Any]:
     """Keys and the signed subscription, kept before they are sent: a repeat after a lost answer sends the same bytes."""
     kept = await agent.store.get("draft", terms.collective_id)
     digest = terms_hash(terms)
-    if kept is not None and kept["terms_hash"] == digest:
+    if kept is not None and kept["terms_hash"] == digest and kept.get("lasts", terms.valid_seconds) == lasts:
         return kept
     keys = new_subscription_keys(agent.rng)
     seed = agent.rng(32)
@@ -240,9 +249,10 @@ async def _draft(agent: WalletAgent, terms: Terms) -> dict[str, Any]:
         seed=seed,
         created=now,
     )
-    subscription = _subscription(agent, terms, keys, presence, now)
+    subscription = _subscription(agent, terms, keys, presence, now, lasts)
     draft = {
         "terms_hash": digest,
+        "lasts": lasts,
         "agreement_hash": agreement.agreement_hash(subscription["document"]["agreement"]),
         "keys": keys.to_record(),
         "seed": seed.hex(),
@@ -254,7 +264,12 @@ async def _draft(agent: WalletAgent, terms: Terms) -> dict[str, Any]:
 
 
 def _subscription(
-    agent: WalletAgent, terms: Terms, keys: SubscriptionKeys, presence: presentation.Presence, now: int
+    agent: WalletAgent,
+    terms: Terms,
+    keys: SubscriptionKeys,
+    presence: presentation.Presence,
+    now: int,
+    lasts: int,
 ) -> dict[str, Any]:
     """The signed subscription: the agreement, the agreement key's vouching for the pseudonym, and the presence statement."""
     message = agreement.build(
@@ -264,7 +279,7 @@ def _subscription(
         rate=terms.rate,
         payout_hash=agreement.payout_hash(keys.payout_address, keys.payout_salt),
         valid_from=now,
-        valid_until=now + terms.valid_seconds,
+        valid_until=now + lasts,
         nonce=int.from_bytes(agent.rng(8), "big"),
     )
     digest = agreement.signing_digest(message, chain_id=terms.chain_id, registry=terms.registry)
@@ -301,6 +316,7 @@ def _checked_permit(answer: Any, terms: Terms, keys: SubscriptionKeys, draft: Ma
         and permit.subscription_key == keys.public.hex()
         and permit.agreement_hash == draft["agreement_hash"]
         and permit.rate == terms.rate
+        and permit.expires <= int(draft["subscription"]["document"]["agreement"]["validUntil"])
         and permit.bucket_min >= terms.bucket_min
         and permit.release_min >= terms.release_min
         and permit.notice_seconds >= terms.notice_seconds

@@ -74,6 +74,7 @@ def deliver_offer(link: SubscriptionLink) -> None:
         "offer_ref": link.offer_ref,
         "reply_url": f"{settings.SITE_URL.rstrip('/')}/api/v1/wallets/links",
     }
+    body |= {"valid_seconds": link.valid_seconds} if link.valid_seconds else {}
     try:
         _post(link.wallet, f"offer:{link.offer_ref}", "offer", body, int(link.expires_at.timestamp()))
     except DistributorDown:

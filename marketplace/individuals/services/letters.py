@@ -100,7 +100,7 @@ def _send(rows: list[NoticeMail], now: datetime, connection: Any) -> int:
     account = rows[0].link.account
     reminder = all(row.kind == Kind.REMINDER for row in rows)
     try:
-        _letter(account.email, reminder=reminder, connection=connection).send()
+        _letter(account, reminder=reminder, connection=connection).send()
     except OSError as error:
         # No address and no text of the mail server: it repeats the address.
         log.warning("letter_not_sent", error=type(error).__name__)
@@ -109,8 +109,8 @@ def _send(rows: list[NoticeMail], now: datetime, connection: Any) -> int:
     return 1
 
 
-def _letter(address: str, *, reminder: bool, connection: Any) -> EmailMessage:
-    with override(settings.LANGUAGE_CODE):
+def _letter(account: Any, *, reminder: bool, connection: Any) -> EmailMessage:
+    with override(account.language or settings.LANGUAGE_CODE):
         subject = (
             _("Reminder: something to decide in your wallet")
             if reminder
@@ -122,4 +122,4 @@ def _letter(address: str, *, reminder: bool, connection: Any) -> EmailMessage:
             "You have time until the date written there; if you do nothing, what you agreed to for this case applies.\n"
             "This letter says no more on purpose: what it is about is nobody else's business.\n"
         ) % {"address": settings.SITE_URL + reverse("wallet")}
-    return EmailMessage(subject=subject, body=body, to=[address], connection=connection)
+    return EmailMessage(subject=subject, body=body, to=[account.email], connection=connection)

@@ -25,9 +25,15 @@ OPEN = (Link.SENDING, Link.OFFERED, Link.SUBSCRIBED)
 
 
 def send_offer(
-    *, account: Any, collective_id: uuid.UUID, wallet: WalletLink | None = None
+    *,
+    account: Any,
+    collective_id: uuid.UUID,
+    wallet: WalletLink | None = None,
+    valid_seconds: int = 0,
 ) -> SubscriptionLink:
     """Send the current terms to the person's wallet, which checks and signs them. Kept and sent later if nobody answers now.
+
+    `valid_seconds`: how long the permission shall last at most; the wallet signs no longer one. 0: as long as the terms say.
 
     Raises:
         IndividualError: no wallet, no such or a suspended collective, an open offer or subscription already.
@@ -61,6 +67,7 @@ def send_offer(
                 offer_ref=secrets.token_hex(16),
                 created_at=now,
                 expires_at=now + timedelta(seconds=OFFER_SECONDS),
+                valid_seconds=valid_seconds,
             )
     except IntegrityError as error:
         raise IndividualError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -329,3 +330,29 @@ def test_an_answer_can_be_changed_after_the_date(world: World, paired: Wallet) -
     assert url in client.get(reverse("subscription", args=[link.pk])).content.decode()
     client.post(url, {"choice": "without"})
     assert NoticeChoice.objects.get().choice == "without"
+
+
+def test_the_consent_screen_proposes_the_shortest_period_and_the_wallet_is_told(
+    world: World, paired: Wallet
+) -> None:
+    other = cast.register(world.people["alice"], "Another question")
+    client, url = world.client("ivo"), reverse("subscribe", args=[other.pk])
+    page = client.get(url).content.decode()
+    day = 24 * 3600
+    assert re.findall(r'<option value="(\d+)"( selected)?>([^<]*)</option>', page) == [
+        (str(90 * day), " selected", "90 days"),
+        (str(180 * day), "", "180 days"),
+        ("0", "", "365 days"),
+    ]
+    asked = {"90 days": {"lasts": str(90 * day)}, "as proposed": {}, "the whole period": {"lasts": "0"}}
+    told = []
+    for body in asked.values():
+        client.post(url, body)
+        link = SubscriptionLink.objects.get(collective_id=other.pk, status="offered")
+        mail = Mail.objects.get(key=paired.key, ref=f"offer:{link.offer_ref}")
+        told.append(Offer.parse(json.loads(mail.body)).valid_seconds)
+        services.revoke(account=world.people["ivo"], link=link)
+    assert told == [90 * day, 90 * day, 0]
+    before = SubscriptionLink.objects.count()
+    assert client.post(url, {"lasts": str(10**9)}).status_code == 422
+    assert SubscriptionLink.objects.count() == before

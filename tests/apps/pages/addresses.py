@@ -33,6 +33,7 @@ def pages(world: World) -> list[Page]:
         page("catalogue"),
         page("collective", collective),
         page("data-tool", collective),
+        page("algorithm-list"),
         page("algorithm", world.algorithm.manifest_hash),
         page("account_login"),
         page("account_signup"),
@@ -68,4 +69,6 @@ def pages(world: World) -> list[Page]:
         page("collective-settlement", collective, who="alice", owned=True),
         page("algorithms", who="aron"),
         page("algorithm-submit", who="aron"),
+        page("algorithm-ready-made", who="aron"),
+        page("algorithm-ready-made-for", collective, who="aron"),
     ]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import re
+
 import pytest
 from asgiref.sync import sync_to_async
 from channels.routing import URLRouter
 from channels.testing import WebsocketCommunicator
 from django.urls import reverse
 
-from collectives.models import Job
+from collectives.models import Job, Round, TermsVersion
 from marketplace.jobs import routing
 from tests.apps import cast
 
@@ -61,3 +64,28 @@ def test_a_job_is_stopped_and_the_page_says_what_follows(transactional_db: None)
     text = world.client("carla").post(url, follow=True).content.decode()
     assert "the rest comes back to you" in text
     assert Job.objects.get(pk=world.order.job_id).status == "stopped"
+
+
+def test_a_job_under_formal_terms_shows_what_of_epsilon_is_spent(transactional_db: None) -> None:
+    world = cast.world()
+    client, url = world.client("carla"), reverse("job", args=[world.order.job_id])
+    Job.objects.filter(pk=world.order.job_id).update(status="running", enrolled=300)
+    assert "these terms claim no epsilon" in client.get(url).content.decode()
+    terms = world.collective.terms.get()
+    TermsVersion.objects.filter(pk=terms.pk).update(document=terms.document | {"privacy_level": "formal"})
+    shown = []
+    for number in range(3):
+        text = client.get(url).content.decode()
+        found = re.search(
+            r"ε (\d\.\d\d) of at most 3\.00 a year, after (?:at most )?(\d+) visits? of one", text
+        )
+        assert found is not None
+        assert (
+            f'<progress value="{math.ceil(100 * float(found[1]) / 3)}" max="100" aria-labelledby="privacy-meter"'
+            in text
+        )
+        shown.append((float(found[1]), int(found[2])))
+        Round.objects.create(job_id=world.order.job_id, number=number + 1, status="posted")
+    assert shown[0] == (0.0, 0)
+    assert [visits for _, visits in shown] == [0, 1, 1], "two rounds of 143 out of 300 visit nobody twice"
+    assert 0 < shown[1][0] == shown[2][0] < 3

@@ -7,8 +7,6 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from collectives.datatool import page as tool
@@ -103,41 +101,6 @@ def test_revoking_takes_as_many_clicks_as_subscribing(world: World) -> None:
     client.post(reverse("revoke", args=[world.link.pk]))
     world.link.refresh_from_db()
     assert world.link.status == "revoked"
-
-
-def test_the_catalogue_costs_the_same_queries_for_one_and_for_many(world: World) -> None:
-    def cost() -> int:
-        with CaptureQueriesContext(connection) as queries:
-            assert world.client("").get(reverse("catalogue")).status_code == 200
-        return len(queries)
-
-    one = cost()
-    for number in range(12):
-        cast.register(world.people["alice"], f"Collective {number}")
-    assert cost() == one <= 6
-
-
-@pytest.mark.parametrize(("url", "who"), [("wallet", "ivo"), ("jobs", "carla"), ("console", "alice")])
-def test_lists_cost_the_same_queries_for_one_and_for_many(world: World, url: str, who: str) -> None:
-    client = world.client(who)
-
-    def cost() -> int:
-        with CaptureQueriesContext(connection) as queries:
-            assert client.get(reverse(url)).status_code == 200
-        return len(queries)
-
-    one = cost()
-    for number in range(5):
-        made = cast.register(world.people["alice"], f"Collective {number}")
-        cast.link(world.people["ivo"], world.wallet, made, subscription_key=f"{number:064x}")
-        cast.jobs.order(
-            consumer=world.people["carla"],
-            collective_id=world.collective.pk,
-            manifest_hash=world.algorithm.manifest_hash,
-            budget=1000 * 10**18,
-            max_rounds=3,
-        )
-    assert cost() == one <= 14
 
 
 def test_the_catalogue_filters_and_says_when_nothing_matches(world: World) -> None:

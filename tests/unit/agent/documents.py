@@ -66,6 +66,7 @@ class Collective:
         self.id = str(uuid.uuid4())
         self.chain_id, self.registry = 1337, REGISTRY
         self.permits: dict[str, dict[str, Any]] = {}
+        self.outlives = 0
         values: dict[str, Any] = {
             "collective_id": self.id,
             "name": "Heights",
@@ -104,7 +105,11 @@ class Collective:
         hashed = agreement.agreement_hash(document["agreement"])
         envelope = self.sign(
             "permit",
-            self.permit_document(subscription_key=document["subscription_key"], agreement_hash=hashed),
+            self.permit_document(
+                subscription_key=document["subscription_key"],
+                agreement_hash=hashed,
+                expires=int(document["agreement"]["validUntil"]) + self.outlives,
+            ),
         )
         self.permits[document["subscription_key"]] = envelope
         return envelope

@@ -395,3 +395,26 @@ def recovered(signature: str, digest: bytes) -> str:
     raw = bytes.fromhex(signature)
     public = Signature(raw[:64] + bytes([raw[64] - 27])).recover_public_key_from_msg_hash(digest)
     return "0x" + public.to_canonical_address().hex()
+
+
+@pytest.mark.parametrize(
+    ("wish", "hours"), [(5 * 3600, 5), (10**9, 24), (60, 24), (True, 24), ("90", 24), (None, 24)]
+)
+async def test_what_is_signed_lasts_as_the_holder_wants_and_never_longer_than_the_terms(
+    make: Make, world: World, wish: Any, hours: int
+) -> None:
+    agent = await make(world)
+    assert world.collective.terms["valid_seconds"] == 24 * 3600
+    permit = await membership.subscribe(agent, offer(world) | {"valid_seconds": wish}, through_pairing=False)
+    (sent,) = world.posted[f"collectives/{world.collective.id}/subscriptions"]
+    agreed = sent["document"]["agreement"]
+    assert int(agreed["validUntil"]) - int(agreed["validFrom"]) == hours * 3600
+    assert permit.expires <= int(agreed["validUntil"])
+
+
+async def test_a_permit_that_outlives_what_was_signed_is_not_kept(make: Make, world: World) -> None:
+    agent = await make(world)
+    world.collective.outlives = 1
+    with pytest.raises(ProtocolFault, match="does not say what the terms say"):
+        await membership.subscribe(agent, offer(world), through_pairing=False)
+    assert await agent.store.get("permit", world.collective.id) is None

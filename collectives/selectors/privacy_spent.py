@@ -1,0 +1,44 @@
+"""How much of a job's privacy budget is spent, for the bar on its page: by the rule that wallets keep their own ledger by."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from aggregation.privacy import budget
+from collectives.models import Job
+from collectives.services.plan import JobPlan
+from collectives.services.privacy import FORMAL_EPSILON, mechanism_of
+from collectives.terms.algorithm import parse_manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """ε at δ = 10⁻⁶ towards the operator of the aggregator, for the wallet that was visited most."""
+
+    epsilon: float
+    most: float
+    visits: int
+
+    @property
+    def percent(self) -> int:
+        """Whole per cent, rounded up: a bar must not look emptier than it is."""
+        return min(100, math.ceil(100 * self.epsilon / self.most))
+
+
+def privacy_spent(job: Job, terms: dict[str, Any], rounds_held: int) -> Spent | None:
+    """What so many held rounds cost the wallet visited most; None where the terms claim no epsilon."""
+    if terms["privacy_level"] != "formal":
+        return None
+    manifest, visits = parse_manifest(job.algorithm.manifest), visits_held(job, rounds_held)
+    each = mechanism_of(job, manifest, terms).cost_micro(terms["bucket_min"])
+    assert each is not None  # formal terms have noise
+    return Spent(epsilon=budget.epsilon(visits * each), most=FORMAL_EPSILON, visits=visits)
+
+
+def visits_held(job: Job, rounds: int) -> int:
+    """How often one wallet was visited at most in so many rounds: cohorts are drawn least visited first."""
+    if not job.enrolled:
+        return rounds
+    return min(rounds, math.ceil(rounds * JobPlan.from_json(job.plan).invited() / job.enrolled))
