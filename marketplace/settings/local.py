@@ -11,6 +11,7 @@ import tempfile
 
 from marketplace.keys import ensure_keys, read_key
 from marketplace.keys import settings_of as key_settings
+from marketplace.settings import social
 from marketplace.settings.one_machine import *
 
 KEYS_DIR = VAR_DIR / "keys"
@@ -60,6 +61,8 @@ STATIC_ROOT = VAR_DIR / "static"
 STATIC_ROOT.mkdir(exist_ok=True)
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
+
+globals().update(social.of(env, INSTALLED_APPS, CONTENT_SECURITY_POLICY))
 
 # --- roles, their keys and where they listen --------------------------------------------------------------
 ROLES = ("web", "distributor", "aggregator", "issuer")

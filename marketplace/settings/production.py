@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from marketplace.keys import settings_of as key_settings
 from marketplace.settings import roles as of_roles
+from marketplace.settings import social
 from marketplace.settings.base import *
 from marketplace.trust import DATABASE_ALIAS, TrustDomain
 
@@ -35,6 +36,8 @@ if not PEOPLE:
     AUTHENTICATION_BACKENDS: list[str] = []
     # No page, no session, no cookie that another site's form could make use of: requests are signed.
     SILENCED_SYSTEM_CHECKS = ["security.W003"]
+else:
+    globals().update(social.of(env, INSTALLED_APPS, CONTENT_SECURITY_POLICY))
 
 SECRET_KEY = env.str("DJANGO_SECRET_KEY")
 ALLOWED_HOSTS = env.list("CSSI_HOSTS")
