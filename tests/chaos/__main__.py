@@ -56,10 +56,7 @@ def main() -> int:
             stack.down()
         if options.keep:
             say(f"kept in {site.folder}")
-            site.disk.small = False
-            site.supervisor.stop()
-        else:
-            site.end()
+        site.end(keep=options.keep)
 
 
 def _options() -> argparse.Namespace:

@@ -176,12 +176,16 @@ class Site:
     def _chain_file(self) -> Path:
         return self.folder / "chain" / "chain.sqlite3"
 
-    def end(self) -> None:
+    def end(self, *, keep: bool = False) -> None:
+        """Stop everything; with `keep` the folder with logs and databases stays."""
         self._over.set()
         if self.supervisor is not None:
             self.supervisor.stop()
-        for each in (self.redis.stop, self.postgres.stop, self.chain_line.end, self.disk.end):
-            each()
+        self.redis.down()
+        self.postgres.down()
+        self.chain_line.end()
+        if not keep:
+            self.disk.end()
 
 
 class Here:
