@@ -115,7 +115,8 @@ function navigate(app, name, open) {
 
 /** What stands there, without the numbers of its controls. @param {HTMLElement} element */
 function plain(element) {
-  return element.innerHTML.replaceAll(/"f\d+h?"/g, '""');
+  const writer = new XMLSerializer();
+  return [...element.childNodes].map((node) => writer.serializeToString(node)).join("").replaceAll(/"f\d+h?"/g, '""');
 }
 
 /** Whether somebody has the focus on something of the page, has opened a part of it, brought something out, or typed something into it. */
