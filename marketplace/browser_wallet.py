@@ -1,7 +1,7 @@
 """`/wallet-app/`: the wallet in a browser tab, as files under a policy of its own, and the published fingerprints of those files.
 
 No template, no session, no cookie, no account: what is sent is the file in the repository, byte for byte, and the same for everybody.
-The pages are the agent's own (`wallets/agent/web`), with the tab's in place of some of them (`static/wallet/page`); the wallet itself is
+The pages are the agent's own (`wallets/agent/web`) and the data tool's form, with the tab's in place of some of them (`static/wallet/page`); the wallet itself is
 `static/wallet`. `static/wallet/files.json` lists the SHA-256 of each; `manage.py wallet_files` writes it, a test keeps it current.
 """
 
@@ -30,6 +30,8 @@ FOLDERS = (
     ("tab", ROOT / "static" / "wallet" / "tab"),
     ("", ROOT / "static" / "wallet"),
 )
+# The form for what a requirement asks for is that of the data creation tool.
+SHARED = {f"page/{name}": ROOT / "collectives" / "datatool" / name for name in ("form.js", "rules.js")}
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -74,7 +76,7 @@ def policy() -> str:
 
 def files() -> dict[str, Path]:
     """Every file of the wallet by its address below `/wallet-app/`, sorted. The list of their hashes is not one of them."""
-    found = {INDEX: START_PAGE}
+    found = {INDEX: START_PAGE, **SHARED}
     for prefix, folder in FOLDERS:
         for file in _scripts(folder):
             found[f"{prefix}/{file.name}" if prefix else file.name] = file

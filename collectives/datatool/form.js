@@ -1,4 +1,6 @@
-// A form made from the requirement. Everything shown comes in as text, never as markup.
+// A form made from the requirement, for the data creation tool and for the pages of a wallet. Everything shown comes in as text, never as markup.
+
+import { KINDS, canonical, check } from "./rules.js";
 
 let serial = 0;
 const make = (tag, attributes = {}, ...children) => {
@@ -11,20 +13,28 @@ const make = (tag, attributes = {}, ...children) => {
 };
 const unique = (stem) => { serial += 1; return `${stem}-${serial}`; };
 
-// A part of the form: {element, read() -> value or undefined, write(value), at(path) -> part, say(sentences), focus()}
+// What a part has to say: a mistake, or only how much is still to come.
+const speak = (complaint, sentences, wrong) => {
+  complaint.hidden = sentences.length === 0;
+  complaint.className = wrong ? "problem" : "hint";
+  complaint.textContent = sentences.join("; ");
+};
+
+// A part of the form: {element, read() -> value or undefined, write(value), at(path) -> part, say(sentences, wrong), focus()}; `title` is the
+// element that names it, where it has one.
 const leaf = (control, read, write, parts) => {
   const complaint = make("p", { id: unique("problem"), class: "problem", hidden: true });
   const described = [parts.hint?.id, complaint.id].filter(Boolean).join(" ");
   control.setAttribute("aria-describedby", described);
   return {
     element: make("div", { class: "field" }, parts.label, control, parts.hint, complaint),
+    title: parts.label ?? control.querySelector("legend"),
     read,
     write,
     at() { return this; },
-    say(sentences) {
-      complaint.hidden = sentences.length === 0;
-      complaint.textContent = sentences.join("; ");
-      control.setAttribute("aria-invalid", String(sentences.length > 0));
+    say(sentences, wrong) {
+      speak(complaint, sentences, wrong);
+      control.setAttribute("aria-invalid", String(wrong));
     },
     focus: () => (control.matches("fieldset") ? control.querySelector("input, button, select") : control).focus(),
     children: () => [],
@@ -47,20 +57,22 @@ const amount = (schema) => {
   if (least) return `at least ${least}`;
   return most ? `at most ${most}` : "";
 };
+const entriesOf = (schema) => {
+  const words = amount(schema);
+  return words && `${words} ${(schema.maxItems ?? schema.minItems) === 1 ? "entry" : "entries"}`;
+};
+const chosenOf = (schema) => amount(schema) && `choose ${amount(schema)}`;
 const sentence = (...parts) => parts.filter(Boolean).join(". ");
 
 const choice = (schema, name, needed) => {
   const options = schema.type === "boolean" && !schema.enum ? [true, false] : schema.enum ?? [schema.const];
   const words = (value) => ({ true: "yes", false: "no" })[String(value)] ?? String(value);
   const control = make("select", { id: unique("field") }, make("option", { value: "" }, "choose…"),
-    ...options.map((value, i) => make("option", { value: String(i) }, words(value))));
-  const write = (value) => {
-    const place = options.findIndex((option) => canonical(option) === canonical(value));
-    control.value = place < 0 ? "" : String(place);
-  };
+    ...options.map((value) => make("option", { value: canonical(value) }, words(value))));
+  const listed = (text) => options.find((option) => canonical(option) === text);
+  const write = (value) => { control.value = listed(canonical(value)) === undefined ? "" : canonical(value); };
   const label = make("label", { for: control.id }, named(schema, name), star(needed));
-  const read = () => (control.value === "" ? undefined : options[Number(control.value)]);
-  return leaf(control, read, write, { label, hint: hinted(schema.description) });
+  return leaf(control, () => listed(control.value), write, { label, hint: hinted(schema.description) });
 };
 
 const text = (schema, name, needed) => {
@@ -93,7 +105,7 @@ const several = (schema, name, needed) => {
   const write = (values) => boxes.forEach(({ box, value }) => {
     box.checked = values.some((chosen) => canonical(chosen) === canonical(value));
   });
-  return leaf(control, read, write, { hint: hinted(sentence(schema.description, amount(schema))) });
+  return leaf(control, read, write, { hint: hinted(sentence(schema.description, chosenOf(schema))) });
 };
 
 const isChoice = (schema) => schema.enum || "const" in schema || schema.type === "boolean";
@@ -107,7 +119,7 @@ const partFor = (schema, name, needed, changed) => {
 
 const complaintOf = () => {
   const element = make("p", { class: "problem", hidden: true, id: unique("problem") });
-  return { element, say: (sentences) => { element.hidden = !sentences.length; element.textContent = sentences.join("; "); } };
+  return { element, say: (sentences, wrong) => speak(element, sentences, wrong) };
 };
 
 const group = (schema, name, changed) => {
@@ -138,8 +150,8 @@ const list = (schema, name, needed, changed) => {
   let kept = [];
   const complaint = complaintOf();
   const rows = make("div", { class: "rows" });
-  const add = make("button", { type: "button" }, `Add to ${named(schema, name)}`);
-  const hint = hinted(sentence(schema.description, amount(schema)));
+  const add = make("button", { type: "button", class: "button small" }, `Add to ${named(schema, name)}`);
+  const hint = hinted(sentence(schema.description, entriesOf(schema)));
   const legend = make("legend", {}, named(schema, name), star(needed));
   const element = make("fieldset", { "aria-describedby": [hint?.id, complaint.element.id].filter(Boolean).join(" ") },
     legend, hint, rows, add, complaint.element);
@@ -149,10 +161,12 @@ const list = (schema, name, needed, changed) => {
     entry.remove.setAttribute("aria-label", `Remove ${words}`);
   });
   const append = () => {
-    const remove = make("button", { type: "button", class: "remove" }, "Remove");
-    const title = make("legend", { class: "entry" });
-    const part = partFor(schema.items, schema.items.type === "object" ? undefined : "value", false, changed);
-    const entry = { part, remove, title, row: make("fieldset", { class: "row" }, title, part.element, remove) };
+    const remove = make("button", { type: "button", class: "button small remove" }, "Remove");
+    const part = partFor(schema.items, schema.items.type === "object" ? undefined : "", false, changed);
+    const title = part.title ?? make("legend", { class: "entry" });
+    const row = part.title ? make("div", { class: "item" }) : make("fieldset", { class: "item" }, title);
+    row.append(part.element, remove);
+    const entry = { part, remove, title, row };
     remove.addEventListener("click", () => {
       entries = entries.filter((other) => other !== entry);
       entry.row.remove();
@@ -170,6 +184,7 @@ const list = (schema, name, needed, changed) => {
   const filled = (value) => value !== undefined && !(KINDS.object[1](value) && Object.values(value).every((v) => Array.isArray(v) && !v.length));
   return {
     element,
+    title: legend,
     read() {
       const read = entries.map(({ part }) => [part, part.read()]).filter(([, value]) => filled(value));
       kept = read.map(([part]) => part);
@@ -186,3 +201,23 @@ const list = (schema, name, needed, changed) => {
     children: () => entries.map(({ part }) => part),
   };
 };
+
+// What was entered, what is wrong or missing in it, and where; each part says its own. What is still empty is no mistake before the person
+// tried to save.
+const judge = (form, schema, tried) => {
+  const flatten = (part) => [part, ...part.children().flatMap(flatten)];
+  const data = form.read();
+  const problems = check(schema, data);
+  const places = new Map();
+  for (const problem of problems) {
+    const part = form.at(problem.missing === undefined ? problem.path : [...problem.path, problem.missing]);
+    places.set(part, [...(places.get(part) ?? []), problem]);
+  }
+  for (const part of flatten(form)) {
+    const own = (places.get(part) ?? []).filter((problem) => tried || problem.missing === undefined);
+    part.say(own.map((problem) => problem.sentence), own.some((problem) => tried || !problem.few));
+  }
+  return { data, problems, places };
+};
+
+export { group, judge };

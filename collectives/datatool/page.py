@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
@@ -16,12 +17,17 @@ from collectives.terms.requirements import check_profile
 
 _SCRIPTS = ("rules.js", "form.js", "tool.js")
 _MARK = "{{requirement}}"
+_MODULE_LINE = re.compile(r"^(?:import|export) .*\n", re.MULTILINE)
+"""The pages of a wallet load the rules and the form as modules; here all stands in one script, without the lines that join modules."""
 
 
 @cache
 def template() -> str:
     """The page without its requirement: the same bytes for every collective."""
-    style, script = _part("tool.css"), '"use strict";\n' + "\n".join(_part(name) for name in _SCRIPTS)
+    style, script = (
+        _part("tool.css"),
+        '"use strict";\n' + "\n".join(_MODULE_LINE.sub("", _part(name)) for name in _SCRIPTS),
+    )
     parts = {
         "{{script-hash}}": _csp_hash(script),
         "{{style-hash}}": _csp_hash(style),

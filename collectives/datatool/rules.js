@@ -54,7 +54,7 @@ const KINDS = {
   boolean: ["must be true or false", (v) => typeof v === "boolean"],
 };
 
-// Every problem as {path, sentence}; an empty list when the value meets the schema.
+// Every problem as {path, sentence}, `missing` or `few` where something is not there yet; an empty list when the value meets the schema.
 const check = (schema, value, path = []) => {
   const found = [];
   const say = (wrong, sentence) => { if (wrong) found.push({ path, sentence }); };
@@ -80,7 +80,7 @@ const checkList = (schema, value, path) => {
   const found = [];
   const say = (wrong, sentence) => { if (wrong) found.push({ path, sentence }); };
   const different = (items) => new Set(items.map(canonical)).size === items.length;
-  say(value.length < schema.minItems, `${value.length} of at least ${schema.minItems}`);
+  if (value.length < schema.minItems) found.push({ path, few: true, sentence: `${value.length} of at least ${schema.minItems}` });
   say(value.length > schema.maxItems, `${value.length}, at most ${schema.maxItems} are allowed`);
   say(schema.uniqueItems && !different(value), "holds the same item twice");
   const key = schema["x-unique-by"];
@@ -112,3 +112,5 @@ const inWords = ({ path, sentence }) => {
   const place = path.map((part) => (typeof part === "number" ? `entry ${part + 1}` : part)).join(", ");
   return place ? `${place}: ${sentence}` : sentence;
 };
+
+export { KINDS, canonical, check, inWords };

@@ -12,26 +12,8 @@ const start = () => {
   let tried = false;
   let said = [];
 
-  const flatten = (part) => [part, ...part.children().flatMap(flatten)];
-  const judge = () => {
-    const data = form.read();
-    const problems = check(requirement, data);
-    const places = new Map();
-    for (const problem of problems) {
-      const part = form.at(problem.missing === undefined ? problem.path : [...problem.path, problem.missing]);
-      places.set(part, [...(places.get(part) ?? []), problem]);
-    }
-    for (const part of flatten(form)) {
-      const own = places.get(part) ?? [];
-      // What is still empty is no mistake before the person tried to save.
-      const shown = tried ? own : own.filter((problem) => problem.missing === undefined);
-      part.say(shown.map((problem) => problem.sentence));
-    }
-    return { data, problems, places };
-  };
-
   const report = () => {
-    const { problems, places } = judge();
+    const { problems, places } = judge(form, requirement, tried);
     const words = problems.map(inWords);
     if (words.join("\n") === said.join("\n")) return;
     said = words;
@@ -48,7 +30,7 @@ const start = () => {
 
   const save = () => {
     tried = true;
-    const { data, problems, places } = judge();
+    const { data, problems, places } = judge(form, requirement, tried);
     said = [];
     report();
     if (problems.length) {

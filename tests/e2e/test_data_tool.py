@@ -70,10 +70,10 @@ def _fill(page: Page, person: dict[str, Any]) -> None:
             skills.get_by_role("button", name="Add to skills").click()
         entry.get_by_label("name").select_option(label=skill["name"])
         for place, value in enumerate(skill["measurements"], start=1):
-            row = entry.get_by_role("group", name=f"measurements, entry {place}", exact=True)
+            row = entry.get_by_label(f"measurements, entry {place}", exact=True)
             if row.count() == 0:
                 entry.get_by_role("button", name="Add to measurements").click()
-            row.get_by_role("textbox").fill(str(value))
+            row.fill(str(value))
     for field in ("preferences", "characteristics"):
         boxes = page.get_by_role("group", name=field)
         for value in person[field]:

@@ -14,6 +14,7 @@ import secrets
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -27,6 +28,8 @@ from wallets.agent.holder import Holder
 LOOPBACK = "127.0.0.1"
 LARGEST_BODY = 64 * 1024 * 1024
 WEB = Path(__file__).parent / "web"
+SHARED = ("form.js", "rules.js")
+"""Of the data creation tool (collectives.datatool): one form for what a requirement asks for, wherever it is filled in."""
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -161,13 +164,15 @@ async def _asked(scope: Mapping[str, Any], receive: Receive) -> dict[str, Any]:
 
 
 def _static(path: str) -> tuple[int, str, bytes]:
-    """A file of the web folder by its plain name; nothing outside it can be named."""
+    """A file of the web folder, or a shared one, by its plain name; nothing else can be named."""
     name = "index.html" if path == "/" else path.removeprefix("/")
-    known = {file.name: file for file in WEB.iterdir() if file.suffix in TYPES}
-    file = known.get(name)
-    if file is None:
+    known = {file.name: file.read_bytes for file in WEB.iterdir() if file.suffix in TYPES}
+    known |= {
+        shared: resources.files("collectives.datatool").joinpath(shared).read_bytes for shared in SHARED
+    }
+    if name not in known:
         return _problem(404, "not_found", "There is nothing of that name.")
-    return 200, TYPES[file.suffix], file.read_bytes()
+    return 200, TYPES[Path(name).suffix], known[name]()
 
 
 def _problem(status: int, code: str, sentence: str) -> tuple[int, str, bytes]:

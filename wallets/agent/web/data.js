@@ -3,6 +3,7 @@
 
 import { credentials } from "./credentials.js";
 import { button, careful, field, h, list, table } from "./dom.js";
+import { attested, entering, shown } from "./values.js";
 
 /** @param {import("./app.js").App} app */
 export async function data(app) {
@@ -24,45 +25,46 @@ function kept(app, own, record) {
   const forget = (name) => app.attempt(() => app.wallet.act("forget-data", { fields: [name] }), `${name} was deleted and erased from the wallet's file.`);
   return h("details", {}, h("summary", {}, "Look at them"),
     table("Your data, shown on this machine only", ["Field", "Value", "For good"], own.map((name) => [
-      name, h("span", { class: "code" }, JSON.stringify(record[name])), careful("Delete", `Delete ${name}? Collectives that ask for it get no visit then.`, () => forget(name)),
+      name, shown(record[name]), careful("Delete", `Delete ${name}? Collectives that ask for it get no visit then.`, () => forget(name)),
     ])));
 }
 
 /** @param {import("./app.js").App} app @param {any} one @param {Record<string, any>} record */
 function asked(app, one, record) {
   const lacks = one.missing.length;
+  const draft = drafted(one.collective);
+  const form = entering(one.requirement, record, draft, (words) => settle(app, form, { collective: one.collective, words }, form.saved), (sentence) => app.say(sentence));
+  form.dataset.collective = one.collective;
+  const others = attested(one.requirement).map(([name, spec]) => spec.title || name);
   return h("section", { class: "card" }, h("h2", {}, one.name),
     lacks ? [h("p", { class: "wait" }, `Still missing for ${one.name}:`), list(one.missing)]
       : h("p", { class: "good" }, "Everything it asks for is here."),
-    h("details", { open: lacks > 0 }, h("summary", {}, "Enter or change values"), entering(app, one, record)),
-    h("details", {}, h("summary", {}, "Import a file"), importing(app, one)));
+    others.length ? h("p", { class: "note" }, `An issuer must attest: ${others.join(", ")}. These come with a credential; receive it above.`) : null,
+    others.length === Object.keys(one.requirement.properties).length ? null
+      : h("details", { open: lacks > 0 || draft }, h("summary", {}, "Enter or change values"), form),
+    h("details", {}, h("summary", {}, "Import a file"), importing(app, one, form.saved)));
 }
 
-/** @param {import("./app.js").App} app @param {any} one @param {Record<string, any>} record */
-function entering(app, one, record) {
-  /** @type {Record<string, any>} */
-  const controls = {};
-  const fields = Object.entries(one.requirement.properties).map(([name, wanted]) => {
-    const spec = /** @type {any} */ (wanted);
-    controls[name] = control(spec, record[name]);
-    return field(spec.title || name, controls[name], help(spec));
-  });
-  const words = () => Object.fromEntries(Object.entries(controls).map(([name, made]) => [name, made.value]));
-  const form = h("form", {}, fields, h("div", {}, h("button", { class: "button primary" }, "Check and save")));
-  form.addEventListener("submit", (/** @type {Event} */ event) => {
-    event.preventDefault();
-    return settle(app, form, { collective: one.collective, words: words() });
-  });
-  return form;
+/** What stands in the form of that collective and is not saved: drawing the page anew must not take it away. @param {string} collective */
+function drafted(collective) {
+  const forms = /** @type {any[]} */ ([...document.querySelectorAll("form[data-collective]")]);
+  return forms.find((form) => form.dataset.collective === collective)?.draft();
 }
 
 /** Show what would change; values already there are replaced only after a second yes.
- * @param {import("./app.js").App} app @param {any} form @param {Record<string, any>} asked */
-async function settle(app, form, asked) {
+ * @param {import("./app.js").App} app @param {any} form where the question appears @param {Record<string, any>} asked
+ * @param {() => void} done the wallet has it, before the page is drawn anew */
+async function settle(app, form, asked, done) {
   try {
     const change = await app.wallet.act("save-data", asked);
-    const keep = () => app.attempt(() => app.wallet.act("save-data", { ...asked, confirm: true }), "Saved in your wallet.");
-    if (!change.added.length && !change.replaced.length) return app.say("Nothing would change.");
+    const keep = () => app.attempt(async () => {
+      await app.wallet.act("save-data", { ...asked, confirm: true });
+      done();
+    }, "Saved in your wallet.");
+    if (!change.added.length && !change.replaced.length) {
+      done();
+      return app.say("Nothing would change.");
+    }
     if (!change.replaced.length) return keep();
     form.querySelector(".confirm")?.remove();
     form.append(h("div", { class: "confirm note wait" }, careful("Replace", `This replaces: ${change.replaced.join(", ")}.`, keep)));
@@ -72,40 +74,14 @@ async function settle(app, form, asked) {
   }
 }
 
-/** @param {any} spec @param {any} value */
-function control(spec, value) {
-  const shown = value === undefined ? "" : typeof value === "object" ? JSON.stringify(value, null, 1) : String(value);
-  const options = spec.type === "boolean" ? ["true", "false"] : spec.enum?.map(String);
-  if (options) {
-    const made = h("select", {}, h("option", { value: "" }, "–"), options.map((/** @type {string} */ option) => h("option", { value: option }, option)));
-    made.value = shown;
-    return made;
-  }
-  if (spec.type === "array" || spec.type === "object") {
-    const made = h("textarea", { spellcheck: "false" });
-    made.value = shown;
-    return made;
-  }
-  const numeric = spec.type === "number" || spec.type === "integer";
-  return h("input", { type: "text", inputmode: numeric ? "decimal" : null, value: shown, autocomplete: "off" });
-}
-
-/** @param {any} spec */
-function help(spec) {
-  const parts = [spec.description ?? ""];
-  if (spec.minimum !== undefined && spec.maximum !== undefined) parts.push(`${spec.minimum} to ${spec.maximum}.`);
-  if (spec.minItems) parts.push(`At least ${spec.minItems}, written as a JSON list.`);
-  return parts.filter(Boolean).join(" ");
-}
-
-/** @param {import("./app.js").App} app @param {any} one */
-function importing(app, one) {
+/** @param {import("./app.js").App} app @param {any} one @param {() => void} done */
+function importing(app, one, done) {
   const file = h("input", { type: "file", accept: ".json,.csv", required: true });
   const form = h("form", {}, field("JSON or CSV file", file, "What the collective's data tool saved, or your own export."), h("div", {}, h("button", { class: "button" }, "Look at it")));
   form.addEventListener("submit", async (/** @type {Event} */ event) => {
     event.preventDefault();
     const chosen = file.files[0];
-    await settle(app, form, { collective: one.collective, name: chosen.name, file: await chosen.text() });
+    await settle(app, form, { collective: one.collective, name: chosen.name, file: await chosen.text() }, done);
   });
   return form;
 }
