@@ -78,8 +78,8 @@ async def agents_main(order: dict[str, Any]) -> None:
 
     made, seen = updates(order["d"]), SimpleNamespace(began=0.0, cpu=0.0)
     world = SimpleNamespace(
-        http=f"http://127.0.0.1:{order['port']}",
-        ws=f"ws://127.0.0.1:{order['port']}",
+        url=lambda path: f"http://127.0.0.1:{order['port']}{path}",
+        socket=lambda path: f"ws://127.0.0.1:{order['port']}{path}",
         seal_key=bytes.fromhex(order["seal_key"]),
         client=Lean(),
         update=lambda wallet, number: made[wallet.number % KINDS],
