@@ -14,7 +14,7 @@ from collectives import selectors as collectives
 from marketplace.accounts.models import Account
 from marketplace.individuals.models import NoticeChoice, NoticeMail, SubscriptionLink, WalletLink
 from marketplace.jobs.models import Metric, Order
-from marketplace.settlement.models import ConsumerWallet
+from marketplace.settlement.models import ConsumerWallet, FundsMovement
 
 
 def export(account: Account) -> dict[str, Any]:
@@ -27,6 +27,10 @@ def export(account: Account) -> dict[str, Any]:
         "subscriptions": _subscriptions(account),
         "orders": _orders(account),
         "funds": list(ConsumerWallet.objects.filter(account=account).values("address")),
+        "brought_and_sent": [
+            {"kind": row.kind, "address": row.address, "amount": str(int(row.amount)), "at": row.created_at}
+            for row in FundsMovement.objects.filter(wallet__account=account)
+        ],
         "collectives": [
             {"id": str(card.collective.pk), "name": card.collective.name, "status": card.collective.status}
             for card in collectives.owned_by(account)

@@ -5,10 +5,12 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html_join
 
 from collectives.admin import ReadOnly
 from collectives.terms.description import tokens
-from marketplace.settlement import alarms, assets, effects, models, services
+from marketplace.settlement import alarms, assets, effects, models, outbox, services
 from marketplace.settlement.errors import ChainUnavailable, SettlementError
 
 SHOWN = 3
@@ -22,6 +24,7 @@ class WhatFor(admin.SimpleListFilter):
     KINDS = (
         *("open", "settle", "fund", "push", "publish", "close", "register", "revoke", "mint", "deploy"),
         *("asset", "describe", "state", "price", "order", "reuse", "offer", "purchase"),
+        *("permit", "bring", "send", "gas"),
     )
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -37,7 +40,13 @@ class ChainTransactionAdmin(ReadOnly):
     list_filter = ["state", WhatFor, "purpose"]
     search_fields = ["key", "hash"]
     exclude = ["raw", "data"]
-    actions = ["retry"]
+    actions = ["retry", "again"]
+
+    @admin.action(description="Try again what the chain refused, once its cause is gone")
+    def again(self, request: HttpRequest, queryset: QuerySet[models.ChainTransaction]) -> None:
+        failed = queryset.filter(state=models.ChainTransaction.State.FAILED)
+        sent = sum(outbox.again(row) for row in failed)
+        self.message_user(request, f"{sent} of {failed.count() + sent} refused transactions are tried again.")
 
     @admin.action(description="Send again what was signed and not mined (same nonce)")
     def retry(self, request: HttpRequest, queryset: QuerySet[models.ChainTransaction]) -> None:
@@ -45,6 +54,24 @@ class ChainTransactionAdmin(ReadOnly):
             state=models.ChainTransaction.State.SIGNED
         )
         self.message_user(request, f"{again} transactions are sent again at the next sweep.")
+
+
+def compare(page: admin.ModelAdmin[Any], request: HttpRequest) -> None:
+    """Compare ledger and chain, and say the outcome on a page of the administration."""
+    try:
+        report = services.reconcile()
+    except ChainUnavailable:
+        page.message_user(request, "The chain or the aggregator does not answer now.", messages.ERROR)
+        return
+    except SettlementError as error:
+        page.message_user(request, str(error), messages.ERROR)
+        return
+    differing = [f"{name}: {tokens(a)} / {tokens(b)}" for name, a, b in report.differences()]
+    if not differing:
+        page.message_user(request, f"Equal in all {len(report.lines)} lines.", messages.SUCCESS)
+        return
+    told = f"{len(differing)} lines differ (ledger / chain), so no new jobs are taken: {'; '.join(differing[:SHOWN])}."
+    page.message_user(request, told, messages.ERROR)
 
 
 @admin.register(models.Reconciliation)
@@ -60,18 +87,7 @@ class ReconciliationAdmin(ReadOnly):
 
     @admin.action(description="Compare ledger and chain now")
     def compare(self, request: HttpRequest, queryset: QuerySet[models.Reconciliation]) -> None:
-        try:
-            report = services.reconcile()
-        except ChainUnavailable:
-            self.message_user(request, "The chain or the aggregator does not answer now.", messages.ERROR)
-            return
-        except SettlementError as error:
-            self.message_user(request, str(error), messages.ERROR)
-            return
-        level = messages.SUCCESS if report.ok else messages.ERROR
-        self.message_user(
-            request, "Equal." if report.ok else f"{len(report.differences())} lines differ.", level
-        )
+        compare(self, request)
 
 
 @admin.register(models.SettlementEpoch)
@@ -81,7 +97,33 @@ class SettlementEpochAdmin(ReadOnly):
         *("transactions", "registered", "created_at"),
     ]
     list_filter = ["status"]
-    actions = ["retry", "go_on"]
+    readonly_fields = ["chain_rows"]
+    actions = ["retry", "again", "go_on", "compare"]
+
+    @admin.display(description="transactions of this epoch")
+    def chain_rows(self, epoch: models.SettlementEpoch) -> str:
+        rows = effects.of_epoch(epoch.number)
+        where = "admin:settlement_chaintransaction_change"
+        return format_html_join(
+            "",
+            '<p><a href="{}">{}</a>: {} {}</p>',
+            ((reverse(where, args=[row.pk]), row.key, row.get_state_display(), row.error) for row in rows),
+        )
+
+    @admin.action(description="Try again what the chain refused, once its cause is gone")
+    def again(self, request: HttpRequest, queryset: QuerySet[models.SettlementEpoch]) -> None:
+        failed = [
+            row
+            for epoch in queryset
+            for row in effects.of_epoch(epoch.number).filter(state=models.ChainTransaction.State.FAILED)
+        ]
+        for row in failed:
+            outbox.again(row)
+        self.message_user(request, f"{len(failed)} refused transactions are tried again.")
+
+    @admin.action(description="Compare ledger and chain now")
+    def compare(self, request: HttpRequest, queryset: QuerySet[models.SettlementEpoch]) -> None:
+        compare(self, request)
 
     @admin.display(description="transactions (confirmed of all)")
     def transactions(self, epoch: models.SettlementEpoch) -> str:
@@ -177,6 +219,12 @@ class AssetOrderAdmin(ReadOnly):
 class ModelOfferAdmin(ReadOnly):
     list_display = ["job_id", "status", "price", "share_ppm"]
     list_filter = ["status"]
+
+
+@admin.register(models.FundsMovement)
+class FundsMovementAdmin(ReadOnly):
+    list_display = ["kind", "wallet", "address", "amount", "status", "reason"]
+    list_filter = ["kind", "status"]
 
 
 @admin.register(models.ModelPurchase)

@@ -28,7 +28,7 @@ from web3.exceptions import (
 )
 from web3.logs import DISCARD
 
-from marketplace.settlement import conf
+from marketplace.settlement import conf, reverts
 from marketplace.settlement.errors import ChainRefused, ChainUnavailable, FeesTooHigh, NotThere, WrongChain
 
 __all__ = ["Chain", "NotThere", "Receipt", "artifact", "chain", "encode_call"]
@@ -168,6 +168,18 @@ class Chain:
             return self._ask(lambda: getattr(bound.functions, function)(*arguments).call(block_identifier=at))
         except (BadFunctionCallOutput, ContractLogicError) as error:
             raise NotThere(f"{name}.{function} has no answer") from error
+
+    def why(self, sender: str, to: str, data: bytes, value: int, block: int) -> str:
+        """Why a transaction that was mined in this block reverted, in words; empty when the endpoint cannot say."""
+        asked: Any = {"from": sender, "to": to, "data": data, "value": value}
+        try:
+            self._ask(lambda: self._web3.eth.call(asked, block))
+        except ContractLogicError as error:
+            text = str(error.data or "")
+            return reverts.words(bytes.fromhex(text[2:])) if text.startswith("0x") else ""
+        except (ChainUnavailable, Web3Exception, ValueError):
+            return ""
+        return ""
 
     def events(
         self, name: str, address: str, event: str, first: int = 0, last: int | None = None

@@ -9,7 +9,14 @@ from eth_utils import keccak
 
 from marketplace.settlement import asset_effects
 from marketplace.settlement.chain import Receipt
-from marketplace.settlement.models import AssetOrder, ChainTransaction, Deployment, Escrow, SettlementEpoch
+from marketplace.settlement.models import (
+    AssetOrder,
+    ChainTransaction,
+    Deployment,
+    Escrow,
+    FundsMovement,
+    SettlementEpoch,
+)
 
 E = Escrow.Status
 
@@ -24,6 +31,8 @@ def confirmed(row: ChainTransaction, receipt: Receipt) -> None:
         job_id = uuid.UUID(rest.split(":")[0])
         Escrow.objects.filter(job_id=job_id, status=E.OPENING).update(status=E.OPEN)
         AssetOrder.objects.filter(escrow__job_id=job_id).update(consumed=True)
+    elif kind in ("bring", "send"):
+        FundsMovement.objects.filter(pk=int(rest)).update(status=FundsMovement.Status.DONE)
     elif kind in asset_effects.KINDS:
         asset_effects.confirmed(kind, rest, row, receipt)
     elif kind == "settle":
@@ -54,6 +63,9 @@ def failed(row: ChainTransaction) -> None:
         Escrow.objects.filter(job_id=job_id, status=E.OPENING).update(
             status=E.FAILED, asset_order=None, reason=row.error[:300]
         )
+    elif kind in ("permit", "bring", "send"):
+        waiting = FundsMovement.objects.filter(pk=int(rest), status=FundsMovement.Status.WAITING)
+        waiting.update(status=FundsMovement.Status.FAILED, reason=f"{row.error}. Nothing was moved.")
     elif kind in asset_effects.KINDS:
         asset_effects.failed(kind, rest, row.error)
 

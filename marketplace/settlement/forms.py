@@ -9,32 +9,84 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 FAUCET_MOST = 1_000_000
-UNIT = 10**18
-
-
-class FaucetForm(forms.Form):
-    amount = forms.DecimalField(
-        label=_("Amount"),
-        min_value=Decimal(1),
-        max_value=FAUCET_MOST,
-        max_digits=30,
-        decimal_places=18,
-        initial=10_000,
-        help_text=_("Development tokens have no value; at most 1,000,000 at once."),
-    )
-
-    def clean_amount(self) -> int:
-        return int(self.cleaned_data["amount"] * UNIT)
+DECIMALS = 18
 
 
 class PriceField(forms.DecimalField):
     """Tokens as people write them; base units, exactly, as the program has them."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(max_value=Decimal(10**9), max_digits=28, decimal_places=18, **options)
+        options = {"max_value": Decimal(10**9)} | options
+        super().__init__(max_digits=28, decimal_places=DECIMALS, **options)
+        self.widget.attrs |= {"step": "any", "inputmode": "decimal"}
 
     def clean(self, value: Any) -> int:
-        return int(super().clean(value) * UNIT)
+        found = super().clean(value)
+        # Exactly, whatever the precision of this thread's decimal arithmetic.
+        return int(found.scaleb(18))
+
+    def to_python(self, value: Any) -> Any:
+        found = super().to_python(value)
+        if isinstance(found, Decimal) and found.is_finite():
+            places = -int(found.as_tuple().exponent)
+            if places > DECIMALS:
+                raise forms.ValidationError(
+                    _("%(value)s has %(places)d decimals; a token has %(most)d."),
+                    params={"value": value, "places": places, "most": DECIMALS},
+                )
+        return found
+
+
+class FaucetForm(forms.Form):
+    amount = PriceField(
+        label=_("Amount"),
+        min_value=Decimal(1),
+        max_value=Decimal(FAUCET_MOST),
+        initial=10_000,
+        help_text=_("Development tokens have no value; at most 1,000,000 at once."),
+    )
+
+
+class AddressField(forms.CharField):
+    """An address; its checksum is looked at where it is used, with a sentence that says what is wrong."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=80, **options)
+
+
+class BringForm(forms.Form):
+    """What is brought, and from which wallet: the page's script fills the wallet in."""
+
+    owner = AddressField(widget=forms.HiddenInput)
+    amount = PriceField(label=_("Amount"), min_value=Decimal("0.000000000000000001"))
+
+
+class SignedForm(BringForm):
+    """The same with what the wallet signed."""
+
+    nonce = forms.IntegerField(min_value=0, max_value=2**62)
+    deadline = forms.IntegerField(min_value=0, max_value=2**62)
+    signature = forms.RegexField(r"^0x[0-9a-fA-F]{130}$")
+
+    def clean_signature(self) -> bytes:
+        return bytes.fromhex(self.cleaned_data["signature"][2:])
+
+
+class SendForm(forms.Form):
+    """What is sent back, and where."""
+
+    amount = PriceField(label=_("Amount"), min_value=Decimal("0.000000000000000001"))
+    to = AddressField(label=_("Address of your own wallet"), help_text=_("0x and 40 characters."))
+
+
+def problems(form: forms.Form) -> str:
+    """Everything that is wrong with a form in one text."""
+    found = [
+        f"{form.fields[name].label or name}: {error}" if name in form.fields else str(error)
+        for name, errors in form.errors.items()
+        for error in errors
+    ]
+    return " ".join(found) + str(_(" Nothing was moved."))
 
 
 class OfferForm(forms.Form):
@@ -58,4 +110,19 @@ class OrderPriceForm(forms.Form):
         help_text=_(
             "Goes to you when a consumer starts a job; 0 is free. Visits are paid to individuals apart from it."
         ),
+    )
+
+
+class AssetStateForm(forms.Form):
+    """What an owner says about a collective as an asset. Stopping orders for a while is what suspending a collective does."""
+
+    state = forms.TypedChoiceField(
+        label=_("State of the asset"),
+        coerce=int,
+        choices=[
+            (0, _("active: listed, takes orders")),
+            (5, _("unlisted: takes orders of those who know it")),
+            (1, _("end of life: takes no orders")),
+        ],
+        help_text=_("Jobs that run and orders that were paid go on in every state."),
     )

@@ -10,6 +10,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from collectives.models.fields import amount
+from marketplace.settlement.movement_models import FundsMovement as FundsMovement
 
 
 class Deployment(models.Model):
@@ -117,6 +118,9 @@ CONSUMER_WORDS = {
     "reuse": _("renew an order"),
     "payfor": _("allow the sale to take a price"),
     "purchase": _("buy a model"),
+    "permit": _("take your permit to the chain"),
+    "bring": _("bring tokens from your own wallet"),
+    "send": _("send tokens to your own wallet"),
 }
 
 

@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from marketplace import telemetry
 from marketplace.settlement import conf, effects
-from marketplace.settlement.chain import Chain, chain, second_opinion
+from marketplace.settlement.chain import MOST_GAS, Chain, chain, second_opinion
 from marketplace.settlement.errors import ChainRefused, ChainUnavailable, FeesTooHigh
 from marketplace.settlement.keys import Signer as KeySigner
 from marketplace.settlement.keys import open_sealed_key, signer
@@ -29,6 +29,8 @@ from marketplace.settlement.models import ChainTransaction, ConsumerWallet, Sign
 T = ChainTransaction
 BUMP_AFTER = timedelta(minutes=3)
 BATCH = 100
+REPEATABLE = ("settle", "fund", "push", "publish", "close", "register", "revoke")
+"""Kinds whose contract refuses a second success or does the same again, so that a refused one may be tried again."""
 
 
 def enqueue(
@@ -216,6 +218,37 @@ def _confirm(row: ChainTransaction, link: Chain, head: int) -> int:
             return 0
         effects.confirmed(row, found)
     return 1
+
+
+def again(row: ChainTransaction) -> bool:
+    """Try a failed transaction again, once its cause is gone; whether it is on its way.
+
+    Its nonce went with the block that refused it, so it gets another one: the only case, and only for the kinds that their contracts
+    take once. What waited for it in vain is tried again with it. A quarter more gas is offered, should that have been the cause.
+    """
+    if row.key.partition(":")[0] not in REPEATABLE:
+        return False
+    told = f"tried before: {row.hash} {row.error}"[:300] if row.hash else ""
+    with transaction.atomic():
+        moved = T.objects.filter(pk=row.pk, state=T.State.FAILED, hash=row.hash).update(
+            state=T.State.NEW,
+            signer=None,
+            nonce=None,
+            raw=b"",
+            hash="",
+            earlier_hashes=[],
+            sent_at=None,
+            block_number=None,
+            block_hash="",
+            gas_used=None,
+            gas=min(MOST_GAS, row.gas * 5 // 4) if row.hash else row.gas,
+            error=told,
+        )
+        if not moved:
+            return False
+        for follower in row.followers.filter(state=T.State.FAILED, hash=""):
+            again(follower)
+    return True
 
 
 def _reason(row: ChainTransaction, link: Chain) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 
 from eth_abi import encode
 from eth_hash.auto import keccak
+from eth_keys import keys
+from eth_keys.exceptions import BadSignature, ValidationError
 
 from marketplace.settlement import selectors
 from marketplace.settlement.chain import NotThere, chain
@@ -36,8 +38,77 @@ class Permit:
     signature: Parts
 
 
-def sign(wallet: ConsumerWallet, spender: str, value: int) -> Permit | None:
-    """The wallet's permit for exactly `value` base units; None where the token knows no permits.
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What an owner signs to let a spender take exactly `value` base units, until `deadline` (unix seconds)."""
+
+    name: str
+    version: str
+    chain_id: int
+    token: str
+    owner: str
+    spender: str
+    value: int
+    nonce: int
+    deadline: int
+
+    @property
+    def digest(self) -> bytes:
+        """The 32 bytes that are signed (EIP-712)."""
+        domain = _hash(
+            ["bytes32", "bytes32", "bytes32", "uint256", "address"],
+            [
+                DOMAIN_TYPE,
+                keccak(self.name.encode()),
+                keccak(self.version.encode()),
+                self.chain_id,
+                self.token,
+            ],
+        )
+        message = _hash(
+            ["bytes32", "address", "address", "uint256", "uint256", "uint256"],
+            [PERMIT_TYPE, self.owner, self.spender, self.value, self.nonce, self.deadline],
+        )
+        return bytes(keccak(b"\x19\x01" + domain + message))
+
+    def typed_data(self) -> dict[str, Any]:
+        """The same for `eth_signTypedData_v4`: numbers above 2^53 as decimal text."""
+        fields = {"owner": "address", "spender": "address", "value": "uint256", "nonce": "uint256"}
+        fields |= {"deadline": "uint256"}
+        domain = {"name": "string", "version": "string", "chainId": "uint256", "verifyingContract": "address"}
+        return {
+            "types": {
+                "EIP712Domain": [{"name": name, "type": kind} for name, kind in domain.items()],
+                "Permit": [{"name": name, "type": kind} for name, kind in fields.items()],
+            },
+            "primaryType": "Permit",
+            "domain": {
+                "name": self.name,
+                "version": self.version,
+                "chainId": self.chain_id,
+                "verifyingContract": self.token,
+            },
+            "message": {
+                "owner": self.owner,
+                "spender": self.spender,
+                "value": str(self.value),
+                "nonce": str(self.nonce),
+                "deadline": str(self.deadline),
+            },
+        }
+
+    def signed_by(self, signature: bytes) -> str | None:
+        """Whose signature (r ‖ s ‖ v) it is; None for bytes that are none."""
+        try:
+            v = signature[64] - 27 if signature[64] > 26 else signature[64]
+            made = keys.Signature(signature_bytes=signature[:64] + bytes([v]))
+            return str(made.recover_public_key_from_msg_hash(self.digest).to_checksum_address())
+        except (BadSignature, ValidationError, IndexError, ValueError):
+            return None
+
+
+def question(owner: str, spender: str, value: int, deadline: int) -> Question | None:
+    """What is to be signed now; None where the token knows no permits.
 
     Raises:
         ChainUnavailable: the token cannot be asked now.
@@ -47,23 +118,35 @@ def sign(wallet: ConsumerWallet, spender: str, value: int) -> Permit | None:
         fields, name, version, chain_id, contract, _salt, _more = chain().read(
             "DevToken", token, "eip712Domain"
         )
-        nonce = chain().read("DevToken", token, "nonces", wallet.address)
+        nonce = chain().read("DevToken", token, "nonces", owner)
     except NotThere:
         return None
     if fields != b"\x0f":
         return None
-    deadline = int(time.time()) + SECONDS
-    domain = _hash(
-        ["bytes32", "bytes32", "bytes32", "uint256", "address"],
-        [DOMAIN_TYPE, keccak(name.encode()), keccak(version.encode()), chain_id, contract],
+    return Question(
+        name=name,
+        version=version,
+        chain_id=chain_id,
+        token=contract,
+        owner=owner,
+        spender=spender,
+        value=value,
+        nonce=nonce,
+        deadline=deadline,
     )
-    message = _hash(
-        ["bytes32", "address", "address", "uint256", "uint256", "uint256"],
-        [PERMIT_TYPE, wallet.address, spender, value, nonce, deadline],
-    )
-    digest = bytes(keccak(b"\x19\x01" + domain + message))
-    signature = key_for(f"consumer:{wallet.pk}").sign_digest(digest)
-    return Permit(deadline=deadline, signature=parts(signature))
+
+
+def sign(wallet: ConsumerWallet, spender: str, value: int) -> Permit | None:
+    """The wallet's permit for exactly `value` base units; None where the token knows no permits.
+
+    Raises:
+        ChainUnavailable: the token cannot be asked now.
+    """
+    asked = question(wallet.address, spender, value, int(time.time()) + SECONDS)
+    if asked is None:
+        return None
+    signature = key_for(f"consumer:{wallet.pk}").sign_digest(asked.digest)
+    return Permit(deadline=asked.deadline, signature=parts(signature))
 
 
 def parts(signature: bytes) -> Parts:

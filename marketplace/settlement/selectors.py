@@ -20,6 +20,7 @@ from marketplace.settlement.models import (
     ConsumerWallet,
     Deployment,
     Escrow,
+    ModelPurchase,
     Payout,
     Reconciliation,
     SettlementEpoch,
@@ -129,6 +130,34 @@ def money_totals() -> Totals:
         paid=sum(confirmed.values_list("amount", flat=True)),
         carried=last.carried if last else 0,
         held_over=last.held_over if last else 0,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectiveTotals:
+    """Over all jobs of one collective, base units; nothing in it is about one person."""
+
+    settled: int
+    waiting: int
+    """Earned by visits and not settled yet: paid with the next epoch."""
+    sold: int
+    """The collective's own part of models that were sold."""
+    sold_to_individuals: int
+
+
+def collective_totals(collective_id: uuid.UUID) -> CollectiveTotals:
+    jobs = {job.pk: job for job in collectives.jobs_of(collective_id)}
+    escrows = Escrow.objects.filter(job_id__in=jobs)
+    settled = sum(int(spent) for spent in escrows.values_list("spent", flat=True))
+    earned = sum(job.visits_earned * int(job.rate) for job in jobs.values())
+    paid = ModelPurchase.objects.filter(offer__job_id__in=jobs, status=ModelPurchase.Status.PAID)
+    sales = [(int(price), int(part)) for price, part in paid.values_list("price", "to_individuals")]
+    individuals = sum(part for _price, part in sales)
+    return CollectiveTotals(
+        settled=settled,
+        waiting=max(0, earned - settled),
+        sold=sum(price for price, _part in sales) - individuals,
+        sold_to_individuals=individuals,
     )
 
 

@@ -18,10 +18,11 @@ from marketplace.accounts.access import needs_role
 from marketplace.accounts.models import Role
 from marketplace.settlement import assets, ddo, selectors, services
 from marketplace.settlement.errors import ChainUnavailable, SettlementError
-from marketplace.settlement.forms import FaucetForm, OrderPriceForm
-from marketplace.settlement.models import Asset, SettlementEpoch
+from marketplace.settlement.forms import AssetStateForm, BringForm, FaucetForm, OrderPriceForm, SendForm
+from marketplace.settlement.models import Asset, FundsMovement, SettlementEpoch
 
 EPOCHS_SHOWN = 50
+MOVEMENTS_SHOWN = 20
 
 
 @needs_role(Role.CONSUMER)
@@ -31,13 +32,21 @@ def funds(request: HttpRequest) -> HttpResponse:
     jobs = collectives.jobs_by_id(escrow.job_id for escrow in money["escrows"])
     rows = [{"escrow": escrow, "job": jobs.get(escrow.job_id)} for escrow in money["escrows"]]
     running = [(row["escrow"], row["job"]) for row in rows if row["job"] and row["escrow"].status == "open"]
+    reserved = sum(job.visits_reserved * int(escrow.rate) for escrow, job in running)
+    unsettled = sum(job.visits_earned * int(escrow.rate) - int(escrow.spent) for escrow, job in running)
     context = {
-        "reserved": sum(job.visits_reserved * int(escrow.rate) for escrow, job in running),
-        "unsettled": sum(job.visits_earned * int(escrow.rate) - int(escrow.spent) for escrow, job in running),
+        "reserved": reserved,
+        "unsettled": unsettled,
+        # What would come back if every job ended now.
+        "refundable": max(0, money["refundable"] - reserved - unsettled),
         "money": money,
         "rows": rows,
         "orders": selectors.orders_of(request.user),
+        "movements": FundsMovement.objects.filter(wallet__account=request.user)[:MOVEMENTS_SHOWN],
         "form": FaucetForm() if settings.DEVELOPMENT else None,
+        "bring": BringForm(auto_id="bring-%s"),
+        "send": SendForm(auto_id="send-%s"),
+        "chain_id": settings.CHAIN_ID,
         "blocked": selectors.new_jobs_blocked(),
     }
     return render(request, "settlement/funds.html", context)
@@ -74,9 +83,11 @@ def collective(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
         "collective": owned,
         "card": card,
         "epochs": epochs_of(collective_id),
+        "totals": selectors.collective_totals(collective_id),
         "asset": asset,
         "did": ddo.did(asset.nft, asset.chain_id) if asset and asset.nft else "",
         "form": OrderPriceForm(initial={"price": tokens(int(asset.price))}) if asset else None,
+        "state_form": AssetStateForm(initial={"state": asset.state}) if asset else None,
     }
     return render(request, "settlement/collective.html", context)
 
@@ -95,6 +106,22 @@ def price(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
     try:
         assets.set_price(asset=asset, price=form.cleaned_data["price"], actor=request.user)
         messages.success(request, _("On its way. The price changes when the chain has confirmed it."))
+    except SettlementError as error:
+        messages.error(request, str(error))
+    return redirect("collective-settlement", collective_id)
+
+
+@needs_role(Role.OWNER)
+@require_POST
+def state(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
+    """Whether the asset is listed and takes orders, in Ocean's own states."""
+    asset = assets.find(Asset.Kind.COLLECTIVE, collective_id)
+    form = AssetStateForm(request.POST)
+    if collectives.owned(request.user, collective_id) is None or asset is None or not form.is_valid():
+        raise Http404
+    try:
+        assets.set_state(asset=asset, state=form.cleaned_data["state"], actor=request.user)
+        messages.success(request, _("It counts from now on; the chain shows it in a minute."))
     except SettlementError as error:
         messages.error(request, str(error))
     return redirect("collective-settlement", collective_id)

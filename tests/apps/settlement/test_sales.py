@@ -132,6 +132,9 @@ def test_a_sale_reaches_collective_and_individuals_to_the_last_unit(
     wallet = services.consumer_wallet(buyer).address
     assert chain().read("ERC20Template", offer.asset.datatoken, "balanceOf", wallet) == TOKEN
     assert services.reconcile().differences() == []
+    totals = selectors.collective_totals(model.collective_id)
+    assert (totals.settled, totals.waiting) == (5 * RATE, 0)
+    assert (totals.sold, totals.sold_to_individuals) == (PRICE - part, part)
     assert services.run_epoch() is None, "a sale is stated once"
 
 
