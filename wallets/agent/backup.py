@@ -26,17 +26,26 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from aggregation.wire.secret import Secret
-from wallets.agent import journal, keyfile, letters, vault
+from wallets.agent import journal, keyfile, letters, permits, vault
 from wallets.agent.errors import BadData, StoreError, StoreExists
 from wallets.agent.journal import Kind
 from wallets.agent.keyfile import KeyFile, SlotKind
-from wallets.agent.vault import KEYS, AskarStore, StorePool
+from wallets.agent.vault import KEYS, AskarStore, StorePool, WalletStore
 
 MAGIC = b"CSSI-WALLET-BACKUP-1\n"
 LARGEST_HEAD, LARGEST_BODY, LARGEST_RECORDS = 64 * 1024, 256 * 1024 * 1024, 1024 * 1024 * 1024
 SUFFIX = ".cssi-backup"
 LEFT_OUT = frozenset({"jobkey", "revealed"})
+LAST = ("backup", "last")
 Records = dict[str, dict[str, dict[str, Any]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Last:
+    """The newest backup of this wallet: when it was made (unix seconds, 0 for never), and how many permits came after it."""
+
+    at: int
+    newer_permits: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +85,25 @@ async def make(
     bound = MAGIC + len(head).to_bytes(4, "big") + head
     plain = zlib.compress(json.dumps(records, separators=(",", ":")).encode(), 6)
     return bound + AESGCM(_content_key(raw, salt)).encrypt(nonce, plain, bound)
+
+
+async def note(store: WalletStore, now: int) -> None:
+    """Remember that a backup was made, and what was in it."""
+    held = sorted(await _subscriptions(store))
+    async with store.transaction() as records:
+        await records.put(*LAST, {"at": now, "permits": held})
+        await journal.append(records, now, Kind.SECURITY, sentence="A backup was made.")
+
+
+async def last(store: WalletStore) -> Last:
+    """What the newest backup lacks."""
+    known = await store.get(*LAST) or {"at": 0, "permits": []}
+    return Last(at=known["at"], newer_permits=len(await _subscriptions(store) - set(known["permits"])))
+
+
+async def _subscriptions(store: WalletStore) -> set[str]:
+    held = (permits.permit_of(stored) for stored in (await store.list("permit")).values())
+    return {permit.subscription_key for permit in held if permit is not None}
 
 
 def write(path: Path, body: bytes) -> None:

@@ -65,6 +65,11 @@ async def make_backup(options: argparse.Namespace) -> int:
     kind, secret = _opening(options)
     body = await backup.make(options.wallet, kind, secret, now=_now(), rng=secrets.token_bytes)
     backup.write(options.file, body)
+    store = await vault.open_with(options.wallet, kind, secret, now=_now())
+    try:
+        await backup.note(store, _now())
+    finally:
+        await store.close()
     print(f"The backup is in {options.file} ({len(body) // 1024 + 1} KiB). Keep it on another machine.")
     print("It opens with the passphrase or the recovery code this wallet has today.")
     return DONE

@@ -14,7 +14,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from collectives.terms.description import tokens
+from wallets.agent import journal
 from wallets.agent.errors import NotFound, ProtocolFault, WalletError
+from wallets.agent.journal import Kind
 from wallets.agent.transport import Transport
 
 if TYPE_CHECKING:
@@ -105,14 +108,20 @@ async def next_to_ask(agent: WalletAgent, wanted: str = "") -> Line:
 
 
 async def ask(agent: WalletAgent, line: Line) -> Told:
-    """Ask the market about one address, on a connection that carries nothing else; the answer is kept."""
+    """Ask the market about one address, on a connection that carries nothing else; the answer is kept, a payment since then journaled."""
     transport = Transport()
     try:
         answer = await transport.call("GET", agent.server.api_url(f"payouts/{line.address}"))
     finally:
         await transport.close()
     told = Told.from_answer(answer, agent.now())
-    await agent.store.put(TOLD, line.subscription, told.to_record())
+    async with agent.store.transaction() as records:
+        known = await records.get(TOLD, line.subscription)
+        await records.put(TOLD, line.subscription, told.to_record(), exists=known is not None)
+        new = told.paid - (int(known["paid"]) if known else 0)
+        if new > 0:
+            sentence = f"{tokens(new)} were paid for visits of {line.name}, as the market says."
+            await journal.append(records, agent.now(), Kind.PAYOUT, amount=str(new), sentence=sentence)
     return told
 
 

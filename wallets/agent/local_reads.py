@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from collectives.terms.description import Terms, tokens, words_for_agreement
+from wallets.agent import backup, journal, notices, permits, receipts, server, settings, versions
 from wallets.agent import earnings as money
-from wallets.agent import journal, notices, permits, receipts, server, settings, versions
 from wallets.agent.commands_limits import sentences
 from wallets.agent.holder import Holder
 from wallets.agent.journal import Kind
@@ -170,5 +170,6 @@ async def health(holder: Holder, body: Body) -> Any:
         "waiting_letters": await agent.outbox.waiting(),
         "journal_intact": await agent.journal.verify() is None,
         "settings": asdict(kept),
+        "backup": asdict(await backup.last(agent.store)),
         "versions": versions.known(),
     }

@@ -93,7 +93,9 @@ async def lock(holder: Holder, body: Body) -> Any:
 
 async def make_backup(holder: Holder, body: Body) -> Any:
     """The encrypted backup as base64; the passphrase is asked again, so that an open page alone cannot copy the wallet."""
+    store = holder.agent.store
     made = await backup.make(holder.directory, *_secret(body), now=holder.now(), rng=secrets.token_bytes)
+    await backup.note(store, holder.now())
     name = f"{holder.directory.absolute().name}{backup.SUFFIX}"
     return {"name": name, "file": base64.b64encode(made).decode()}
 

@@ -6,7 +6,7 @@ import {WalletError, badData, fault, notFound} from "../failures.js";
 import * as journal from "../journal.js";
 import {RECORD, lacking, pair as pairWith, restate, revoke, saveRecord, subscribe as subscribeTo} from "../membership.js";
 import {parseLink} from "../server.js";
-import {wordsForAgreement} from "../terms.js";
+import {tokens, wordsForAgreement} from "../terms.js";
 import {changeSlot} from "../vault.js";
 import {fromText, fromWords} from "./entering.js";
 import {checkNewPassphrase} from "./holder.js";
@@ -178,7 +178,12 @@ export const ACTS = {
       throw fault("The market's answer about earnings is malformed.", "bad_answer");
     }
     const [pending, paid] = amounts, told = {pending, paid, next_epoch: said.next_epoch, note: String(said.note ?? "").slice(0, 600), asked: holder.now()};
-    await agent.vault.put("payout-told", found[0], told);
+    await agent.vault.transaction(async (records) => {
+      const known = await records.get("payout-told", found[0]), more = BigInt(paid) - BigInt(known?.paid ?? 0);
+      await records.put("payout-told", found[0], told);
+      const sentence = `${tokens(more)} were paid for visits of ${found[1].name}, as the market says.`;
+      if (more > 0n) await journal.append(records, holder.now(), "payout", {amount: String(more), sentence});
+    });
     return READS.earnings(holder, {});
   },
 

@@ -14,8 +14,9 @@ import pytest
 from tests.unit.agent import documents
 from tests.unit.agent.conftest import Run
 from tests.unit.agent.test_cli import GOOD, ROOT, csv
+from tests.unit.agent.test_notices import closed, the_wallet
 from tests.unit.agent.world import World
-from wallets.agent import cli, locking
+from wallets.agent import backup, cli, locking
 
 NEXT = "another passphrase"
 
@@ -29,6 +30,14 @@ async def recovery_of(run: Run, tmp_path: Path) -> str:
     said = await run("init")
     code = said.out.rsplit(": ", 1)[1].strip()
     return file(tmp_path / "code", code)
+
+
+async def last_backup(directory: Path) -> backup.Last:
+    agent = await the_wallet(directory)
+    try:
+        return await backup.last(agent.store)
+    finally:
+        await closed(agent)
 
 
 async def test_a_forgotten_passphrase_is_replaced_with_the_recovery_code(run: Run, tmp_path: Path) -> None:
@@ -65,6 +74,7 @@ async def test_a_wallet_moves_to_another_machine_with_its_subscriptions(
     await run("import", csv(tmp_path, GOOD), "--requirement", requirement)
     await run("subscribe", world.collective.id, "--server", world.url, "--yes")
     (pseudonym,) = world.subscribers
+    assert await last_backup(tmp_path / "w") == backup.Last(at=0, newer_permits=1)
     kept = str(tmp_path / "kept.cssi-backup")
     said = await run("backup", kept)
     assert (said.code, "Keep it on another machine" in said.out) == (0, True)
@@ -72,6 +82,8 @@ async def test_a_wallet_moves_to_another_machine_with_its_subscriptions(
     body = Path(kept).read_bytes()
     for word in (pseudonym.hex().encode(), b"height", b"permit", b"correct horse"):
         assert word not in body
+    made = await last_backup(tmp_path / "w")
+    assert (made.at > 0, made.newer_permits) == (True, 0)
     said = await run("delete-wallet", "--confirm", "w")
     assert (said.code, (tmp_path / "w").exists()) == (0, False)
     elsewhere = str(tmp_path / "elsewhere")

@@ -102,6 +102,16 @@ async def test_one_address_at_a_time_the_longest_unasked_first_each_on_its_own_c
         await earnings.next_to_ask(agent, "nobody")
 
 
+async def test_what_was_paid_since_is_journaled_once(agent: WalletAgent, market: Market) -> None:
+    for paid in ("7", "7", "9", "8"):
+        market.answer = {**market.answer, "paid": paid}
+        await earnings.ask(agent, await earnings.next_to_ask(agent, "heights"))
+    paid_out = await agent.journal.entries(kinds=["payout"])
+    assert [entry.amount for entry in paid_out] == ["7", "2"]
+    assert "0.000000000000000002 were paid for visits of Heights" in paid_out[1].sentence
+    assert await agent.journal.verify() is None
+
+
 async def test_a_wallet_that_stays_open_asks_hours_apart(
     agent: WalletAgent, market: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:

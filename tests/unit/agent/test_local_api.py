@@ -298,9 +298,11 @@ async def a_permit(client: Client) -> Any:
 async def test_a_backup_needs_the_passphrase_again_and_restores(pages: LocalPages, tmp_path: Path) -> None:
     client = Client(pages)
     await client.act("create", passphrase=PASSPHRASE)
+    assert (await client.read("health"))["backup"] == {"at": 0, "newer_permits": 0}
     assert (await client.act("backup", 409, passphrase="something else"))["code"] == "wrong_passphrase"
     made = await client.act("backup", passphrase=PASSPHRASE)
     assert base64.b64decode(made["file"]).startswith(b"CSSI-WALLET-BACKUP")
+    assert (await client.read("journal"))["entries"][0]["sentence"] == "A backup was made."
     await client.act("restore", 400, file=made["file"], passphrase=PASSPHRASE)  # never over a wallet
     await client.act("lock")
     keeping.destroy(tmp_path / "home")

@@ -145,6 +145,17 @@ async def test_a_round_is_shown_as_it_was_paid(pages: Script, tab: Script, world
     (shown,) = live["recent"]
     assert (shown["round"], shown["earned"], shown["name"]) == (1, "0.005", "Heights")
     assert [one["visits"] for one in await read(pages, "privacy")] == [1, 1]
+    await a_payment_is_journaled_once(pages, world)
+
+
+async def a_payment_is_journaled_once(pages: Script, world: World) -> None:
+    honest, told = world._api, {"pending": "0", "paid": str(RATE), "next_epoch": None, "note": ""}
+    world._api = lambda parts, sent: told if parts[0] == "payouts" else honest(parts, sent)  # type: ignore[method-assign]
+    (one,) = (await read(pages, "earnings"))["addresses"]
+    for _ in range(2):
+        await act(pages, "ask-earnings", address=one["address"])
+    (entry,) = (await read(pages, "journal", kind="payout"))["entries"]
+    assert entry["sentence"] == "0.005 were paid for visits of Heights, as the market says."
 
 
 async def test_paired_by_link_and_by_code(pages: Script, world: World) -> None:

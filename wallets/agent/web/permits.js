@@ -17,6 +17,7 @@ export async function today(app) {
     comparing(app),
     seen.questions.map((/** @type {any} */ one) => question(app, one)),
     seen.questions.length ? null : h("p", { class: "lead" }, "Nothing waits for your answer."),
+    unsaved(health.backup),
     seen.open_notices ? h("p", { class: "note wait" }, h("a", { href: "#/notices" }, `${seen.open_notices} announced changes are open.`)) : null,
     h("section", { class: "card" }, h("h2", {}, "How it is"), facts([
       ["Connection", health.connected ? h("span", { class: "good" }, "connected") : health.paired ? "not connected; tried again" : "not paired yet"],
@@ -27,6 +28,13 @@ export async function today(app) {
     health.paired ? null : pairing(app),
     joining(app),
   ].flat().filter(Boolean);
+}
+
+/** What would be lost with this machine. @param {{at: number, newer_permits: number}} backup */
+function unsaved({ at, newer_permits: newer }) {
+  if (at && !newer) return null;
+  const what = at ? `${newer} ${newer === 1 ? "subscription is" : "subscriptions are"} newer than your last backup.` : "There is no backup of this wallet: with this machine you would lose it.";
+  return h("p", { class: "note wait" }, `${what} `, h("a", { href: "#/health" }, "Save a backup"));
 }
 
 /** @param {any} health */

@@ -30,7 +30,7 @@ export async function journal(app) {
       book.broken_at === null ? h("p", { class: "good" }, "The chain of entries is unbroken.")
         : h("p", { class: "bad" }, `The chain does not hold at entry ${book.broken_at}: something was changed.`)),
     h("div", { class: "row ends" }, field("Show", kind), field("Of", collective), button("Export as JSON", () => exported("json")), button("Export as CSV", () => exported("csv"))),
-    table(`${book.entries.length} entries, newest first`, ["When", "What", "Collective", "Round", "Code", "Owed", "In words", "Entry"],
+    table(`${book.entries.length} entries, newest first`, ["When", "What", "Collective", "Round", "Code", "Tokens", "In words", "Entry"],
       book.entries.slice(0, 300).map((/** @type {any} */ entry) => [
         entry.deleted ? "" : when(entry.at), entry.kind, entry.name, entry.round || "", entry.code, entry.amount === "0" ? "" : entry.tokens, entry.sentence,
         entry.deleted ? "" : careful("Delete", "For good?", () => app.attempt(() => app.wallet.act("delete-entry", { seq: entry.seq }), "The entry is blank now; its place in the chain remains.")),
@@ -93,7 +93,7 @@ export async function health(app) {
     h("section", { class: "card" }, h("h2", {}, "Versions"), facts(Object.entries(seen.versions))),
     h("section", { class: "card" }, h("h2", {}, "Settings"), changing(app, seen.settings)),
     h("section", { class: "card" }, h("h2", {}, "Passphrase and recovery code"), secrets(app, " If a secret may have leaked, lock this wallet and run `rekey`.")),
-    h("section", { class: "card" }, h("h2", {}, "Backup"), backing(app)),
+    h("section", { class: "card" }, h("h2", {}, "Backup"), facts([["Last backup", when(seen.backup.at)]]), backing(app)),
     h("section", { class: "card" }, h("h2", {}, "Consent receipts"),
       h("p", {}, "Signed proof of what you agreed to and when you withdrew it. They are yours."),
       list(consents.receipts.map((/** @type {any} */ one) => {
