@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 import pytest_asyncio
 
 from aggregation.wire import cbor
+from aggregation.wire.secret import Secret
 from tests.unit.agent import documents
+from wallets.agent import vault
 from wallets.agent.errors import SandboxError
 from wallets.agent.sandbox import bubblewrap, probes, seccomp
 from wallets.agent.sandbox.launcher import Launcher, TrainJob
@@ -24,13 +28,35 @@ ROOT = Path(__file__).resolve().parents[3]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
+class LauncherBesideAWallet(Launcher):
+    """Its children know one more way out: to read this very wallet, whose files everybody may read."""
+
+    def __init__(self, wallet: Path) -> None:
+        super().__init__(slots=2, bubblewrap=False)
+        self.wallet = wallet
+
+    def _code(self, descriptor: int) -> str:
+        files = [str(path) for path in self.wallet.iterdir()]
+        more = (
+            "from pathlib import Path; from wallets.agent.sandbox import probes; "
+            f"probes.PROBES.update((str(i), lambda path=path: bool(Path(path).read_bytes())) for i, path in enumerate({files!r})); "
+        )
+        return super()._code(descriptor).replace("worker.main()", f"{more}worker.main()")
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def launcher() -> AsyncIterator[Launcher]:
+async def launcher() -> AsyncIterator[LauncherBesideAWallet]:
     """Without bubblewrap, so that the torch parent is this process's own child and the other layers stand alone."""
-    made = Launcher(slots=2, bubblewrap=False)
-    await made.start()
-    yield made
-    await made.close()
+    with TemporaryDirectory(prefix="cssi-wallet-") as folder:
+        wallet = Path(folder) / "wallet"
+        store, _ = await vault.create(wallet, rng=secrets.token_bytes, host_key=Secret(bytes(32)))
+        await store.close()
+        for path in (Path(folder), wallet, *wallet.iterdir()):
+            path.chmod(0o755)
+        made = LauncherBesideAWallet(wallet)
+        await made.start()
+        yield made
+        await made.close()
 
 
 async def test_every_probe_is_blocked_and_every_layer_holds(launcher: Launcher) -> None:
@@ -45,6 +71,14 @@ async def test_every_probe_is_blocked_and_every_layer_holds(launcher: Launcher) 
     assert how["oversized"] == Fault.OVERSIZED
     for name in probes.QUICK:
         assert how[name] == "blocked", name
+
+
+async def test_the_wallet_itself_is_out_of_reach(launcher: LauncherBesideAWallet) -> None:
+    """Not by its owner's rights, which are given away here, but by the walls."""
+    files = list(launcher.wallet.iterdir())
+    assert {path.suffix for path in files if path.read_bytes()} >= {".db", ".json"}
+    for number in range(len(files)):
+        assert (await launcher.probe(str(number))).how == "blocked", files[number].name
 
 
 async def test_a_probe_that_gets_out_would_be_reported() -> None:
