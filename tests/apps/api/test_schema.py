@@ -38,49 +38,56 @@ def known(world: World) -> dict[str, Any]:
     }
 
 
-def drive(world: World, bearer: dict[str, str], examples: int) -> list[str]:
-    """Every operation with so many generated requests; what did not keep to the schema, by operation."""
-    import schemathesis
+def checks() -> list[Any]:
+    """What every answer is held to. A refusal is an answer: which data is refused is what other tests are about."""
     from schemathesis.checks import not_a_server_error
+    from schemathesis.specs.openapi import checks as of_openapi
+
+    return [
+        not_a_server_error,
+        of_openapi.status_code_conformance,
+        of_openapi.content_type_conformance,
+        of_openapi.response_headers_conformance,
+        of_openapi.response_schema_conformance,
+        of_openapi.unsupported_method,
+    ]
+
+
+def try_out(operation: Any, headers: dict[str, str], found: dict[str, Any], examples: int) -> None:
+    """So many generated requests to one operation, half of them about things that exist."""
+    wanted = checks()
+
+    @seed(20_240_601)
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(), real=st.booleans())
+    def one(case: Any, real: bool) -> None:
+        if real:
+            case.path_parameters = {name: found.get(name, v) for name, v in case.path_parameters.items()}
+        case.call_and_validate(headers=headers, checks=wanted)
+
+    one()
+
+
+def drive(world: World, bearer: dict[str, str], examples: int) -> list[str]:
+    """What did not keep to the schema, by operation; empty when everything did."""
+    import schemathesis
     from schemathesis.core.failures import FailureGroup
-    from schemathesis.specs.openapi import checks
 
     schema = schemathesis.openapi.from_wsgi("/api/schema/?format=json", get_wsgi_application())
-    wanted = [
-        not_a_server_error,
-        checks.status_code_conformance,
-        checks.content_type_conformance,
-        checks.response_headers_conformance,
-        checks.response_schema_conformance,
-        checks.unsupported_method,
-    ]
     problems, found = [], known(world)
-
-    def check(operation: Any) -> None:
+    for result in schema.get_all_operations():
+        operation = result.ok()
         who = next((WHO[tag] for tag in operation.tags or () if tag in WHO), "")
-        headers = {"Authorization": bearer[who]} if who else {}
-
-        @seed(20_240_601)
-        @settings(
-            max_examples=examples,
-            deadline=None,
-            database=None,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(case=operation.as_strategy(), real=st.booleans())
-        def one(case: Any, real: bool) -> None:
-            if real:
-                case.path_parameters = {name: found.get(name, v) for name, v in case.path_parameters.items()}
-            case.call_and_validate(headers=headers, checks=wanted)
-
         try:
-            one()
+            try_out(operation, {"Authorization": bearer[who]} if who else {}, found, examples)
         except (FailureGroup, Exception) as error:
             problems.append(f"{operation.label}: {error}")
-
-    for result in schema.get_all_operations():
-        check(result.ok())
     return problems
 
 
