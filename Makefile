@@ -92,7 +92,7 @@ fuzz-money: $(VENV)/.installed-dev  ## 1,000 payments and 40 orders through ever
 	$(BIN)/pytest -m long tests/apps/settlement/test_faults.py tests/apps/settlement/test_order_faults.py -s $(ARGS)
 
 fuzz: $(VENV)/.installed-dev  ## every decoder with 400,000 changed or random inputs, and long state machines (minutes)
-	CSSI_LONG=1 $(BIN)/pytest tests/unit/secagg/test_decoders.py tests/unit/secagg/test_fuzz.py tests/unit/secagg/test_state_machines.py $(ARGS)
+	CSSI_LONG=1 $(BIN)/pytest tests/unit/secagg/test_decoders.py tests/unit/secagg/test_fuzz.py tests/unit/secagg/test_state_machines.py tests/unit/agent/test_qr.py $(ARGS)
 
 fuzz-api: $(VENV)/.installed-dev  ## the REST API against its own schema, 150 generated requests for each operation (minutes)
 	$(BIN)/pytest -m long tests/apps/api $(ARGS)
