@@ -13,6 +13,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from marketplace.keys import settings_of as key_settings
+from marketplace.logs import exception_without_values
 from marketplace.settings import roles as of_roles
 from marketplace.settings import social
 from marketplace.settings.base import *
@@ -149,7 +150,7 @@ _common = [
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso"),
-    structlog.processors.format_exc_info,
+    exception_without_values,
 ]
 structlog.configure(
     processors=[*_common, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
