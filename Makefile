@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-production seed-example run test test-long test-production test-postgres check audit format bench bench-secagg bench-peers bench-learning audit-self-check bench-load contracts e2e screenshots clean fuzz fuzz-api fuzz-contracts coverage-secagg fuzz-money test-anvil slither
+.PHONY: help demo demo-production seed-example test-seed-example run test test-long test-production test-postgres check audit format bench bench-secagg bench-peers bench-learning audit-self-check bench-load bench-wallet-tab contracts e2e e2e-wallet screenshots clean fuzz fuzz-api fuzz-contracts coverage-secagg fuzz-money test-anvil slither
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -30,6 +30,9 @@ demo: $(VENV)/.installed  ## the main job, embedded: wallets teach a model (ARGS
 
 seed-example: $(VENV)/.installed  ## the founding example, 100,000 wallets and 2,000,000 visits; goes on where it was stopped (ARGS="--scale 0.1")
 	$(BIN)/python manage.py seed_example $(ARGS)
+
+test-seed-example: $(VENV)/.installed-dev  ## the same at a tiny scale, stopped and killed on the way (minutes)
+	$(BIN)/pytest -m long tests/stack/test_seed_example.py $(ARGS)
 
 run: $(VENV)/.installed  ## the site with demo data; prints address and log-ins
 	$(BIN)/python manage.py serve --demo-data $(ARGS)
@@ -79,14 +82,15 @@ format: $(VENV)/.installed-dev  ## put the code into the house's format
 e2e: $(VENV)/.installed-dev  ## the stories in a real Chromium
 	$(BIN)/pytest -m e2e tests/e2e $(ARGS)
 
+e2e-wallet: $(VENV)/.installed-dev  ## tabs of a real Chromium: vectors, vault, pages, all that may befall a tab, mixed rounds, the demo (ten minutes)
+	$(BIN)/pytest $(addprefix tests/e2e/test_wallet_,vectors.py vault.py app.py rounds.py behaviours.py) $(ARGS)
+	$(BIN)/pytest tests/stack/test_tabs.py tests/stack/test_demo_tabs.py $(ARGS)
+
 screenshots: $(VENV)/.installed-dev  ## every screen, light and dark, narrow and wide, into report/screenshots
 	$(BIN)/pytest -q tests/e2e/screenshots.py $(ARGS)
 
 fuzz-contracts: $(VENV)/.installed-dev  ## at least 100,000 calls of the contracts by a state machine (half an hour)
 	$(BIN)/pytest -m long tests/contracts -s $(ARGS)
-
-fuzz-money: $(VENV)/.installed-dev  ## 1,000 payments and 40 orders through every fault (half an hour)
-	$(BIN)/pytest -m long tests/apps/settlement/test_faults.py tests/apps/settlement/test_order_faults.py -s $(ARGS)
 
 fuzz-money: $(VENV)/.installed-dev  ## 1,000 payments and 40 orders through every fault (half an hour)
 	$(BIN)/pytest -m long tests/apps/settlement/test_faults.py tests/apps/settlement/test_order_faults.py -s $(ARGS)
@@ -119,27 +123,14 @@ bench-learning: $(VENV)/.installed-dev  ## how well wallets learn, every setting
 bench-load: $(VENV)/.installed-dev bench-peers  ## idle agents, invitations, visits per second, pages, beside Flower (ARGS="--only crowd --levels 1000")
 	@$(BIN)/python -m tests.benchmarks.load --docs docs/benchmarks $(ARGS)
 
+bench-wallet-tab: $(VENV)/.installed-dev  ## a wallet in a tab against the agent: rounds, training, page weight (ARGS=--quick)
+	@$(BIN)/python -m tests.benchmarks.wallet_tab $(ARGS)
+
 bench: $(VENV)/.installed-dev bench-peers  ## every benchmark that ends within about ten minutes
 	@$(BIN)/python -m tests.benchmarks.secagg
 	@$(BIN)/python -m tests.benchmarks.secagg_server
 	@$(BIN)/python -m tests.benchmarks.wallet
 	@$(BIN)/python -m tests.benchmarks.learning_sim
-
-# Foundry's node, as npm ships it for this machine; no script of a package is run.
-NODE := tests/apps/settlement/node
-ANVIL := $(NODE)/node_modules/@foundry-rs/anvil-$(shell uname -s | tr A-Z a-z)-$(shell uname -m | sed 's/x86_64/amd64/;s/aarch64/arm64/')/bin
-test-anvil: $(VENV)/.installed-dev  ## the money's tests against a second node, Foundry's anvil (needs npm)
-	cd $(NODE) && npm ci --silent --ignore-scripts
-	PATH="$(CURDIR)/$(ANVIL):$$PATH" CSSI_TEST_CHAIN=anvil $(BIN)/pytest -m "not long" tests/apps/settlement $(ARGS)
-
-.venv-slither/.installed: tests/contracts/slither/requirements.txt
-	@test -x .venv-slither/bin/python || $(PYTHON) -m venv .venv-slither
-	@.venv-slither/bin/pip install --disable-pip-version-check -q -r $<
-	@touch $@
-
-slither: .venv-slither/.installed  ## static analysis of the contracts: clean, or each finding explained (needs npm)
-	cd marketplace/settlement/contracts && npm ci --silent
-	.venv-slither/bin/python tests/contracts/slither/check.py
 
 # Foundry's node, as npm ships it for this machine; no script of a package is run.
 NODE := tests/apps/settlement/node

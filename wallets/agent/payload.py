@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -39,6 +40,12 @@ class Payload:
 
 def open_payload(raw: bytes, task: Task) -> Payload:
     """Parse CBOR `{"manifest": bytes, "weights": bytes}`. Raises ProtocolFault when it is malformed."""
+    return _opened(raw, task.round)
+
+
+@lru_cache(maxsize=2)
+def _opened(raw: bytes, number: int) -> Payload:
+    """Of the bytes and the round alone, so wallets of one host that were sent the same bytes look at them once."""
     try:
         body = cbor.decode(raw)
         manifest_bytes, weights = body["manifest"], body["weights"]
@@ -57,7 +64,7 @@ def open_payload(raw: bytes, task: Task) -> Payload:
         manifest_bytes=manifest_bytes,
         manifest_hash=manifest_hash,
         weights=weights,
-        checkpoint_hash=checkpoint_hash(manifest_hash, task.round - 1, weights),
+        checkpoint_hash=checkpoint_hash(manifest_hash, number - 1, weights),
         weights_in_range=in_range,
         trap=in_range and looks_like_a_trap(manifest, values),
     )

@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--packed",
         action="store_true",
-        help="for many wallets: they train together, a handful in one sandboxed worker, and share standing connections",
+        help="for many wallets: they train together, a handful in one sandboxed worker, share standing connections, and keep their stores in one file",
     )
     parser.add_argument("--quiet", action="store_true", help="replies only: no event lines")
     parser.add_argument("--spy", action="store_true", help="TESTS ONLY: record updates before masking")
@@ -90,7 +90,7 @@ async def _serve(options: argparse.Namespace) -> None:
         observer=None if options.quiet else observe,
         spy=Spy() if options.spy else None,
         lowest_sandbox=Level(options.sandbox),
-        lines=options.packed,
+        packed=options.packed,
     )
     try:
         if options.server:

@@ -11,6 +11,7 @@ import os
 import resource
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from aggregation.wire.secret import Secret
 from wallets.agent import credentials, journal, leaving, membership, server, vault
 from wallets.agent.agent import Observer, WalletAgent
 from wallets.agent.consent import Consent, Rule
-from wallets.agent.errors import NotFound, SandboxError, StoreDamaged, WalletError
+from wallets.agent.errors import NotFound, SandboxError, StoreDamaged, StoreError, WalletError
 from wallets.agent.journal import Kind
 from wallets.agent.keyfile import SlotKind
 from wallets.agent.messages import HolderPolicy, Visit
@@ -28,9 +29,11 @@ from wallets.agent.round_line import Step
 from wallets.agent.sandbox.launcher import Launcher
 from wallets.agent.sandbox.policy import Level
 from wallets.agent.transport import Transport
-from wallets.agent.vault import StorePool
+from wallets.agent.vault import StorePool, WalletStore
+from wallets.host.downloads import SharedDownloads
 from wallets.host.faults import FaultPlan, HostedRoundSession
 from wallets.host.lines import Lines
+from wallets.host.shelf import Shelf
 from wallets.host.spy import Spy
 
 HOST_KEY = "host.key"
@@ -44,7 +47,8 @@ ATTEMPTS = 20
 class Host:
     """Wallets by name. `server_document` is the pinned server description new wallets start with (None: pair first).
 
-    `lines`: wallets share standing connections (`wallets.host.lines`) in place of having one each.
+    `packed`: they share standing connections (`wallets.host.lines`), one file of stores (`wallets.host.shelf`) and the downloads of a
+    round (`wallets.host.downloads`) in place of having one each; whoever asks for it gives a `PackedLauncher` too.
     """
 
     def __init__(
@@ -60,7 +64,7 @@ class Host:
         observer: Observer | None = None,
         spy: Spy | None = None,
         lowest_sandbox: Level = Level.FULL,
-        lines: bool = False,
+        packed: bool = False,
     ) -> None:
         self.directory = directory
         self.agents: dict[str, WalletAgent] = {}
@@ -71,9 +75,11 @@ class Host:
         self._document = dict(server_document) if server_document else None
         self._rule, self._policy, self._observer = rule, policy, observer
         self._lowest_sandbox = lowest_sandbox
-        self._transport = Transport()
+        self._transport = SharedDownloads() if packed else Transport()
         self._pool = StorePool(_open_stores())
-        self._lines = Lines(now, rng) if lines else None
+        self._packed = packed
+        self._lines = Lines(now, rng) if packed else None
+        self._shelf: Shelf | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
         self._key = Secret(b"")
 
@@ -88,9 +94,9 @@ class Host:
                 f"The sandbox lacks {missing} on this machine. Allow that with --sandbox reduced, or use another machine.",
                 code="sandbox",
             )
-        # A folder without a key file is not yet a wallet: its making was stopped half-way.
-        existing = sorted(path.parent.name for path in (self.directory / WALLETS).glob(f"*/{vault.KEYS}"))
-        await _each(existing, self._open)
+        if self._packed:
+            self._shelf = await self._take_shelf()
+        await _each(self._existing(), self._open)
 
     def pin_server(self, document: Mapping[str, Any]) -> None:
         """The server that wallets made from here on start with."""
@@ -104,10 +110,25 @@ class Host:
         await _each(names, lambda name: self._create(name, by_name[name]))
         return names
 
+    async def _take_shelf(self) -> Shelf:
+        """A host whose starter was killed ends by itself, but takes a moment to write what it had."""
+        for _ in range(ATTEMPTS):
+            with suppress(StoreError):
+                return Shelf(self.directory / WALLETS, self._key, self._rng)
+            await asyncio.sleep(1)
+        return Shelf(self.directory / WALLETS, self._key, self._rng)
+
+    def _existing(self) -> list[str]:
+        if self._shelf is not None:
+            return self._shelf.names()
+        # A folder without a key file is not yet a wallet: its making was stopped half-way.
+        return sorted(path.parent.name for path in (self.directory / WALLETS).glob(f"*/{vault.KEYS}"))
+
     def _next_number(self, prefix: str) -> int:
         """Above every number in use, also of folders in which no wallet was finished."""
-        folders = (path.name.removeprefix(prefix) for path in (self.directory / WALLETS).glob(f"{prefix}*"))
-        return max((int(number) + 1 for number in folders if number.isdecimal()), default=0)
+        folders = [path.name for path in (self.directory / WALLETS).glob(f"{prefix}*") if path.is_dir()]
+        numbers = [name.removeprefix(prefix) for name in [*folders, *self.agents]]
+        return max((int(number) + 1 for number in numbers if number.isdecimal()), default=0)
 
     async def pair(self, name: str, link: str) -> str:
         """Pair one wallet by its link and keep it connected."""
@@ -125,14 +146,21 @@ class Host:
     async def subscribe(self, names: Iterable[str], collective_id: str) -> Counter[str]:
         """Subscribe wallets to a collective and keep them connected; outcomes by code, "subscribed" when it worked."""
         outcomes: Counter[str] = Counter()
+        offers: dict[
+            str, dict[str, Any]
+        ] = {}  # each wallet checks the signature itself, whoever fetched the terms
 
         async def one(name: str) -> None:
             agent = self.wallet(name)
 
             async def attempt() -> None:
                 url = agent.server.api_url(f"collectives/{collective_id}/terms")
-                offer = {"collective_id": collective_id, "terms": await self._transport.call("GET", url)}
-                await membership.subscribe(agent, offer, through_pairing=False)
+                if url not in offers:
+                    offers[url] = {
+                        "collective_id": collective_id,
+                        "terms": await self._transport.call("GET", url),
+                    }
+                await membership.subscribe(agent, offers[url], through_pairing=False)
 
             try:
                 await patiently(attempt, rng=self._rng, shortest=0.5, longest=10.0, attempts=ATTEMPTS)
@@ -216,11 +244,18 @@ class Host:
         for agent in self.agents.values():
             await agent.stop()
             await agent.store.close()
+        if self._shelf is not None:
+            self._shelf.close()
         await self.launcher.close()
         await self._transport.close()
 
     async def _create(self, name: str, record: Mapping[str, Any]) -> None:
-        store, _ = await vault.create(self._folder(name), rng=self._rng, host_key=self._key, pool=self._pool)
+        if self._shelf is not None:
+            store: WalletStore = await self._shelf.create(name)
+        else:
+            store, _ = await vault.create(
+                self._folder(name), rng=self._rng, host_key=self._key, pool=self._pool
+            )
         async with store.transaction() as records:
             await credentials.save(records, record)
             if self._document is not None:
@@ -229,11 +264,14 @@ class Host:
         await self._adopt(name, store)
 
     async def _open(self, name: str) -> None:
-        folder = self._folder(name)
-        store = await vault.open_with(folder, SlotKind.HOST, self._key, now=self._now(), pool=self._pool)
+        if self._shelf is not None:
+            store: WalletStore = self._shelf.open(name)
+        else:
+            folder = self._folder(name)
+            store = await vault.open_with(folder, SlotKind.HOST, self._key, now=self._now(), pool=self._pool)
         await self._adopt(name, store)
 
-    async def _adopt(self, name: str, store: vault.AskarStore) -> None:
+    async def _adopt(self, name: str, store: WalletStore) -> None:
         agent = WalletAgent(
             name=name,
             store=store,

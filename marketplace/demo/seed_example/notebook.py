@@ -35,13 +35,17 @@ class Phase:
 
 @dataclass(kw_only=True)
 class Notebook:
-    """`points`: (visits, CPU seconds of the rounds so far), for the curve of growth."""
+    """`points`: (visits, CPU seconds of the rounds so far), for the curve of growth.
+
+    `idle`: CPU seconds that all parts take per second while nothing happens (sweeps, heartbeats); 0 before it was measured.
+    """
 
     size: Size
     seed: int
     collective_id: str = ""
     order_id: str = ""
     starts: int = 0
+    idle: float = 0.0
     peak_memory: int = 0
     peak_by_part: dict[str, int] = field(default_factory=dict)
     phases: dict[str, Phase] = field(default_factory=dict)

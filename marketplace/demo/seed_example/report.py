@@ -55,7 +55,8 @@ def print_report(result: Result, console: Console) -> None:
         console.print(f"  {UNIT_NAMES[name]}: {ms:.1f} ms of CPU for everybody together", highlight=False)
     hours = sum(result.full_size_hours().values())
     console.print(
-        f"  {WALLETS:,} wallets and {VISITS:,} visits at these costs: {hours:.1f} h on {PROCESSORS} processors "
+        f"  {WALLETS:,} wallets and {VISITS:,} visits at these costs: {hours:.1f} h on {PROCESSORS} processors, "
+        f"{result.book.idle:.2f} of them standing by "
         f"(allowed: {HOURS_ALLOWED:.0f}); largest memory {result.book.peak_memory / 2**30:.1f} GiB",
         highlight=False,
     )

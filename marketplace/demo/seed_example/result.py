@@ -54,18 +54,27 @@ class Result:
         return bool(self.checks) and all(check.ok for check in self.checks)
 
     def unit_ms(self) -> dict[str, float]:
-        """CPU milliseconds of everybody together for one wallet, subscription, visit, payout address."""
+        """CPU milliseconds of everybody together for one wallet, subscription, visit, payout address.
+
+        What all parts take per second while nothing happens is not in it: it belongs to the hours, however many units they hold.
+        """
         done = {"wallets": self.book.size.wallets, "subscriptions": self.book.size.wallets}
         done |= {"rounds": self.visits, "settlement": self.recipients}
-        return {
-            name: 1000 * self.book.phase(name).cpu_seconds / max(1, done[name])
-            for name in UNITS
-            if name in self.book.phases
-        }
+        found = {}
+        for name in UNITS:
+            if name in self.book.phases:
+                phase = self.book.phases[name]
+                working = max(0.0, phase.cpu_seconds - self.book.idle * phase.seconds)
+                found[name] = 1000 * working / max(1, done[name])
+        return found
 
     def full_size_hours(self) -> dict[str, float]:
-        """Hours of the full size on two processors, by phase, when each unit costs what it cost here."""
-        return {name: ms * UNITS[name] / 1000 / PROCESSORS / 3600 for name, ms in self.unit_ms().items()}
+        """Hours of the full size, by phase, when each unit costs what it cost here and two processors do nothing else.
+
+        In an hour they have two hours of CPU, less what all parts take anyway.
+        """
+        free = max(1e-9, PROCESSORS - self.book.idle)
+        return {name: ms * UNITS[name] / 1000 / free / 3600 for name, ms in self.unit_ms().items()}
 
     def figures(self) -> dict[str, Any]:
         """The report as plain JSON; money as decimal strings of base units."""
@@ -91,6 +100,7 @@ class Result:
                 name: {part: round(cpu, 1) for part, cpu in phase.cpu.items()}
                 for name, phase in self.book.phases.items()
             },
+            "idle_cpu_per_second": round(self.book.idle, 3),
             "visits_per_cpu_second": round(1000 / max(1e-9, self.unit_ms().get("rounds", 0.0)), 1),
             "peak_memory_mib": self.book.peak_memory // 2**20,
             "peak_memory_mib_by_part": {n: m // 2**20 for n, m in self.book.peak_by_part.items()},

@@ -30,6 +30,7 @@ from marketplace.settlement.models import ChainTransaction, Payout
 
 BATCH = 250
 LOOK_SECONDS = 5.0
+SETTLE_SECONDS, IDLE_SECONDS = 5.0, 20.0
 STUCK_SECONDS = 3600
 ORDER_KEY = "seed-example"
 PURPOSE = "Learn which skills, preferences and characteristics go with good work in which job."
@@ -99,6 +100,8 @@ class Run:
 
     def rounds(self) -> Job:
         """Order and fund the job where that has not been done, and follow it to its end."""
+        if not self.book.idle:
+            self._stand_by()
         order = self._ordered()
         job = Job.objects.get(pk=order.job_id)
         with self._phase("rounds", lambda: self._visits(order.job_id)):
@@ -177,6 +180,13 @@ class Run:
                 )
             orders.fund(order=order, actor=consumer)
         return order
+
+    def _stand_by(self) -> None:
+        """What everybody costs while nothing happens: a slow machine must not count it as the visits' cost."""
+        time.sleep(SETTLE_SECONDS)
+        before, began = sum(self._cpu().values()), time.monotonic()
+        time.sleep(IDLE_SECONDS)
+        self.book.idle = (sum(self._cpu().values()) - before) / (time.monotonic() - began)
 
     def _settled(self, order: Order) -> bool:
         order.refresh_from_db()

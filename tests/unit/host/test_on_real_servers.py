@@ -177,7 +177,7 @@ async def job(roles: Any, tmp_path: Path, request: pytest.FixtureRequest) -> Asy
             policy=HolderPolicy(allow_development=True),
             spy=Spy(),
             launcher=PackedLauncher() if packed else None,
-            lines=packed,
+            packed=packed,
         )
         await host.start()
         made = Job(roles, market, host)
