@@ -47,6 +47,8 @@ class Result:
     recipients: int
     before: Metrics
     after: Metrics
+    fewest: int = 0
+    most: int = 0
     checks: list[Check] = field(default_factory=list)
 
     @property
@@ -93,6 +95,7 @@ class Result:
             **{name: str(getattr(self, name)) for name in amounts},
             "rate": str(RATE),
             "recipients": self.recipients,
+            "visits_of_a_wallet": [self.fewest, self.most],
             "ledger_equals_chain": all(ledger == chain for _, ledger, chain in self.lines),
             "cpu_ms_per_unit": {name: round(ms, 3) for name, ms in self.unit_ms().items()},
             "seconds": {name: round(phase.seconds, 1) for name, phase in self.book.phases.items()},
@@ -188,15 +191,18 @@ def _everybody(result: Result, paid: Counter[str], hosts: list[HostProcess]) -> 
     A wallet that was stopped while its proof was on the way cannot know whether it arrived; its journal says so, and either is right.
     """
     wallets, total, wrong = 0, 0, 0
+    each: Counter[int] = Counter()
     for book in _books(hosts):
+        each[book["visits"]] += 1
         got = paid.pop(book["address"].removeprefix("0x").lower(), 0)
         right = {(book["visits"] + more) * RATE for more in range(book["unconfirmed"] + 1)}
         wallets, total, wrong = wallets + 1, total + book["visits"], wrong + (got not in right)
     strangers = sum(amount > 0 for amount in paid.values())
+    result.fewest, result.most = min(each, default=0), max(each, default=0)
     return Check(
         name="Every wallet was paid for exactly the visits in its own journal",
         ok=not wrong and not strangers and total > 0,
-        detail=f"{wallets:,} journals with {total:,} visits; {wrong} wallets with another amount on chain, {strangers} payments to nobody's address.",
+        detail=f"{wallets:,} journals with {total:,} visits, {result.fewest} to {result.most} each; {wrong} wallets with another amount on chain, {strangers} payments to nobody's address.",
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 
-from collectives.models import Collective, Job, Round
+from collectives.models import Collective, Job, OutgoingCall, Round
 from collectives.models.jobs import ENDED
 from collectives.services import algorithms
 from collectives.services import collectives as register
@@ -62,7 +62,8 @@ class Run:
         with self._phase("subscriptions"):
             self._each_host(lambda host, share: self._subscribe(host, share, collective.pk))
             self._until(
-                lambda: self._subscribers(collective) >= self.size.wallets, "every subscription to be known"
+                lambda: self._subscribers(collective) >= self.size.wallets and not _untold(),
+                "the distributor to know every subscriber",
             )
         for host in self._stage.hosts:
             host.call("run", seconds=STUCK_SECONDS)
@@ -269,3 +270,8 @@ class Run:
 
     def _logs(self) -> str:
         return f"The logs are in {settings.LOG_DIR}; the same command goes on from here."
+
+
+def _untold() -> bool:
+    """Whether some subscription is still on its way to the distributor: who comes after the announcement is not in the job."""
+    return OutgoingCall.objects.filter(status=OutgoingCall.Status.WAITING).exists()
