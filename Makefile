@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-production seed-example test-seed-example run test test-long test-production test-postgres check audit format bench bench-secagg bench-peers bench-learning audit-self-check bench-load bench-wallet-tab contracts e2e e2e-wallet screenshots clean fuzz fuzz-api fuzz-contracts coverage-secagg fuzz-money test-anvil slither
+.PHONY: help demo demo-production seed-example test-seed-example run test test-long test-production test-postgres check audit format bench bench-secagg bench-peers bench-learning audit-self-check bench-load bench-wallet-tab contracts e2e e2e-wallet screenshots chaos scale clean fuzz fuzz-api fuzz-contracts coverage-secagg fuzz-money test-anvil slither
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -147,6 +147,12 @@ test-anvil: $(VENV)/.installed-dev  ## the money's tests against a second node, 
 slither: .venv-slither/.installed  ## static analysis of the contracts: clean, or each finding explained (needs npm)
 	cd marketplace/settlement/contracts && npm ci --silent
 	.venv-slither/bin/python tests/contracts/slither/check.py
+
+chaos: $(VENV)/.installed-dev  ## a small site broken on purpose in every way we know, its books after each (an hour; ARGS="--only clock")
+	@$(BIN)/python -m tests.chaos $(ARGS)
+
+scale: $(VENV)/.installed-dev  ## a day of the scheduler for ten million wallets beside its arithmetic (ten minutes)
+	@$(BIN)/python -m tests.benchmarks.scale $(ARGS)
 
 contracts:  ## rebuild the contracts' artifacts (needs npm)
 	cd marketplace/settlement/contracts && npm ci --silent && node build.mjs && node ../../../tests/contracts/mutants/build.mjs
