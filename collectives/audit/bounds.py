@@ -1,0 +1,113 @@
+"""Exact statistics of an attack: what can be said about ε from so many guesses, whatever the noise is.
+
+* Clopper and Pearson 1934: the interval of a share, exact for a binomial.
+* One run (Steinke, Nasr, Jagielski 2023, "Privacy Auditing with One (1) Training Run", arXiv 2305.08846, theorem 5.2 and appendix D):
+  m people are each in or out by a coin; of the r guesses an auditor dares, v are right. Nothing is assumed about the mechanism.
+* In-or-out game read as a Gaussian one (Nasr et al. 2023, "Tight Auditing of Differentially Private Machine Learning", arXiv
+  2302.07956; Dong, Roth, Su 2022): error rates bound μ, μ bounds ε. Tighter, and right for mechanisms that claim to be Gaussian.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import beta, binom, norm
+
+Floats = NDArray[np.float64]
+MOST_EPSILON = 100.0
+
+
+def upper_share(hits: int, trials: int, doubt: float) -> float:
+    """The largest share that `hits` of `trials` do not refute at this doubt (one-sided Clopper-Pearson); 1 for no trials."""
+    return 1.0 if hits >= trials else float(beta.ppf(1.0 - doubt, hits + 1, trials - hits))
+
+
+def lower_share(hits: int, trials: int, doubt: float) -> float:
+    return 0.0 if hits <= 0 else float(beta.ppf(doubt, hits, trials - hits + 1))
+
+
+def least_mu(false_in: int, outs: int, false_out: int, ins: int, doubt: float) -> float:
+    """The least μ of a Gaussian mechanism under which an attacker can err so seldom: in-or-out at one fixed threshold.
+
+    Args:
+        false_in: people who were out and were called in, of `outs`. false_out: the other way round, of `ins`.
+        doubt: chance that the bound is wrong, shared by both rates.
+    """
+    a, b = upper_share(false_in, outs, doubt / 2), upper_share(false_out, ins, doubt / 2)
+    if a + b >= 1.0:
+        return 0.0
+    return float(norm.ppf(1.0 - a) - norm.ppf(b))
+
+
+def epsilon_of_mu(mu: float, delta: float) -> float:
+    """ε at δ of a μ-Gaussian mechanism (Dong, Roth, Su 2022, corollary 2.13), by bisection."""
+    if mu <= 0:
+        return 0.0
+
+    def spent(eps: float) -> float:
+        # In logarithms: the second term is a huge number times a tiny one.
+        return float(norm.cdf(mu / 2 - eps / mu) - math.exp(eps + norm.logcdf(-mu / 2 - eps / mu)))
+
+    low, high = 0.0, mu * mu / 2 + 10.0 * mu + 1.0
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if spent(middle) > delta else (low, middle)
+    return high
+
+
+def mu_of_epsilon(eps: float, delta: float) -> float:
+    """The largest μ whose ε at δ does not exceed this one."""
+    low, high = 0.0, 50.0
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if epsilon_of_mu(middle, delta) <= eps else (low, middle)
+    return low
+
+
+def one_run_epsilon(right: int, guesses: int, people: int, *, delta: float, doubt: float) -> float:
+    """The largest ε that `right` of `guesses` refute at this doubt; 0 when they refute none."""
+    if _chance(right, guesses, people, 0.0, delta) > doubt:
+        return 0.0
+    low, high = 0.0, MOST_EPSILON
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (
+            (middle, high) if _chance(right, guesses, people, middle, delta) <= doubt else (low, middle)
+        )
+    return low
+
+
+def _chance(right: int, guesses: int, people: int, eps: float, delta: float) -> float:
+    """At most how likely so many right guesses are under (ε, δ): a binomial, and what δ can add to it."""
+    each = 1.0 / (1.0 + math.exp(-eps))
+    tail = float(binom.sf(right - 1, guesses, each))
+    below = np.cumsum(binom.pmf(right - np.arange(1, right + 1), guesses, each)) if right else np.zeros(1)
+    added = float(np.max(below / np.arange(1, len(below) + 1), initial=0.0))
+    return min(1.0, tail + 2.0 * people * delta * added)
+
+
+def auc(inside: Floats, outside: Floats) -> float:
+    """How often somebody inside scores above somebody outside; ties count half (Mann and Whitney 1947)."""
+    whole = np.concatenate([inside, outside])
+    _, place, counts = np.unique(whole, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2.0)[place]
+    n, m = len(inside), len(outside)
+    return float((ranks[:n].sum() - n * (n + 1) / 2.0) / (n * m))
+
+
+def found_at(inside: Floats, outside: Floats, false_share: float = 0.01) -> float:
+    """Share of those inside who score above all but `false_share` of those outside (Carlini et al. 2022, arXiv 2112.03570)."""
+    return float((inside > np.quantile(outside, 1.0 - false_share, method="higher")).mean())
+
+
+def beyond_chance(hits: int, people: int, stray: int, strangers: int, doubt: float = 1e-3) -> float:
+    """The share of people hit beyond the share of strangers that the same guesses hit; 0 while it can be chance.
+
+    One-sided binomial test against the strangers' share, with one more of them counted as hit, so that none is not never.
+    """
+    chance = min(1.0, (stray + 1) / (strangers + 1))
+    if hits == 0 or float(binom.sf(hits - 1, people, chance)) > doubt:
+        return 0.0
+    return max(0.0, hits / people - stray / strangers)

@@ -1,0 +1,52 @@
+"""Fields: an answer depends on every field the manifest names. What is not used must not be asked for.
+
+People exchange one field's columns with somebody else's; somebody's answer must change. The frame of a person (no field at all) cannot
+be read, so undeclared fields need no test: an encoder hands over the declared columns and nothing else.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collectives.audit.answers import answers
+from collectives.audit.parts import Figure, Part
+from collectives.audit.subject import Subject
+
+Floats = NDArray[np.float32]
+PEOPLE = 48
+NOTHING = 1e-5
+"""Of an answer's size; what differs by less does not survive the rounding of any round."""
+
+
+def fields(subject: Subject) -> Part:
+    dice = subject.dice("fields")
+    x, y = subject.draw(dice, PEOPLE)
+    moved = np.roll(np.arange(PEOPLE), 1)
+    unread = []
+    for name, (start, end) in zip(subject.manifest.inputs, subject.people.spans, strict=False):
+        other = x.copy()
+        other[:, start:end] = x[moved, start:end]
+        if not any(
+            _differs(subject, weights, (x, y), (other, y)) for weights in subject.checkpoints.values()
+        ):
+            unread.append(name)
+    if subject.manifest.target and not any(
+        _differs(subject, weights, (x, y), (x, y[moved])) for weights in subject.checkpoints.values()
+    ):
+        unread.append("the answers to predict")
+    return Part(
+        name="fields",
+        title="Fields that are asked for are used",
+        sentence=f"{PEOPLE} people exchanged one field after the other; every exchange must change answers.",
+        figures=(Figure(name="fields without influence", value=float(len(unread)), limit=0.0),),
+        problems=tuple(f"{name} is asked for and changes nothing" for name in unread),
+    )
+
+
+def _differs(
+    subject: Subject, weights: Floats, one: tuple[Floats, Floats], other: tuple[Floats, Floats]
+) -> bool:
+    first = answers(subject.manifest, weights, *one, subject.dice("fields:seed"))
+    second = answers(subject.manifest, weights, *other, subject.dice("fields:seed"))
+    return bool(np.abs(first - second).max() > NOTHING * max(1e-12, np.abs(first).max()))
