@@ -18,6 +18,8 @@ from marketplace.supervisor.supervisor import Supervisor
 HOSTS = 2
 """One for each processor of the machine that the design speaks of."""
 VISITS_PER_DAY = 1_000
+START_SECONDS = 900.0
+"""A run of hours may be begun on a machine that does other things as well."""
 
 
 class KeptStage:
@@ -41,6 +43,8 @@ class KeptStage:
     def start(self, *, development: bool, packed: bool) -> None:
         """Broker, chain, web, worker, and the hosts with the wallets they have."""
         self.supervisor.parts = parts.embedded()
+        for part in self.supervisor.parts:
+            part.ready_within = START_SECONDS
         self.supervisor.launch("broker", "chain")
         prepare.migrate_all()
         self.supervisor.start("broker", "chain")

@@ -46,8 +46,11 @@ class Site:
         from marketplace.supervisor.supervisor import Supervisor
 
         self.url = settings.SITE_URL
+        started = parts.embedded()
+        for part in started:
+            part.ready_within = 900.0
         self._supervisor = Supervisor(
-            parts.embedded(),
+            started,
             lock_file=self.folder / "serve.lock",
             say=lambda line: print(line, file=sys.stderr),
         )
