@@ -75,4 +75,4 @@ class ReadyMadeForm(forms.Form):
 
 def described(entry: Entry) -> str:
     """One line that says what a kind is good for."""
-    return f"{entry.title}: {entry.use}"
+    return f"{_(entry.title)}: {_(entry.use)}"

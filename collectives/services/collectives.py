@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from collectives.errors import CollectiveError
 from collectives.models import Collective, TermsVersion
@@ -105,7 +106,7 @@ def propose_terms(
         if {**version.document, **{k: current.document[k] for k in same}} == current.document:
             raise CollectiveError(
                 "nothing_changed",
-                "These are the terms as they stand: nothing was signed. Change something first.",
+                _("These are the terms as they stand: nothing was signed. Change something first."),
             )
         version.save(force_insert=True)
         algorithms.admit_agreed(collective=collective, terms=version)
@@ -116,10 +117,10 @@ def suspend(*, actor: Any, collective: Collective, reason: str) -> None:
     """Stop everything new; running jobs are suspended after their round. The reason is shown to everybody."""
     _staff(actor)
     if not reason.strip():
-        raise CollectiveError("reason_missing", "Say why: the reason is shown on the collective's page.")
+        raise CollectiveError("reason_missing", _("Say why: the reason is shown on the collective's page."))
     if collective.status == Collective.Status.SUSPENDED:
         raise CollectiveError(
-            "suspended", "It is suspended already; reinstate it first to say another reason."
+            "suspended", _("It is suspended already; reinstate it first to say another reason.")
         )
     collective.status, collective.status_reason = Collective.Status.SUSPENDED, reason.strip()[:300]
     collective.save(update_fields=["status", "status_reason"])
@@ -129,7 +130,7 @@ def reinstate(*, actor: Any, collective: Collective) -> None:
     """Open again; jobs that were suspended with it go on where they were."""
     _staff(actor)
     if collective.status != Collective.Status.SUSPENDED:
-        raise CollectiveError("not_suspended", "It is not suspended.")
+        raise CollectiveError("not_suspended", _("It is not suspended."))
     with transaction.atomic():
         collective.status, collective.status_reason = Collective.Status.ACTIVE, ""
         collective.save(update_fields=["status", "status_reason"])
@@ -142,18 +143,21 @@ def _sign(collective: Collective, number: int, values: Mapping[str, Any]) -> Ter
     if TermsVersion.objects.exclude(collective=collective).filter(document__name__iexact=name).exists():
         raise CollectiveError(
             "name_taken",
-            "There is a collective of this name. Choose another, so that nobody takes one for the other.",
+            _("There is a collective of this name. Choose another, so that nobody takes one for the other."),
         )
     if values["development"] and not settings.DEVELOPMENT_MINIMA:
         raise CollectiveError(
             "development_off",
-            "Lowered minima need the development setting CSSI_DEVELOPMENT_MINIMA; use the usual minima.",
+            _("Lowered minima need the development setting CSSI_DEVELOPMENT_MINIMA; use the usual minima."),
         )
     if values["notice_seconds"] < settings.NOTICE_MIN_SECONDS:
         raise CollectiveError(
             "notice_too_short",
-            f"The notice period must be at least {duration(settings.NOTICE_MIN_SECONDS)} on this site; it is "
-            f"{duration(values['notice_seconds'])}.",
+            _("The notice period must be at least %(least)s on this site; it is %(given)s.")
+            % {
+                "least": duration(settings.NOTICE_MIN_SECONDS),
+                "given": duration(values["notice_seconds"]),
+            },
         )
     found = agreed.chosen(values["permitted_manifests"], values["requirement"])
     try:
@@ -199,9 +203,9 @@ def registry_address() -> str:
 
 def _owned(actor: Any, collective: Collective) -> None:
     if collective.owner_id != actor.pk:
-        raise CollectiveError("not_yours", "Only the collective's owner may do this.", status=403)
+        raise CollectiveError("not_yours", _("Only the collective's owner may do this."), status=403)
 
 
 def _staff(actor: Any) -> None:
     if not actor.is_staff:
-        raise CollectiveError("not_allowed", "Only an administrator may do this.", status=403)
+        raise CollectiveError("not_allowed", _("Only an administrator may do this."), status=403)

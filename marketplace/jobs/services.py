@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from collectives import selectors as collectives
 from collectives.errors import CollectiveError
@@ -59,7 +60,7 @@ def order(
     """
     if not consumer.has_role(Role.CONSUMER):
         raise OrderError(
-            "not_a_consumer", "Ordering needs the data consumer role; add it in your account.", status=403
+            "not_a_consumer", _("Ordering needs the data consumer role; add it in your account."), status=403
         )
     chosen = plan.to_json() if isinstance(plan, JobPlan) else dict(plan or {})
     wanted = [asdict(stop_rule)] if stop_rule else []
@@ -72,7 +73,7 @@ def order(
     card = collectives.card(collective_id)
     algorithm = Algorithm.objects.filter(manifest_hash=manifest_hash).first()
     if card is None or algorithm is None:
-        raise OrderError("unknown", "There is no such collective or algorithm.", status=404)
+        raise OrderError("unknown", _("There is no such collective or algorithm."), status=404)
     _check_open(card.collective)
     _check_budget(card, budget)
     try:
@@ -112,7 +113,7 @@ def _stop_columns(rule: StopRule | None) -> dict[str, Any]:
         return {}
     if not 0 < len(rule.metric.strip()) <= 40 or not math.isfinite(rule.value):
         raise OrderError(
-            "bad_stop_rule", "A stop rule has a metric of at most 40 characters and a finite value."
+            "bad_stop_rule", _("A stop rule has a metric of at most 40 characters and a finite value.")
         )
     return {
         "stop_metric": rule.metric.strip(),
@@ -132,7 +133,7 @@ def _judged(consumer: Any, named: tuple[uuid.UUID, int] | None) -> Checkpoint | 
     job_id, number = named
     found = Checkpoint.objects.select_related("job__algorithm").filter(job_id=job_id, number=number).first()
     if found is None or not Order.objects.filter(consumer=consumer, job_id=job_id).exists():
-        raise OrderError("no_checkpoint", "You have no job with such a checkpoint.", status=404)
+        raise OrderError("no_checkpoint", _("You have no job with such a checkpoint."), status=404)
     return found
 
 
@@ -143,7 +144,7 @@ def _placed_before(consumer: Any, key: str, digest: str) -> Order | None:
     if found is not None and found.request_digest != digest:
         raise OrderError(
             "idempotency_key_reused",
-            "This idempotency key stands for another order. Use a fresh key for a new order.",
+            _("This idempotency key stands for another order. Use a fresh key for a new order."),
             status=409,
         )
     return found
@@ -153,7 +154,8 @@ def _check_open(collective: Collective) -> None:
     if collective.status != Collective.Status.ACTIVE:
         raise OrderError(
             "suspended",
-            f"This collective is suspended; nothing can be ordered or funded: {collective.status_reason}",
+            _("This collective is suspended; nothing can be ordered or funded: %(why)s")
+            % {"why": collective.status_reason},
             status=409,
         )
 
@@ -161,14 +163,23 @@ def _check_open(collective: Collective) -> None:
 def _check_budget(card: Card, budget: int) -> None:
     blocked = money.new_jobs_blocked()
     if blocked:
-        raise OrderError("blocked", f"No new jobs at the moment: {blocked}", status=409)
+        raise OrderError("blocked", _("No new jobs at the moment: %(why)s") % {"why": blocked}, status=409)
     terms = card.terms.document
     smallest = card.rate * terms["release_min"]
     if budget < smallest:
         raise OrderError(
             "budget_too_small",
-            f"The budget of {tokens(budget)} {terms['token']} is below {tokens(smallest)}: one round visits at least "
-            f"{terms['release_min']} wallets at {tokens(card.rate)} each.",
+            _(
+                "The budget of %(budget)s %(token)s is below %(least)s: one round visits at least %(wallets)s wallets at %(rate)s "
+                "each."
+            )
+            % {
+                "budget": tokens(budget),
+                "token": terms["token"],
+                "least": tokens(smallest),
+                "wallets": terms["release_min"],
+                "rate": tokens(card.rate),
+            },
         )
 
 
@@ -199,15 +210,15 @@ def fund(*, order: Order, actor: Any) -> None:
         SettlementError: insufficient funds, with numbers.
     """
     if order.consumer_id != actor.pk:
-        raise OrderError("not_yours", "Only who ordered the job can fund it.", status=403)
+        raise OrderError("not_yours", _("Only who ordered the job can fund it."), status=403)
     job = collectives.job(order.job_id)
     if job is not None and job.status in (S.APPROVAL, S.RETURNED):
         waits = job.status == S.APPROVAL
         raise OrderError(
             "not_approved",
-            "The collective's owner has not approved this order yet."
+            _("The collective's owner has not approved this order yet.")
             if waits
-            else f"The collective's owner returned this order: {job.reason}",
+            else _("The collective's owner returned this order: %(why)s") % {"why": job.reason},
             status=409,
         )
     if job is not None and job.status == S.VALIDATED:
@@ -225,14 +236,14 @@ def fund(*, order: Order, actor: Any) -> None:
 def stop(*, order: Order, actor: Any) -> None:
     """Stop after the running round; the rest of the budget is refunded once every visit is paid."""
     if order.consumer_id != actor.pk and not actor.is_staff:
-        raise OrderError("not_yours", "Only who ordered the job can stop it.", status=403)
+        raise OrderError("not_yours", _("Only who ordered the job can stop it."), status=403)
     who = "the consumer" if order.consumer_id == actor.pk else "the administrator"
     jobs.stop(job_id=order.job_id, actor=actor, reason=f"stopped by {who}")
 
 
 def pause(*, order: Order, actor: Any, resume: bool = False) -> None:
     if order.consumer_id != actor.pk:
-        raise OrderError("not_yours", "Only who ordered the job can pause it.", status=403)
+        raise OrderError("not_yours", _("Only who ordered the job can pause it."), status=403)
     (jobs.resume if resume else jobs.pause)(job_id=order.job_id, actor=actor)
 
 
@@ -242,12 +253,16 @@ def report_metric(*, order: Order, actor: Any, checkpoint: int, name: str, value
     Where the order has a stop rule and this meets it, the job stops after the running round.
     """
     if order.consumer_id != actor.pk:
-        raise OrderError("not_yours", "Only who ordered the job reports its metrics.", status=403)
+        raise OrderError("not_yours", _("Only who ordered the job reports its metrics."), status=403)
     if not math.isfinite(value) or not 0 < len(name) <= 40:
-        raise OrderError("bad_metric", "A metric has a name of at most 40 characters and a finite value.")
+        raise OrderError("bad_metric", _("A metric has a name of at most 40 characters and a finite value."))
     if not collectives.checkpoints(order.job_id).filter(number=checkpoint).exists():
-        raise OrderError("no_checkpoint", f"There is no checkpoint {checkpoint} of this job.", status=404)
-    metric, _ = Metric.objects.update_or_create(
+        raise OrderError(
+            "no_checkpoint",
+            _("There is no checkpoint %(number)s of this job.") % {"number": checkpoint},
+            status=404,
+        )
+    metric, _new = Metric.objects.update_or_create(
         order=order, checkpoint=checkpoint, name=name, defaults={"value": value}
     )
     rule = order.stop_rule

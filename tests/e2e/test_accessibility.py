@@ -25,8 +25,9 @@ def test_axe_sees_a_bad_page(visit: Open) -> None:
     assert {line.split(":")[0] for line in violations(page)} >= {"color-contrast", "label", "html-has-lang"}
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 320)])
-def test_every_page_is_accessible(visit: Open, world: World, scheme: str, width: int) -> None:
+@pytest.mark.parametrize(("scheme", "width", "language"), [("light", 1280, "en"), ("dark", 320, "de")])
+def test_every_page_is_accessible(visit: Open, world: World, scheme: str, width: int, language: str) -> None:
+    """German in the narrow window: its words are the longer ones."""
     problems: list[str] = []
 
     def heard(message: Any) -> None:
@@ -35,6 +36,7 @@ def test_every_page_is_accessible(visit: Open, world: World, scheme: str, width:
 
     def window(name: str) -> Any:
         opened = visit(name, width=width, scheme=scheme)
+        opened.set_extra_http_headers({"Accept-Language": language})
         opened.on("pageerror", lambda error: problems.append(f"script: {error}"))
         opened.on("console", heard)
         return opened

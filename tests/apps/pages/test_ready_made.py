@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from collectives.models import Algorithm
 from collectives.training.catalogue import entries
+from marketplace.catalogue.kinds import WORDS
 from tests.apps.cast import World
 
 CHOICE = {
@@ -81,3 +82,7 @@ def test_the_list_shows_approved_ones_only_and_finds_by_name(world: World) -> No
     assert "Not yet" not in page("")
     assert world.algorithm.name in page("?q=rested")
     assert "No algorithm has this name" in page("?q=%00nothing&page=x")
+
+
+def test_the_words_of_every_kind_can_be_translated() -> None:
+    assert set(WORDS) == {text for entry in entries() for text in (entry.title, entry.use)}
