@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import mimetypes
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +28,33 @@ def answer(path: str) -> tuple[str, bytes] | None:
             kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
             return kind, file.read_bytes()
     return None
+
+
+class _Files(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        found = answer(self.path)
+        self.send_response(200 if found else 404)
+        kind, body = found or ("text/plain", b"")
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(body)))
+        self.send_header("content-security-policy", POLICY)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Quiet."""
+
+
+@contextmanager
+def serving() -> Iterator[str]:
+    """The address of a site with these files alone."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Files)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def opened(page: Page, url: str, worker: str) -> Page:

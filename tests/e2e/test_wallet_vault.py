@@ -4,45 +4,24 @@ from __future__ import annotations
 
 import os
 import secrets
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext
 
 from tests.e2e.conftest import FLAGS, chromium
-from tests.e2e.tab import POLICY, answer, ask, opened, settled
+from tests.e2e.tab import ask, opened, serving, settled
 
 pytestmark = pytest.mark.e2e
 NOW = 1_800_000_000
 PHRASE = "correct horse battery staple"
 
 
-class Files(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        found = answer(self.path)
-        self.send_response(200 if found else 404)
-        kind, body = found or ("text/plain", b"")
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(body)))
-        self.send_header("content-security-policy", POLICY)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Quiet."""
-
-
 @pytest.fixture(scope="module")
 def site() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Files)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
+    with serving() as url:
+        yield url
 
 
 class Profile:
