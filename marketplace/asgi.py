@@ -46,11 +46,12 @@ if "distributor" in settings.ROLES:
 if "aggregator" in settings.ROLES:
     from aggregation.server import lifespan as aggregator_lifespan
     from aggregation.server import routing as aggregator_routing
-    from aggregation.server.openings import OpeningApp
+    from aggregation.server.openings import APPEALS, OPENINGS
     from aggregation.server.slots import SlotApp
 
     raw_routes["/aggregator/slots/"] = ForTabs(SlotApp(), site=settings.SITE_URL)
-    raw_routes["/aggregator/payout-openings"] = ForTabs(OpeningApp(), site=settings.SITE_URL)
+    raw_routes["/aggregator/payout-openings"] = ForTabs(OPENINGS, site=settings.SITE_URL)
+    raw_routes["/aggregator/appeals"] = ForTabs(APPEALS, site=settings.SITE_URL)
     agent_sockets += aggregator_routing.websocket_urlpatterns
     on_start.append(aggregator_lifespan.start)
     on_stop.append(aggregator_lifespan.stop)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from django.db.models import Count
 
 from aggregation.server import config
-from aggregation.server.models import Epoch, MaskedInput, Participant, Round, SigningRequest, Visit
+from aggregation.server.models import Epoch, Exclusion, MaskedInput, Participant, Round, SigningRequest, Visit
+from aggregation.server.services import exclusions
 from aggregation.server.states import OVER, Step
 
 _OVER = [step.value for step in OVER]
@@ -36,6 +37,14 @@ def samples() -> Iterator[tuple[str, str, dict[str, str], float]]:
         {},
         Visit.objects.filter(epoch=None).count(),
     )
+    for state in Exclusion.State.values:
+        yield (
+            "aggregator_exclusions",
+            "wallets found in too many buckets that stand out, by what was decided",
+            {"state": state},
+            Exclusion.objects.filter(state=state).count(),
+        )
+    yield "aggregator_appeals", "appeals that wait for an administrator", {}, exclusions.appeals_waiting()
     for state in Epoch.State.values:
         yield (
             "aggregator_epochs",

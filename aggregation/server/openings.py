@@ -1,35 +1,48 @@
-"""`PUT /aggregator/payout-openings`: where a subscription is paid, sealed to the aggregator, stored apart from visits."""
+"""Small sealed bodies from wallets: `PUT /aggregator/payout-openings`, where a subscription is paid, stored apart from visits; and
+`PUT /aggregator/appeals`, what a holder says to an exclusion."""
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable
+
 from django.db import transaction
 
-from aggregation.secagg.messages import PayoutOpening
+from aggregation.secagg.messages import Appeal, PayoutOpening
 from aggregation.server import config, hub
+from aggregation.server.errors import AggregatorError
 from aggregation.server.models import ALIAS, PayoutAddress
 from aggregation.server.raw_http import Answer, Receive, Scope, Send, chunks, content_length, send_answer
+from aggregation.server.services import exclusions
 from aggregation.wire.errors import WireError
 
 LABEL = b"cssi/v1/payout-opening"
+APPEAL_LABEL = b"cssi/v1/appeal"
 MOST = 4096
+MOST_APPEAL = 8192
 
 
-class OpeningApp:
-    """The ASGI application for payout openings."""
+class SealedApp:
+    """An ASGI application that takes a sealed body of at most `most` bytes and answers with the status `store` gives."""
+
+    def __init__(self, store: Callable[[bytes], int], most: int) -> None:
+        self._store, self._most = store, most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             if scope["method"] != "PUT":
                 raise Answer(405, "method_not_allowed", "Use PUT.")
             length = content_length(scope)
-            if length > MOST:
-                raise Answer(413, "too_large", f"A payout opening has at most {MOST} bytes.")
+            if length > self._most:
+                raise Answer(413, "too_large", f"Such a body has at most {self._most} bytes.")
             sealed = b"".join([chunk async for chunk in chunks(receive, length)])
-            answer = Answer(await hub.current().uploads.run(store, sealed))
+            answer = Answer(await hub.current().uploads.run(self._store, sealed))
         except Answer as refusal:
             answer = refusal
         except WireError as error:
             answer = Answer(400, error.code, str(error))
+        except AggregatorError as error:
+            answer = Answer(error.status, error.code, str(error))
         await send_answer(send, answer)
 
 
@@ -52,3 +65,24 @@ def store(sealed: bytes) -> int:
     if bytes(row.opening) != opening.to_bytes():
         raise Answer(409, "conflict", "Another payout address was stored for this subscription.")
     return 200
+
+
+def store_appeal(sealed: bytes) -> int:
+    """201 stored, 200 the same again.
+
+    Raises:
+        WireError: it does not open, or is not signed by the subscription key it names.
+        AggregatorError: this wallet is not excluded, or its appeal was decided.
+    """
+    said = Appeal.from_bytes(config.recipient().unseal(APPEAL_LABEL, sealed))
+    said.verify()
+    new = exclusions.appeal(
+        collective_id=uuid.UUID(bytes=said.collective),
+        key=said.subscription_key.hex(),
+        text=said.text.decode(),
+    )
+    return 201 if new else 200
+
+
+OPENINGS = SealedApp(store, MOST)
+APPEALS = SealedApp(store_appeal, MOST_APPEAL)

@@ -35,6 +35,7 @@ def round_state(job_id: uuid.UUID, number: int) -> dict[str, Any]:
         "joined": row.joined if over else None,
         "survivors": row.survivors if over else None,
         "buckets": [_bucket(bucket) for bucket in row.buckets.order_by("index")] if over else [],
+        "middle": row.middle,
         "reason": _sentence(row),
         "code": row.reason,
     }
@@ -60,6 +61,7 @@ def _bucket(bucket: Bucket) -> dict[str, Any]:
         "members": bucket.members,
         "survivors": len(bucket.survivors),
         "ok": bucket.state == Bucket.State.DONE,
+        "stood_out": bucket.stood_out,
         "reason": bucket.reason,
     }
 

@@ -8,7 +8,7 @@ from typing import Any
 from celery import shared_task
 
 from aggregation.server.models import Round
-from aggregation.server.services import seats, transitions
+from aggregation.server.services import seats, tampering, transitions
 from aggregation.server.services.steps import step_round as drive
 from aggregation.server.states import OVER
 
@@ -36,3 +36,4 @@ def sweep() -> None:
             # One broken round must not hold up the others; the type alone says nothing about a wallet.
             logger.exception("a round could not be driven (%s)", type(error).__name__)
     transitions.remove_leftovers()
+    tampering.forget_old()

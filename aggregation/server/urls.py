@@ -15,6 +15,8 @@ urlpatterns = [
     path("jobs/<uuid:job_id>/rounds/<int:number>/collected", views.collected),
     path("signing-requests", views.signing_requests),
     path("signing-requests/<uuid:request_id>", views.signing_request),
+    path("letters", views.letters),
+    path("letters/<uuid:exclusion_id>", views.letter),
     path("epochs", views.epochs_),
     path("epochs/<int:number>", views.epoch),
     path("epochs/<int:number>/settled", views.settled),

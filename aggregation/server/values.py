@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aggregation.server.errors import Malformed
@@ -68,6 +68,14 @@ def flag(body: Mapping[str, Any], name: str) -> bool:
     if not isinstance(value, bool):
         raise Malformed(f"{name} must be true or false.")
     return value
+
+
+def one_of(body: Mapping[str, Any], name: str, values: Sequence[str]) -> str:
+    """One of these words; the first where nothing is said."""
+    value = body.get(name, values[0])
+    if value not in values:
+        raise Malformed(f"{name} must be one of {', '.join(values)}.")
+    return str(value)
 
 
 def money(body: Mapping[str, Any], name: str) -> int:

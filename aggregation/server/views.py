@@ -9,8 +9,9 @@ from typing import Any
 from aggregation.server import selectors
 from aggregation.server.errors import Malformed
 from aggregation.server.service_http import service
-from aggregation.server.services import epochs, members, opening, results, shares, signing
-from aggregation.server.values import b64, b64_list, flag, hex_bytes, integer, money, uuid_of
+from aggregation.server.services import epochs, exclusions, members, opening, results, shares, signing
+from aggregation.server.values import b64, b64_list, flag, hex_bytes, integer, money, one_of, uuid_of
+from aggregation.tampering.rules import RULES
 from aggregation.wire.secret import Secret
 
 Body = dict[str, Any]
@@ -50,6 +51,7 @@ def _put_round(*, body: Body, job_id: uuid.UUID, number: int) -> Body:
         cohort=integer(body, "cohort", 2),
         development=flag(body, "development"),
         phase_seconds={name: integer(seconds, name, 1) for name in PHASES},
+        rule=one_of(body, "rule", RULES),
         **(
             {"threshold_ppm": integer(body, "threshold_ppm", 500_001, 1_000_000)}
             if "threshold_ppm" in body
@@ -115,6 +117,15 @@ def _post_signature(*, body: Body, request_id: uuid.UUID) -> Body:
     return {}
 
 
+def _get_letters(*, body: Body) -> list[Body]:
+    return exclusions.letters()
+
+
+def _post_letter(*, body: Body, exclusion_id: uuid.UUID) -> Body:
+    exclusions.handed(exclusion_id, integer(body, "revision", 1, 2**31 - 1))
+    return {}
+
+
 members_ = service("distributor", PUT=_put_members)
 round_ = service("collectives", PUT=_put_round, GET=_get_round, DELETE=_delete_round)
 cohort = service("distributor", PUT=_put_cohort)
@@ -123,6 +134,8 @@ sum_ = service("collectives", GET=_get_sum)
 collected = service("collectives", POST=_post_collected)
 signing_requests = service("distributor", GET=_get_requests)
 signing_request = service("distributor", POST=_post_signature)
+letters = service("distributor", GET=_get_letters)
+letter = service("distributor", POST=_post_letter)
 
 
 def _post_epoch(*, body: Body) -> Body:

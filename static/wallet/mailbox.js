@@ -15,6 +15,7 @@ import {logLeaf, read, signed} from "./messages.js";
 import * as notices from "./notices.js";
 import {queueNoticeAnswer} from "./outbox.js";
 import {pause} from "./patience.js";
+import * as standing from "./standing.js";
 import {REFUSALS, wireWord} from "./refusals.js";
 import {permitOf} from "./terms.js";
 
@@ -48,6 +49,7 @@ export class Mailbox {
       return kind === "notice" ? this.#onChoice(document) : "refused";
     }
     if (id && kind === "notice") return this.#onNotice(id, document);
+    if (id && kind === "standing") return standing.onLetter(this.agent, {to, collectiveId: id, document});
     if (!id || kind !== "revoked") return "refused";
     // The holder revoked on the web; the servers know already.
     await revoke(this.agent, id, {tell: false}).catch((error) => { if (error.code !== "not_found") throw error; });

@@ -283,7 +283,7 @@ async function removed(agent, records, id, tell) {
   }
   await queueLink(records, {collectiveId: id, subscriptionKey, offerRef: stored.offer_ref, state: "revoked", now});
   await withdraw(records, subscriptionKey, keys, now, tell ? "revoked in the wallet" : "revoked on the web");
-  for (const category of ["permit", "keys", "memory", "draft"]) await records.remove(category, id);
+  for (const category of ["permit", "keys", "memory", "draft", "standing"]) await records.remove(category, id);
   for (const category of ["jobkey", "revealed", "notice"]) {
     for (const [key, value] of Object.entries(await records.list(category))) if (value.collective_id === id) await records.remove(category, key);
   }

@@ -145,6 +145,7 @@ const TABLES = {
     ticket: bytes(16),
   },
   "payout-opening": {subscription_key: KEY, address: bytes(20), salt: HASH, agreement_hash: HASH},
+  appeal: {subscription_key: KEY, collective: ID, text: blob(4 * 1000), created: int(0, LATEST)},
   advertise: {header: HASH, sender: KEY, public_key: KEY},
   "advertise-list": {
     header: HASH, randomness: HASH, root: HASH, signature: bytes(64), buckets: int(1, MEMBERS), bucket: int(0, (m) => m.buckets - 1),
@@ -164,7 +165,7 @@ const TABLES = {
 
 /** Kinds that carry the sender's signature, and its label. @type {{[kind: string]: string}} */
 const LABELS = {
-  enrolment: "cssi/v1/enrolment", "presence-receipt": "cssi/v1/receipt", "payout-opening": "cssi/v1/payout-opening",
+  enrolment: "cssi/v1/enrolment", "presence-receipt": "cssi/v1/receipt", "payout-opening": "cssi/v1/payout-opening", appeal: "cssi/v1/appeal",
   advertise: "cssi/v1/advertise", "share-keys": "cssi/v1/share-keys", "masked-input": "cssi/v1/masked-input",
   consistency: "cssi/v1/consistency", unmask: "cssi/v1/unmask",
 };

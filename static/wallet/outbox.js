@@ -8,14 +8,14 @@ import {addressOf, pseudonym} from "./identity.js";
 import {signed} from "./messages.js";
 import {signEnvelope} from "./terms.js";
 
-const CATEGORY = "outgoing";
+const CATEGORY = "outgoing", OPENING = "cssi/v1/payout-opening", APPEAL = "cssi/v1/appeal";
 
-/** @typedef {{to: "api" | "aggregator", method: string, path: string, json?: any, body?: string}} Letter body: hex, sealed when sent */
+/** @typedef {{to: "api" | "aggregator", method: string, path: string, json?: any, body?: string, seal?: string}} Letter body: hex, sealed under `seal` when sent */
 
 /** Write a letter inside a transaction. @param {any} records @param {Letter} letter */
-export async function queue(records, {to, method, path, json = null, body = ""}, rng = random) {
+export async function queue(records, {to, method, path, json = null, body = "", seal: label = OPENING}, rng = random) {
   const {next} = await records.get("meta", "outgoing") ?? {next: 0};
-  await records.put(CATEGORY, `${String(next).padStart(8, "0")}-${hex(rng(4))}`, {to, method, path, json, body});
+  await records.put(CATEGORY, `${String(next).padStart(8, "0")}-${hex(rng(4))}`, {to, method, path, json, body, seal: label});
   await records.put("meta", "outgoing", {next: next + 1});
 }
 
@@ -42,12 +42,14 @@ export async function flush(vault, transport, server) {
   return refusals;
 }
 
-async function send(transport, server, {to, method, path, json, body}) {
+/** A letter written before there were two kinds has no label: it is an opening. */
+async function send(transport, server, {to, method, path, json, body, seal: label = OPENING}) {
   if (to === "api") { await transport.call(method, server.apiUrl(path), json); return; }
-  const content = await seal(server.aggregatorSealKey, "cssi/v1/payout-opening", fromHex(body));
+  const content = await seal(server.aggregatorSealKey, label, fromHex(body));
   const {status} = await transport.request(method, server.aggregatorHttp + path, {content});
   if (![200, 201, 204].includes(status)) {
-    throw new ServerRefused(`The aggregator did not take a payout address (${status}).`, "opening_refused", status);
+    const [what, code] = label === APPEAL ? ["an appeal", "appeal_refused"] : ["a payout address", "opening_refused"];
+    throw new ServerRefused(`The aggregator did not take ${what} (${status}).`, code, status);
   }
 }
 

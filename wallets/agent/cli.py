@@ -179,6 +179,14 @@ def _memberships(steps: Any) -> None:
         help="go on with it, go on without it, or leave the collective; asked when not given",
     )
 
+    step = _command(
+        steps, "appeal", announced.object_to, "why a collective asks this wallet no more, and to object to it"
+    )
+    step.add_argument("collective", metavar="ID or name")
+    step.add_argument(
+        "--text", default="", help="why this wallet should be asked again; only shown without it"
+    )
+
     step = _command(steps, "revoke", commands.revoke, "delete a permit now, servers up or down")
     step.add_argument("collective", metavar="ID or name")
 

@@ -1,12 +1,12 @@
-"""Commands about announced changes: list them, answer them, change the answer."""
+"""Commands about announced changes: list them, answer them, change the answer; and to object to an exclusion."""
 
 from __future__ import annotations
 
 import argparse
 
-from wallets.agent import consent, notices, terminal
+from wallets.agent import consent, notices, standing, terminal
 from wallets.agent.agent import WalletAgent
-from wallets.agent.commands import opened
+from wallets.agent.commands import named_permit, opened
 from wallets.agent.errors import BadData
 from wallets.agent.messages import Choice
 from wallets.agent.notices import Announced
@@ -40,6 +40,20 @@ async def answer(options: argparse.Namespace) -> int:
             return DONE
         await agent.inbox.answer_notice(one.collective_id, one.seen.notice_ref, choice)
         await _say(agent, one, choice)
+    return DONE
+
+
+async def object_to(options: argparse.Namespace) -> int:
+    """Show what the aggregator says about this wallet in a collective, and object to an exclusion."""
+    async with opened(options) as agent:
+        collective_id = await named_permit(agent, options.collective)
+        if options.text:
+            await standing.appeal(agent, collective_id, options.text)
+        said = await standing.of(agent, collective_id)
+        for sentence in standing.sentences(said) if said else ["Nothing was said against this wallet there."]:
+            print(terminal.clean(sentence))
+        if options.text and await agent.outbox.waiting():
+            print("The aggregator could not be told yet. `run` tells it.")
     return DONE
 
 

@@ -23,6 +23,7 @@ from wallets.agent import (
     permits,
     plain_json,
     settings,
+    standing,
 )
 from wallets.agent.consent import Rule
 from wallets.agent.errors import NotFound, Unreachable, WalletError
@@ -94,6 +95,10 @@ class Inbox:
         if kind == "revoked":
             await leaving.forget(self._agent, collective_id)
             return "done"
+        if kind == "standing":
+            return await standing.on_letter(
+                self._agent, to=to, collective_id=collective_id, document=document
+            )
         return "refused"
 
     async def _on_offer(self, offer: dict[str, Any]) -> str | None:

@@ -86,7 +86,7 @@ async def _delete(agent: WalletAgent, records: Records, collective_id: str, *, t
     )
     by = "revoked in the wallet" if tell else "revoked on the web"
     await receipts.withdraw(records, permit.subscription_key, keys.subscription, now=agent.now(), by=by)
-    for category in ("permit", "keys", "memory", "draft"):
+    for category in ("permit", "keys", "memory", "draft", "standing"):
         await records.remove(category, collective_id)
     for category in ("jobkey", "revealed", "notice"):
         for name, value in (await records.list(category)).items():

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from collectives.terms.description import Terms, tokens, words_for_agreement
-from wallets.agent import backup, journal, notices, permits, receipts, server, settings, versions
+from wallets.agent import backup, journal, notices, permits, receipts, server, settings, standing, versions
 from wallets.agent import earnings as money
 from wallets.agent.commands_limits import sentences
 from wallets.agent.holder import Holder
@@ -40,6 +40,7 @@ async def list_permits(holder: Holder, body: Body) -> Any:
         permit = permits.permit_of(stored)
         assert permit is not None
         memory = Memory.from_record(await store.get("memory", collective_id))
+        said = await standing.of(holder.agent, collective_id)
         used = [entry.at for entry in entries if entry.collective_id == collective_id]
         found.append(
             {
@@ -52,6 +53,7 @@ async def list_permits(holder: Holder, body: Body) -> Any:
                 "paused": memory.paused,
                 "limits": asdict(memory.limits),
                 "sentences": sentences(memory),
+                "standing": {"state": said["state"], "sentences": standing.sentences(said)} if said else None,
                 "terms": list(words_for_agreement(Terms.parse(stored["terms"]["document"]))),
             }
         )

@@ -31,6 +31,7 @@ from wallets.agent import (
     presentation,
     server,
     settings,
+    standing,
 )
 from wallets.agent import earnings as money
 from wallets.agent.consent import Rule
@@ -250,6 +251,12 @@ async def limit(holder: Holder, body: Body) -> Any:
     return asdict(await settings.limit(holder.agent.store, _text(body, "collective"), changed))
 
 
+async def object_to(holder: Holder, body: Body) -> Any:
+    """Say why an exclusion is wrong."""
+    await standing.appeal(holder.agent, _text(body, "collective"), _text(body, "text"))
+    return {}
+
+
 async def delete_permit(holder: Holder, body: Body) -> Any:
     """Delete a permit now; says exactly what happened."""
     return asdict(await leaving.revoke(holder.agent, _text(body, "collective")))
@@ -334,6 +341,7 @@ ACTS: Mapping[str, View] = {
     "subscribe": subscribe,
     "pause": pause,
     "limit": limit,
+    "appeal": object_to,
     "delete-permit": delete_permit,
     "choose": choose,
     "ask-earnings": ask_earnings,

@@ -18,19 +18,21 @@ from wallets.agent.transport import Transport
 from wallets.agent.vault import Records, WalletStore
 
 CATEGORY = "outgoing"
-SEAL_OPENING = b"cssi/v1/payout-opening"
+SEAL_OPENING = "cssi/v1/payout-opening"
+SEAL_APPEAL = "cssi/v1/appeal"
 DONE_STATUS = frozenset({200, 201, 204})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Letter:
-    """One outgoing thing. `to` is "api" (JSON body) or "aggregator" (bytes, sealed when sent)."""
+    """One outgoing thing. `to` is "api" (JSON body) or "aggregator" (bytes, sealed when sent under the label `seal`)."""
 
     to: str
     method: str
     path: str
     json_body: Any = None
     body: bytes = b""
+    seal: str = SEAL_OPENING
 
     def to_record(self) -> dict[str, Any]:
         """For the encrypted store."""
@@ -40,6 +42,7 @@ class Letter:
             "path": self.path,
             "json": self.json_body,
             "body": self.body.hex(),
+            "seal": self.seal,
         }
 
 
@@ -81,15 +84,18 @@ class Outbox:
         if record["to"] == "api":
             await self._transport.call(record["method"], server.api_url(record["path"]), record["json"])
             return
+        # A letter written before there were two kinds has no label: it is an opening.
+        label = record.get("seal", SEAL_OPENING)
         sealed = sealing.seal(
-            server.aggregator_seal_key, SEAL_OPENING, bytes.fromhex(record["body"]), self._rng
+            server.aggregator_seal_key, label.encode(), bytes.fromhex(record["body"]), self._rng
         )
         url = f"{server.aggregator_http}{record['path']}"
         answer = await self._transport.request(record["method"], url, content=sealed)
         if answer.status not in DONE_STATUS:
+            appeal = label == SEAL_APPEAL
             raise ServerRefused(
-                f"The aggregator did not take a payout address ({answer.status}).",
-                code="opening_refused",
+                f"The aggregator did not take {'an appeal' if appeal else 'a payout address'} ({answer.status}).",
+                code="appeal_refused" if appeal else "opening_refused",
                 status=answer.status,
             )
 

@@ -15,7 +15,9 @@ from wallets.distributor import config
 from wallets.distributor.errors import AggregatorDown, AggregatorRefused
 
 ROLE = "distributor"
-TIMEOUT = httpx.Timeout(20.0, connect=5.0)
+CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 20.0
+CHECKED_PER_SECOND = 250_000
+"""Bytes of a body: the members of a job with a hundred thousand wallets are forty megabytes of signatures to check."""
 
 
 def b64(data: bytes) -> str:
@@ -47,6 +49,16 @@ def delete_place(job_id: uuid.UUID, number: int, job_key: str) -> None:
     _call("DELETE", f"/internal/aggregator/jobs/{job_id}/rounds/{number}/cohort/{job_key}", {})
 
 
+def letters() -> list[dict[str, Any]]:
+    """Letters about exclusions that were not taken yet."""
+    found: list[dict[str, Any]] = _call("GET", "/internal/aggregator/letters", {})
+    return found
+
+
+def took_letter(ident: uuid.UUID, revision: int) -> None:
+    _call("POST", f"/internal/aggregator/letters/{ident}", {"revision": revision})
+
+
 def _call(method: str, path: str, body: dict[str, Any]) -> Any:
     """Raises:
     AggregatorDown: no answer, or a fault of its own; repeat later.
@@ -54,7 +66,8 @@ def _call(method: str, path: str, body: dict[str, Any]) -> Any:
     """
     raw = json.dumps(body).encode()
     try:
-        with httpx.Client(timeout=TIMEOUT, trust_env=False) as client:
+        patience = httpx.Timeout(ANSWER_SECONDS + len(raw) / CHECKED_PER_SECOND, connect=CONNECT_SECONDS)
+        with httpx.Client(timeout=patience, trust_env=False) as client:
             answer = client.request(
                 method, config.aggregator_url() + path, content=raw, headers=signed_headers(method, path, raw)
             )

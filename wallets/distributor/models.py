@@ -50,6 +50,8 @@ class Mail(models.Model):
         OFFER = "offer"
         REVOKED = "revoked"
         NOTICE = "notice"
+        STANDING = "standing"
+        """The aggregator excluded this wallet, or takes that back."""
 
     key = models.CharField(max_length=HEX_KEY)
     ref = models.CharField(max_length=200)
@@ -73,6 +75,8 @@ class Subscriber(models.Model):
 
     class State(models.TextChoices):
         ACTIVE = "active"
+        EXCLUDED = "excluded"
+        """Not asked; still a subscriber, and told what there is to tell."""
         STOPPED = "stopped"
 
     collective_id = models.UUIDField()

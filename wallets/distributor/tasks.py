@@ -9,7 +9,7 @@ from celery import shared_task
 
 from wallets.distributor.errors import AggregatorDown, AggregatorRefused, DistributorError
 from wallets.distributor.models import Job, Round
-from wallets.distributor.services import jobs, rounds, routes
+from wallets.distributor.services import jobs, rounds, routes, standing
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ def sweep() -> None:
     """Deadlines, lost wake-ups, unanswered calls to the aggregator."""
     routes.expire_mail()
     rounds.close_expired()
+    _quietly(standing.fetch)
     for job_id in Job.objects.filter(state=Job.State.ENROLLING).values_list("id", flat=True):
         _quietly(lambda job_id=job_id: jobs.step(job_id))
     untold = Job.objects.filter(state=Job.State.FROZEN, members_told=False, log_size__gt=0)

@@ -26,12 +26,21 @@ from aggregation.secagg.messages.phases import (
     ShareKeys,
     Unmask,
 )
-from aggregation.secagg.messages.signed import Enrolment, PayoutOpening, PresenceReceipt, log_leaf
+from aggregation.secagg.messages.signed import (
+    LONGEST_APPEAL,
+    Appeal,
+    Enrolment,
+    PayoutOpening,
+    PresenceReceipt,
+    log_leaf,
+)
 
 __all__ = [
+    "LONGEST_APPEAL",
     "Advertise",
     "AdvertiseList",
     "Agreement",
+    "Appeal",
     "Consistency",
     "ConsistencySet",
     "Enrolment",

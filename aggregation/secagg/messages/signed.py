@@ -1,16 +1,18 @@
-"""Statements signed by the subscription key: who may take part (Enrolment), that data was present (PresenceReceipt), and
-where to pay (PayoutOpening). Each carries the subscription key; the receiver compares the fields with what it expects."""
+"""Statements signed by the subscription key: who may take part (Enrolment), that data was present (PresenceReceipt), where to
+pay (PayoutOpening), and what a holder says to an exclusion (Appeal). Each carries the subscription key; the receiver compares the fields with what it expects."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
-from aggregation.secagg.messages.codec import Invalid, SignedMessage, check_bytes, check_int
+from aggregation.secagg.messages.codec import Invalid, SignedMessage, check_blob, check_bytes, check_int
 from aggregation.secagg.messages.lists import LATEST
 from aggregation.wire import cbor, signing
 from aggregation.wire.errors import BadKey
 from aggregation.wire.secret import Secret
+
+LONGEST_APPEAL = 1000
 
 
 def log_leaf(*, job: bytes, job_key: bytes, expires: int) -> bytes:
@@ -108,3 +110,27 @@ class PayoutOpening(SubscriptionSigned):
 
     def _validate(self) -> None:
         self._check_lengths(address=20, salt=32, agreement_hash=32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Appeal(SubscriptionSigned):
+    """Wallet to aggregator: why this wallet should be asked again."""
+
+    KIND: ClassVar[str] = "appeal"
+    LABEL: ClassVar[bytes] = b"cssi/v1/appeal"
+
+    collective: bytes
+    text: bytes
+    """UTF-8, at most LONGEST_APPEAL characters."""
+    created: int
+
+    def _validate(self) -> None:
+        self._check_lengths(collective=16)
+        check_int(self.created, 0, LATEST, "created")
+        check_blob(self.text, 4 * LONGEST_APPEAL, "text")
+        try:
+            words = self.text.decode()
+        except UnicodeDecodeError:
+            raise Invalid("the text of an appeal is not UTF-8") from None
+        if not 1 <= len(words) <= LONGEST_APPEAL:
+            raise Invalid(f"an appeal has 1 to {LONGEST_APPEAL} characters")

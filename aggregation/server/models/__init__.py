@@ -1,7 +1,7 @@
 """What the aggregator keeps. Keys and hashes are lowercase hex, times integer unix seconds, ids of other domains plain UUIDs.
 
 `jobs`: who may take part. `rounds`: one round's working state, erased at its end but for counts. `ledger`: visits, where to
-pay, what was stated.
+pay, what was stated. `standing`: evidence of tampering, and who is not asked any more.
 """
 
 from aggregation.server.models.jobs import ALIAS, Job, Member
@@ -24,12 +24,14 @@ from aggregation.server.models.rounds import (
     RoundTransition,
     SigningRequest,
 )
+from aggregation.server.models.standing import Exclusion, Suspicion
 
 __all__ = [
     "ALIAS",
     "Balance",
     "Bucket",
     "Epoch",
+    "Exclusion",
     "Job",
     "JobTotal",
     "MaskedInput",
@@ -42,6 +44,7 @@ __all__ = [
     "Sale",
     "Shares",
     "SigningRequest",
+    "Suspicion",
     "Unopened",
     "Visit",
 ]

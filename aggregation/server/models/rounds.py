@@ -24,6 +24,8 @@ class Round(models.Model):
     cohort = models.PositiveIntegerField()
     request_digest = models.CharField(max_length=HEX_KEY)
     """SHA-256 of what the collective asked for: a repeated call must ask for the same."""
+    rule = models.CharField(max_length=10, default="sum")
+    """How the sums of its buckets are put together (`aggregation.tampering.rules`)."""
     created = models.BigIntegerField()
     # mutable
     step = models.CharField(max_length=20, choices=STEPS, default=Step.OPENED.value)
@@ -40,6 +42,8 @@ class Round(models.Model):
     sum = models.BinaryField(null=True)
     """int64, little-endian, until it is collected."""
     count = models.PositiveIntegerField(default=0)
+    middle = models.BooleanField(default=False)
+    """The sum is the middle of all buckets, because too many stood out."""
     collected_checkpoint = models.CharField(max_length=HEX_KEY, blank=True)
 
     class Meta:
@@ -137,6 +141,8 @@ class Bucket(models.Model):
     """Positions whose input is in the sum."""
     state = models.CharField(max_length=10, choices=State.choices, default=State.RUNNING)
     reason = models.CharField(max_length=200, blank=True)
+    stood_out = models.BooleanField(default=False)
+    """Its sum was far from the others'."""
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["round", "index"], name="bucket_once")]

@@ -37,6 +37,8 @@ class RoundOrder:
     cohort: int
     development: bool
     threshold_ppm: int = config.THRESHOLD_PPM
+    rule: str = "sum"
+    """How bucket sums are put together (`aggregation.tampering.rules`)."""
     phase_seconds: dict[str, int] = field(default_factory=dict)
 
     def digest(self) -> str:
@@ -74,6 +76,7 @@ def open_round(*, job_id: uuid.UUID, number: int, order: RoundOrder) -> Round:
         requirement_hash=order.requirement_hash,
         cohort=order.cohort,
         request_digest=order.digest(),
+        rule=order.rule,
         created=config.now(),
         since=config.now(),
         deadline=config.now() + config.COHORT_SECONDS,

@@ -9,11 +9,10 @@ from __future__ import annotations
 import logging
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 from django.db.models import Q
 
 from aggregation.secagg.errors import Abort
@@ -28,7 +27,7 @@ from aggregation.secagg.vectors import Integers
 from aggregation.server import config, context
 from aggregation.server.errors import LeaseLost
 from aggregation.server.models import Bucket, MaskedInput, Participant, Round, SigningRequest
-from aggregation.server.services import transitions
+from aggregation.server.services import tampering, transitions
 from aggregation.server.services.folding import add_up
 from aggregation.server.services.lease import Lease, claim
 from aggregation.server.services.progress import due
@@ -278,27 +277,36 @@ def _running(round_id: int) -> list[int]:
 def _unmask(here: context.RoundContext, lease: Lease) -> None:
     counts: dict[int, int] = {}
     failed: dict[int, Abort] = {}
-    total = _unmasked(here, counts, failed)
+    rule = Round.objects.values_list("rule", flat=True).get(pk=here.pk)
+    with ThreadPoolExecutor(max_workers=2) as executor:
+        sums = _sums(here, counts, failed, executor)
+        combined = tampering.combined(here.header, sums, counts, rule=rule)
     kept = {index: list(here.survivors(index).positions) for index in counts}
     _check_total(here, kept, failed)
+    assert combined is not None  # no bucket at all is below every minimum
     with lease.commit() as row:
         _fail(row, failed)
         Bucket.objects.filter(round=row, index__in=counts).update(state=Bucket.State.DONE)
-        row.sum, row.count = total, sum(counts.values())
-        row.survivors = row.count
+        row.sum, row.count = combined.total.astype("<i8").tobytes(), combined.count
+        row.survivors, row.middle = sum(counts.values()), combined.middle
+        tampering.note(row, counts, combined)
         transitions.move(row, Step.RELEASED)
 
 
-def _unmasked(here: context.RoundContext, counts: dict[int, int], failed: dict[int, Abort]) -> bytes:
-    """The sum of the buckets that come out, int64 little-endian. One bucket's vectors are let go before the next one's are made."""
-    total = np.zeros(here.header.padded_d, dtype="<i8")
-    with ThreadPoolExecutor(max_workers=2) as executor:
-        for index in _running(here.pk):
-            try:
-                total += _bucket_sum(here, index, counts, executor)
-            except Abort as reason:
-                failed[index] = reason
-    return total.tobytes()
+def _sums(
+    here: context.RoundContext,
+    counts: dict[int, int],
+    failed: dict[int, Abort],
+    executor: ThreadPoolExecutor,
+) -> Iterator[Integers]:
+    """The sums of the buckets that come out, with their `counts`, one after the other: whoever needs only their total keeps one."""
+    for index in _running(here.pk):
+        try:
+            total = _bucket_sum(here, index, counts, executor)
+        except Abort as reason:
+            failed[index] = reason
+        else:
+            yield total
 
 
 def _bucket_sum(

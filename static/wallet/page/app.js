@@ -34,10 +34,11 @@ const SAID = {
   not_subscribed: ({ sentence }) => sentence,
   slept: ({ seconds }) => `This tab was stopped for ${seconds < 120 ? `${seconds} seconds` : `${Math.round(seconds / 60)} minutes`}, by the browser or because the machine slept. Your wallet answered nobody meanwhile; it goes on now.`,
   evicted: ({ sentence }) => sentence,
+  standing: ({ state }) => (state === "reinstated" ? "A collective asks this wallet again." : "A collective asks this wallet no more: see Permits."),
   locked: () => "Locked. Nobody answers for this wallet until you unlock it.",
 };
 const CLOSED = new Set(["locked", "evicted"]);
-const REDRAW = new Set(["connected", "disconnected", "visit", "visit_over", "question", "subscribed", "not_subscribed", "revoked", "accepted"]);
+const REDRAW = new Set(["connected", "disconnected", "visit", "visit_over", "question", "subscribed", "not_subscribed", "revoked", "accepted", "standing"]);
 
 const app = new App(new TabWallet(happened), PAGES, start);
 

@@ -6,6 +6,7 @@ import {WalletError, badData, fault, notFound} from "../failures.js";
 import * as journal from "../journal.js";
 import {RECORD, lacking, pair as pairWith, restate, revoke, saveRecord, subscribe as subscribeTo} from "../membership.js";
 import {parseLink} from "../server.js";
+import {appeal} from "../standing.js";
 import {tokens, wordsForAgreement} from "../terms.js";
 import {changeSlot} from "../vault.js";
 import {fromText, fromWords} from "./entering.js";
@@ -146,6 +147,11 @@ export const ACTS = {
   },
 
   limit: (holder, body) => limit(holder.agent.vault, text(body, "collective"), body),
+
+  appeal: async (holder, body) => {
+    await appeal(holder.agent, text(body, "collective"), text(body, "text"));
+    return {};
+  },
 
   "delete-permit": async (holder, body) => {
     const started = performance.now(), {name, stopped, erased, told} = await revoke(holder.agent, text(body, "collective"));

@@ -10,6 +10,7 @@ import {RECORD, lacking, offerOf} from "../membership.js";
 import {every} from "../notices.js";
 import {PINNED, knowServer, parseLink} from "../server.js";
 import {openEnvelope, parseTerms, permitOf, termsHash, tokens, wordsForAgreement} from "../terms.js";
+import {shown} from "../standing.js";
 import {settingsOf} from "./settings.js";
 
 const MICRO = 1e6, VISITS_SHOWN = 20;
@@ -101,6 +102,7 @@ async function permits(holder) {
     return {
       collective: id, name: permit.name, rate: tokens(permit.rate), visits: used.length, last_use: Math.max(0, ...used), expires: permit.expires,
       paused: memory.paused, limits: memory.limits, sentences: limitWords(memory), terms: wordsForAgreement(await parseTerms(stored.terms.document)),
+      standing: await shown(vault, id),
     };
   }));
 }

@@ -133,6 +133,8 @@ def test_no_page_of_the_admin_shows_a_secret(world: cast.World) -> None:
     for label, hidden in {
         "aggregator.Round": ("Header:", "Sum:", "Randomness:"),
         "aggregator.Participant": ("Ticket:",),
+        "aggregator.Suspicion": ("Subscription key:",),
+        "aggregator.Exclusion": ("Subscription key:", "Letter:"),
         "aggregator.PayoutAddress": ("Address:", "Opening:"),
         "aggregator.PhaseMessage": ("Body:",),
         "distributor.Job": ("Cohort key:",),

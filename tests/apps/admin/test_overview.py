@@ -10,15 +10,18 @@ from celery import current_app
 from django.test import Client
 from django.urls import reverse
 
-from aggregation.server.models import Job, Round
-from marketplace.accounts.models import Account
+from aggregation.server.models import Exclusion, Job, Round
+from aggregation.server.services import exclusions
+from aggregation.server.services.exclusions import appeal
+from aggregation.tampering.offenders import Account
+from marketplace.accounts.models import Account as Person
 
 pytestmark = pytest.mark.django_db(databases=["default", "distributor", "aggregator", "issuer"])
 
 
 @pytest.fixture
 def ada(client: Client) -> Client:
-    client.force_login(Account.objects.create_superuser("ada@people.example", "x"))
+    client.force_login(Person.objects.create_superuser("ada@people.example", "x"))
     return client
 
 
@@ -49,7 +52,7 @@ def test_rounds_queues_and_money_are_counted(ada: Client) -> None:
 
 def test_only_the_administrator_sees_them(client: Client) -> None:
     assert client.get(reverse("overview")).status_code == 302
-    client.force_login(Account.objects.create_user("ben@people.example", "x"))
+    client.force_login(Person.objects.create_user("ben@people.example", "x"))
     assert client.get(reverse("overview")).status_code == 302
 
 
@@ -66,3 +69,39 @@ def test_what_cannot_be_asked_is_said(ada: Client, settings: object, monkeypatch
     text = ada.get(reverse("metrics")).content.decode()
     assert "cssi_metrics_incomplete 1.0" in text
     assert "cssi_jobs{" in text
+
+
+def test_an_appeal_waits_on_the_first_page_and_is_decided_with_a_reason(ada: Client) -> None:
+    made = exclude(uuid.uuid4())
+    appeal(collective_id=made.collective_id, key=made.subscription_key, text="It was my brother.")
+    first = ada.get(reverse("admin:index")).content.decode()
+    assert "1 holders object to the exclusion of their wallet" in first
+    url = reverse("admin:aggregator_exclusion_changelist")
+    listed = ada.get(url).content.decode()
+    assert "It was my brother." in listed
+    assert (
+        made.subscription_key
+        not in ada.get(reverse("admin:aggregator_exclusion_change", args=[made.pk])).content.decode()
+    )
+
+    body = {"action": "take_back", "_selected_action": [str(made.pk)], "index": "0", "reason": ""}
+    assert "Say why" in ada.post(url, body, follow=True).content.decode()
+    assert Exclusion.objects.get().state == "excluded"
+    said = ada.post(url, {**body, "reason": "Believable."}, follow=True).content.decode()
+    assert "is asked again and told so" in said
+    decided = Exclusion.objects.get()
+    assert (decided.state, decided.decision, decided.decided_by) == (
+        "reinstated",
+        "Believable.",
+        "ada@people.example",
+    )
+    assert "holders object" not in ada.get(reverse("admin:index")).content.decode()
+
+
+def exclude(collective_id: uuid.UUID) -> Exclusion:
+    """A wallet against which there is enough."""
+    account = Account()
+    while not account.accused:
+        account = account.after(hit=True, share=0.2, chance=0.3)
+    exclusions.exclude(collective_id=collective_id, key="ab" * 32, account=account)
+    return Exclusion.objects.get()

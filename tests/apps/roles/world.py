@@ -27,7 +27,7 @@ from aggregation.server import hub as aggregator_hub
 from aggregation.server import lifespan as aggregator_lifespan
 from aggregation.server import routing as aggregator_routing
 from aggregation.server import tasks as aggregator_tasks
-from aggregation.server.openings import OpeningApp
+from aggregation.server.openings import APPEALS, OPENINGS
 from aggregation.server.slots import SlotApp
 from aggregation.wire import cbor, http
 from aggregation.wire.secret import Secret
@@ -51,7 +51,8 @@ def application() -> Any:
     raw = {
         "/wallets/payload/": PayloadApp(),
         "/aggregator/slots/": SlotApp(),
-        "/aggregator/payout-openings": OpeningApp(),
+        "/aggregator/payout-openings": OPENINGS,
+        "/aggregator/appeals": APPEALS,
     }
 
     async def http_app(scope: Any, receive: Any, send: Any) -> None:
@@ -114,6 +115,8 @@ class World:
 
     def __init__(self, *, d: int = 40, q: int = 12) -> None:
         self.d, self.q = d, q
+        self.bits = q
+        """How long honest updates are: of so many bits."""
         self.collective_id, self.job_id = uuid.uuid4(), uuid.uuid4()
         self.manifest = os.urandom(32)
         self.requirement = os.urandom(32)
@@ -261,6 +264,7 @@ class World:
         accept_seconds: int = 5,
         minimum: int | None = None,
         weights: int | None = None,
+        rule: str = "sum",
     ) -> None:
         checkpoint = os.urandom(32)
         base = f"/internal/aggregator/jobs/{self.job_id}/rounds/{number}"
@@ -279,6 +283,7 @@ class World:
             "cohort": cohort,
             "development": release_min < 100,
             "phase_seconds": dict.fromkeys(PHASES, seconds) | (phase or {}),
+            "rule": rule,
         }
         opened = await self.ok("collectives", "PUT", base, body)
         task = {
@@ -332,7 +337,9 @@ class World:
         return np.frombuffer(base64.b64decode(answer["sum"]), dtype="<i8"), answer["count"]
 
     def update(self, wallet: Wallet, number: int) -> Any:
-        return random_update(self.q, self.d, wallet.number * 1000 + number)
+        if "sends" in wallet.script:
+            return np.full(self.d, wallet.script["sends"], dtype=np.int64)
+        return random_update(self.bits, self.d, wallet.number * 1000 + number)
 
     def plain_sum(self, number: int, wallets: list[Wallet]) -> Any:
         return sum((wallet.updates[number] for wallet in wallets), np.zeros(self.d, dtype=np.int64))

@@ -20,7 +20,7 @@ from typing import Any
 import uvicorn
 
 from aggregation.secagg import server as core
-from aggregation.secagg.messages import Enrolment, Header, PayoutOpening
+from aggregation.secagg.messages import Appeal, Enrolment, Header, PayoutOpening
 from aggregation.wire import cbor, sealing, signing
 from aggregation.wire.secret import Secret
 from tests.unit.agent import documents
@@ -61,6 +61,7 @@ class World:
         self.raw: list[bytes] = []
         self.openings: list[PayoutOpening] = []
         self.places: dict[bytes, dict[str, Any]] = {}
+        self.appeals: list[Appeal] = []
         self.slots: dict[str, bytes] = {}
         self.members: dict[bytes, Member] = {}
         self.round_header: Header | None = None
@@ -132,6 +133,20 @@ class World:
         body = json.dumps(document).encode()
         await self._to(to, {"t": "mail", "id": ident, "to": to, "kind": kind, "body": body, "expires": 2**40})
         return ident
+
+    def standing(self, key: bytes, state: str, reason: str, **changes: Any) -> dict[str, Any]:
+        """A letter of the aggregator about the wallet behind a subscription key."""
+        body = {
+            "version": 1,
+            "collective_id": self.collective.id,
+            "subscription_key": key.hex(),
+            "state": state,
+            "revision": 1,
+            "reason": reason,
+            "created": documents.now(),
+        } | changes
+        signature = signing.sign(self.aggregator_key, b"cssi/v1/standing", body)
+        return {**body, "signature": signature.hex()}
 
     async def enrol_all(self, envelope: Mapping[str, Any]) -> list[Enrolment]:
         """Announce a job to all subscribers and wait for their enrolments (or declines)."""
@@ -307,6 +322,11 @@ class World:
             opening = PayoutOpening.from_bytes(sealing.unseal(self.seal_key, b"cssi/v1/payout-opening", body))
             opening.verify()
             self.openings.append(opening)
+            return 201, b""
+        if path == "/aggregator/appeals":
+            appeal = Appeal.from_bytes(sealing.unseal(self.seal_key, b"cssi/v1/appeal", body))
+            appeal.verify()
+            self.appeals.append(appeal)
             return 201, b""
         parts = path.removeprefix("/api/v1/").split("/")
         sent = json.loads(body) if body else None

@@ -24,6 +24,7 @@ from aggregation.secagg.errors import (
 from aggregation.secagg.messages import (
     Advertise,
     AdvertiseList,
+    Appeal,
     Consistency,
     ConsistencySet,
     Enrolment,
@@ -75,11 +76,13 @@ def samples() -> dict[type[Message], bytes]:
         ticket=bytes(16),
     )
     opening = PayoutOpening.sign(job_key(0), address=bytes(20), salt=bytes(32), agreement_hash=bytes(32))
+    appeal = Appeal.sign(job_key(0), collective=COLLECTIVE, text=b"It was the network.", created=1)
     return {
         Header: w.head.to_bytes(),
         Enrolment: enrolment(0).to_bytes(),
         PresenceReceipt: receipt.to_bytes(),
         PayoutOpening: opening.to_bytes(),
+        Appeal: appeal.to_bytes(),
         Advertise: w.sent["advertise"][0],
         ListsRequest: lists,
         AdvertiseList: w.lists[w.keys[0]],

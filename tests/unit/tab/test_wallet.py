@@ -99,6 +99,32 @@ async def test_a_notice_waits_for_the_holder_and_the_answer_is_signed(world: Wor
     assert "permit" not in await wallet.ask("everything", name="w")
 
 
+async def test_an_excluded_wallet_keeps_the_reason_and_objects(world: World, wallet: Script) -> None:
+    mailbox = await paired(world, wallet)
+    await world.mail(mailbox, "offer", offer(world))
+    await world.until(lambda: sum(len(line.keys) for line in world.lines) == 2)
+    (key,) = world.subscribers
+    letter = world.standing(key, "excluded", "Its sums stood out.")
+    changed = [
+        {**letter, "reason": "Because."},
+        world.standing(mailbox, "excluded", "x"),
+        {**letter, "more": 1},
+    ]
+    for forged in changed:
+        assert await acknowledged(world, await world.mail(key, "standing", forged)) == "refused"
+    for _ in range(2):
+        assert await acknowledged(world, await world.mail(key, "standing", letter)) == "done"
+    (kept,) = (await wallet.ask("everything", name="w"))["standing"].values()
+    assert (kept["state"], kept["reason"], kept["appeal"]) == ("excluded", "Its sums stood out.", "")
+    assert await wallet.ask("appeal", name="w", collective=world.collective.id, text=" The network… ") is None
+    await world.until(lambda: bool(world.appeals))
+    assert (world.appeals[0].subscription_key, world.appeals[0].text.decode()) == (key, "The network…")
+    answer = world.standing(key, "upheld", "No.", revision=2)
+    assert await acknowledged(world, await world.mail(key, "standing", answer)) == "done"
+    again = await wallet.ask("appeal", name="w", collective=world.collective.id, text="Please.")
+    assert again["error"] == "not_excluded"
+
+
 async def test_a_revocation_on_the_web_deletes_the_permit(world: World, wallet: Script) -> None:
     mailbox = await paired(world, wallet)
     await world.mail(mailbox, "offer", offer(world))

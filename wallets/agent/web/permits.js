@@ -82,6 +82,7 @@ export async function permits(app) {
       h("p", { class: "lead" }, held.length ? "Only these may learn from your data, and only as agreed." : "Nobody may learn from your data.")),
     held.map((/** @type {any} */ permit) => h("section", { class: "card" },
       h("div", { class: "row" }, h("h2", {}, permit.name), permit.paused ? h("span", { class: "wait" }, "paused") : null),
+      standing(app, permit),
       facts([["Per visit", `${permit.rate} tokens`], ["Visits", String(permit.visits)], ["Last use", when(permit.last_use)], ["Until", when(permit.expires)]]),
       h("details", {}, h("summary", {}, "What you agreed to"), list(permit.terms)),
       h("details", {}, h("summary", {}, "Your own limits"), list(permit.sentences), limiting(app, permit)),
@@ -90,6 +91,22 @@ export async function permits(app) {
           permit.paused ? `${permit.name} may ask again.` : `${permit.name} gets “later” to everything.`)),
         careful("Delete now", `Delete the permit for ${permit.name}? It gets nothing from then on.`, () => remove(app, permit))))),
   ].flat();
+}
+
+/** What the aggregator says about this wallet, and what the holder says to that. @param {import("./app.js").App} app @param {any} permit */
+function standing(app, permit) {
+  const said = permit.standing;
+  if (!said) return null;
+  const note = h("div", { class: said.state === "reinstated" ? "note" : "note wait" }, said.sentences.map((/** @type {string} */ one) => h("p", {}, one)));
+  if (said.state !== "excluded") return note;
+  const words = h("textarea", { rows: "3", maxlength: "1000", required: true });
+  const form = h("form", {}, field("Why is this wrong?", words, "An administrator reads it and answers. You may say it anew until then."),
+    h("div", {}, h("button", { class: "button" }, "Object")));
+  form.addEventListener("submit", (/** @type {Event} */ event) => {
+    event.preventDefault();
+    return app.attempt(() => app.wallet.act("appeal", { collective: permit.collective, text: words.value }), "Your objection is sent to the administrator.");
+  });
+  return h("div", { class: "stack" }, note, form);
 }
 
 /** @param {import("./app.js").App} app @param {any} permit */

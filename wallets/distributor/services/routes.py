@@ -78,10 +78,15 @@ def post_mail(*, key: str, ref: str, kind: str, body: str, expires: int) -> Mail
         raise Malformed(f"A mail holds at most {MAX_MAIL} bytes.", code="too_large", status=413)
     if not Mailbox.objects.filter(key=key).exists():
         raise Unknown("There is no such mailbox; pair the wallet again.")
-    return _leave(key=key, ref=ref, kind=kind, body=body, expires=expires)
+    return leave_mail(key=key, ref=ref, kind=kind, body=body, expires=expires)
 
 
-def _leave(*, key: str, ref: str, kind: str, body: str, expires: int) -> Mail:
+def leave_mail(*, key: str, ref: str, kind: str, body: str, expires: int) -> Mail:
+    """A mail for any key, inside the caller's transaction; the same reference is the same mail.
+
+    Raises:
+        Conflict: the reference was used for another mail.
+    """
     mail, created = Mail.objects.get_or_create(
         key=key,
         ref=ref,
@@ -104,15 +109,10 @@ def add_subscriber(
     known = Subscriber.objects.select_for_update().filter(key=key).first()
     if known is not None and known.collective_id != collective_id:
         raise Conflict("This subscription key serves another collective; use a fresh key.")
-    values = {
-        "terms_hash": terms_hash,
-        "expires": expires,
-        "mailbox": mailbox,
-        "state": Subscriber.State.ACTIVE,
-    }
+    values = {"terms_hash": terms_hash, "expires": expires, "mailbox": mailbox}
     if known is None:
         Subscriber.objects.create(collective_id=collective_id, key=key, created=config.now(), **values)
-    elif known.state == Subscriber.State.ACTIVE:
+    elif known.state != Subscriber.State.STOPPED:
         Subscriber.objects.filter(pk=known.pk).update(**values)
     else:
         raise Conflict("This subscription was stopped; subscribe again with a fresh key.", code="stopped")
@@ -147,7 +147,7 @@ def stop_subscriber(*, collective_id: uuid.UUID, key: str, notify: bool) -> None
         state=Mail.State.EXPIRED
     )
     if notify:
-        _leave(
+        leave_mail(
             key=key,
             ref=f"revoked:{collective_id}",
             kind=Mail.Kind.REVOKED,
@@ -167,7 +167,7 @@ def post_notice(*, collective_id: uuid.UUID, ref: str, envelope: str) -> Notice:
     if not created and notice.envelope != envelope:
         raise Conflict("This notice was sent with another text.")
     expires = config.now() + NOTICE_KEPT_SECONDS
-    keys = Subscriber.objects.filter(collective_id=collective_id, state=Subscriber.State.ACTIVE)
+    keys = Subscriber.objects.filter(collective_id=collective_id).exclude(state=Subscriber.State.STOPPED)
     Mail.objects.bulk_create(
         [
             Mail(

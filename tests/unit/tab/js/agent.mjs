@@ -1,4 +1,5 @@
 // Whole agents of the tab in Node, by name: their vaults in memory, their sockets and requests real.
+import {appeal} from "../../../../static/wallet/standing.js";
 import * as backup from "../../../../static/wallet/backup.js";
 import {Agent} from "../../../../static/wallet/agent.js";
 import {RULE} from "../../../../static/wallet/consent.js";
@@ -62,6 +63,7 @@ await serve({
   save: async ({name, record}) => saveRecord(agents.get(name), record),
   earnings: async ({name}) => earnings(agents.get(name)),
   waiting: async ({name}) => agents.get(name).waiting(),
+  appeal: async ({name, collective, text}) => appeal(agents.get(name), collective, text),
   notice: async ({name, collective, reference, choice}) => agents.get(name).mailbox.answerNotice(collective, reference, choice),
   until: async ({name, event, ...what}) => told(agents.get(name), (one) => one.name === event
     && Object.entries(what).every(([key, value]) => one[key] === value)),
