@@ -251,7 +251,7 @@ async def earnings(options: argparse.Namespace) -> int:
             for line in () if options.kept else asked:
                 await money.ask(agent, line)
         finally:
-            _show_earnings(await money.lines(agent))
+            _show_earnings(await money.lines(agent), sum(int(entry.amount) for entry in entries))
         if len(known) > 1 and not options.all and not options.kept:
             print(
                 f"Only {asked[0].address} was asked about now: together they would tell a reader of the server's log that "
@@ -260,9 +260,15 @@ async def earnings(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _show_earnings(lines: list[money.Line]) -> None:
+def _show_earnings(lines: list[money.Line], earned: int) -> None:
     if not lines:
         return
+    told = [line.told for line in lines if line.told]
+    available, paid = sum(one.pending for one in told), sum(one.paid for one in told)
+    print(
+        f"Pending (in no payment yet): {tokens(max(0, earned - available - paid))}. Available (on its way to your addresses): "
+        f"{tokens(available)}. Paid: {tokens(paid)}."
+    )
     rows = [
         [
             line.name,
@@ -273,7 +279,7 @@ def _show_earnings(lines: list[money.Line]) -> None:
         ]
         for line in lines
     ]
-    terminal.show(rows, ["collective", "address", "pending", "paid", "as of (UTC)"])
+    terminal.show(rows, ["collective", "address", "available", "paid", "as of (UTC)"])
     newest = max((line.told for line in lines if line.told), key=lambda told: told.asked, default=None)
     if newest is not None and newest.note:
         print(terminal.clean(newest.note))

@@ -168,6 +168,7 @@ async def test_the_command_asks_one_shows_all_and_says_when_and_why(
     assert len(market.asked) == 1
     assert NOTE in said.out
     assert "Next payment: 2038-01-19 03:14:08 UTC." in said.out
+    assert "Pending (in no payment yet): 0. Available (on its way to your addresses): " in said.out
     assert "Only 0x" in said.out
     assert said.out.count("not asked yet") == 1
     assert "one person's" not in (await run("earnings", "--all")).out

@@ -41,19 +41,35 @@ export async function journal(app) {
 /** @param {import("./app.js").App} app */
 export async function earnings(app) {
   const seen = await app.wallet.read("earnings");
+  const asked = seen.addresses.filter((/** @type {any} */ one) => one.asked);
+  /** @param {string} name */
+  const sum = (name) => asked.reduce((/** @type {bigint} */ all, /** @type {any} */ one) => all + units(one[name]), 0n);
+  const available = sum("pending"), paid = sum("paid"), rest = units(seen.own.tokens) - available - paid;
   return [
     h("div", { class: "stack" }, h("h1", {}, "Earnings"),
       h("p", { class: "lead" }, `By your own journal: ${seen.own.visits} visits, ${seen.own.tokens} tokens.`)),
+    facts([["Pending", inTokens(rest > 0n ? rest : 0n)], ["Available", inTokens(available)], ["Paid", inTokens(paid)]]),
+    h("p", { class: "muted" }, "Pending: earned and in no payment yet, because its epoch is open, it is below a lot, or it is held over so that few payments cannot say whose they are. Available: in a closed epoch and on its way to your address; there is nothing left to do. Paid: confirmed on the chain."),
+    asked.length < seen.addresses.length ? h("p", { class: "muted" }, `${asked.length} of your ${seen.addresses.length} payout addresses were asked about so far; what the others got still counts as pending here.`) : null,
     seen.note ? h("p", {}, seen.note) : null,
     seen.next_epoch ? facts([["Next payment", when(seen.next_epoch)]]) : null,
     seen.addresses.length ? [
-      table("By payout address, as the market said last", ["Collective", "Address", "Pending", "Paid", "As of", "Now"],
+      table("By payout address, as the market said last", ["Collective", "Address", "Available", "Paid", "As of", "Now"],
         seen.addresses.map((/** @type {any} */ one) => [one.name, h("span", { class: "code" }, one.address), one.pending || "?", one.paid || "?",
           one.asked ? when(one.asked) : "not asked yet", asking(app, one)])),
       h("p", { class: "muted small" }, "Each address is asked about alone, by and by: asked together, a reader of the market's log could tell that they are one person's."),
     ] : null,
   ].flat().filter(Boolean);
 }
+
+/** Tokens as text in base units. @param {string} text */
+function units(text) {
+  const [whole, part = ""] = text.split(".");
+  return BigInt(whole + part.padEnd(18, "0"));
+}
+
+/** @param {bigint} amount */
+const inTokens = (amount) => `${amount / 10n ** 18n}.${String(amount % 10n ** 18n).padStart(18, "0")}`.replace(/\.?0+$/, "");
 
 /** @param {import("./app.js").App} app @param {any} one */
 function asking(app, one) {
