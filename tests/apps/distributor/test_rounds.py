@@ -52,6 +52,10 @@ def test_the_draw_is_the_committed_prf_and_changes_with_the_round(cast):
     first = sorted(members, key=lambda m: draw.rank(job, 1, m.job_key))
     assert [m.pk for m in draw.candidates(job, 1)] == [m.pk for m in first]
     assert [m.pk for m in draw.candidates(job, 2)] != [m.pk for m in first]
+    Enrolment.objects.filter(pk__in=[m.pk for m in first[:5]]).update(times_drawn=1)
+    turns = first[5:] + first[:5]  # whoever was drawn waits until everybody was
+    for most in (0, 3, 17, 50):
+        assert [m.pk for m in draw.candidates(job, 1, most)] == [m.pk for m in turns[:most]]
 
 
 def test_wallets_that_are_away_are_passed_over_and_refusals_are_replaced(cast):

@@ -18,6 +18,8 @@ from aggregation.wire import cbor
 from wallets.distributor.models import Enrolment, Invitation, Job, Round, Subscriber
 from wallets.distributor.services import presence
 
+CHUNK = 500
+
 
 def rank(job: Job, number: int, job_key: str) -> bytes:
     """The place of a member in the order of a round."""
@@ -25,19 +27,43 @@ def rank(job: Job, number: int, job_key: str) -> bytes:
     return hmac.digest(bytes(job.cohort_key), cbor.encode(body), hashlib.sha256)
 
 
-def candidates(job: Job, number: int) -> list[Enrolment]:
-    """Enrolled, still subscribed, not yet invited to this round, connected; in the order of the draw."""
+def candidates(job: Job, number: int, most: int | None = None) -> list[Enrolment]:
+    """Enrolled, still subscribed, not yet invited to this round, connected; in the order of the draw, at most so many.
+
+    Of a hundred thousand members only those are ranked whose turn it can be, and only the drawn ones become objects.
+    """
+    waiting = _waiting(job, number)
+    wanted = len(waiting) if most is None else max(0, most)
+    turns = sorted(times for *_, times in waiting)[:wanted]
+    last = turns[-1] if turns else -1
+    ranked = sorted(
+        (times, rank(job, number, job_key), pk) for pk, job_key, times in waiting if times <= last
+    )
+    chosen = [pk for *_, pk in ranked[:wanted]]
+    rows = {}
+    for start in range(0, len(chosen), CHUNK):
+        part = Enrolment.objects.filter(pk__in=chosen[start : start + CHUNK])
+        rows |= {row.pk: row for row in part.only("id", "job_key", "subscription_key", "times_drawn")}
+    return [rows[pk] for pk in chosen]
+
+
+def _waiting(job: Job, number: int) -> list[tuple[int, str, int]]:
+    """(id, job key, how often drawn) of everybody who may be invited to this round now."""
     subscribed = Subscriber.objects.filter(
         collective_id=job.collective_id, state=Subscriber.State.ACTIVE
     ).values("key")
-    rows = (
-        Enrolment.objects.filter(job=job, index__isnull=False, subscription_key__in=subscribed)
-        .exclude(invitations__round__number=number)
-        .only("id", "job_key", "subscription_key", "times_drawn")
+    members = Enrolment.objects.filter(job=job, index__isnull=False, subscription_key__in=subscribed)
+    invited = set(
+        Invitation.objects.filter(round__job=job, round__number=number).values_list("enrolment_id", flat=True)
     )
     online = presence.connected()
-    here = [row for row in rows if row.subscription_key in online]
-    return sorted(here, key=lambda row: (row.times_drawn, rank(job, number, row.job_key or "")))
+    return [
+        (pk, job_key or "", times)
+        for pk, job_key, key, times in members.values_list(
+            "pk", "job_key", "subscription_key", "times_drawn"
+        ).iterator()
+        if key in online and pk not in invited
+    ]
 
 
 def invite(round_: Round, members: Iterable[Enrolment]) -> int:
@@ -61,5 +87,5 @@ def give_back(members: Iterable[Enrolment]) -> None:
 
 def _turn(members: Iterable[Enrolment], by: int) -> None:
     ids = [member.pk for member in members]
-    for start in range(0, len(ids), 500):
-        Enrolment.objects.filter(pk__in=ids[start : start + 500]).update(times_drawn=F("times_drawn") + by)
+    for start in range(0, len(ids), CHUNK):
+        Enrolment.objects.filter(pk__in=ids[start : start + CHUNK]).update(times_drawn=F("times_drawn") + by)

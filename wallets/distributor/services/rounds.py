@@ -107,7 +107,7 @@ def open_round(*, job_id: uuid.UUID, order: RoundOrder) -> Round:
         expires=task.expires,
         created=config.now(),
     )
-    draw.invite(row, draw.candidates(job, row.number)[:wanted])
+    draw.invite(row, draw.candidates(job, row.number, wanted))
     tell_hubs(round=row.pk)
     return row
 
@@ -200,7 +200,7 @@ def _decide(round_id: int) -> None:
     pending = Invitation.objects.filter(round=row, state=Invitation.State.INVITED).count()
     if len(accepted) < row.wanted and config.now() < row.accept_until:
         missing = row.wanted - len(accepted) - pending
-        more = draw.invite(row, draw.candidates(row.job, row.number)[:missing]) if missing > 0 else 0
+        more = draw.invite(row, draw.candidates(row.job, row.number, missing)) if missing > 0 else 0
         if more:
             tell_hubs(round=row.pk)
         if pending + more:
