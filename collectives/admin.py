@@ -13,7 +13,8 @@ from django.http import HttpRequest
 
 from collectives import models
 from collectives.errors import CollectiveError
-from collectives.services import algorithms, collectives, jobs, rounds
+from collectives.selectors import audits as selectors_of_audits
+from collectives.services import algorithms, audits, collectives, jobs, rounds
 
 
 class ReasonForm(ActionForm):
@@ -93,7 +94,7 @@ class CollectiveAdmin(ReadOnly):
 class AlgorithmAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """The review queue; `templates/admin/collectives/algorithm` says what to look at."""
 
-    list_display = ["name", "status", "parameters", "manifest_hash", "created_at"]
+    list_display = ["name", "status", "privacy_audit", "parameters", "manifest_hash", "created_at"]
     list_filter = ["status"]
     readonly_fields = [
         "author",
@@ -105,7 +106,18 @@ class AlgorithmAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "status",
         "reviewed_at",
     ]
-    actions = ["approve", "return_to_author"]
+    actions = ["approve", "return_to_author", "run_audit"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[models.Algorithm]:
+        return super().get_queryset(request).prefetch_related(selectors_of_audits.reports_left_out())
+
+    @admin.display(description="privacy audit")
+    def privacy_audit(self, row: models.Algorithm) -> str:
+        return selectors_of_audits.words(row)
+
+    @admin.action(description="Run the privacy audit (again)")
+    def run_audit(self, request: HttpRequest, queryset: QuerySet[models.Algorithm]) -> None:
+        each(self, request, queryset, "is waiting to be audited", audits.request)
 
     @admin.action(description="Approve for notice")
     def approve(self, request: HttpRequest, queryset: QuerySet[models.Algorithm]) -> None:
@@ -132,6 +144,12 @@ class AlgorithmAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+@admin.register(models.Audit)
+class AuditAdmin(ReadOnly):
+    list_display = ["algorithm", "status", "score", "doing", "requested_at", "finished_at"]
+    list_filter = ["status"]
 
 
 @admin.register(models.TermsVersion)

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from collectives import wakeups
 from collectives.models import Job
-from collectives.services import algorithms, outgoing, rounds
+from collectives.services import algorithms, audits, outgoing, rounds
 
 STEPS = 20
 POLL_SECONDS = 0.25
@@ -48,6 +48,7 @@ def sweep() -> None:
     """Find jobs that nobody works on: expired leases, lost wake-ups, notice periods that ended."""
     now = timezone.now()
     algorithms.activate_due(now)
+    audits.look_after(now)
     idle = Q(driven_at__isnull=True) | Q(driven_at__lt=now - timedelta(seconds=IDLE_SECONDS))
     for job_id in Job.objects.filter(idle, status__in=OPEN).values_list("pk", flat=True):
         wakeups.send("collectives.drive_job", str(job_id))
@@ -57,3 +58,10 @@ def sweep() -> None:
 def flush_outgoing() -> None:
     """Deliver calls that wait for the distributor."""
     outgoing.flush()
+
+
+@shared_task(name="collectives.audit_waiting", ignore_result=True)
+def audit_waiting() -> None:
+    """Run the privacy audits that wait, one after the other."""
+    while audits.run_next(timezone.now()):
+        pass

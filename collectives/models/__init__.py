@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collectives.models.algorithms import Admission, Algorithm
+from collectives.models.audits import Audit
 from collectives.models.collectives import Collective, TermsVersion
 from collectives.models.jobs import Checkpoint, Job, JobTransition, Round
 from collectives.models.outgoing import OutgoingCall
@@ -12,6 +13,7 @@ from collectives.models.subscriptions import NoticeAnswer, Subscription
 __all__ = [
     "Admission",
     "Algorithm",
+    "Audit",
     "Checkpoint",
     "Collective",
     "Job",

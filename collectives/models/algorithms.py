@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -38,6 +39,17 @@ class Algorithm(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.manifest_hash[:8]})"
+
+    @property
+    def audit(self) -> Any:
+        """The newest privacy audit that came to an end, without a query where audits are prefetched; None: not yet audited."""
+        ended = [row for row in self.audits.all() if row.status in row.CONCLUDED]
+        return max(ended, key=lambda row: row.finished_at, default=None)
+
+    @property
+    def open_audit(self) -> Any:
+        """The privacy audit that waits or runs, or None."""
+        return next((row for row in self.audits.all() if row.status in row.OPEN), None)
 
     @property
     def review_questions(self) -> list[str]:

@@ -11,6 +11,7 @@ from django.db.models import Count, Prefetch, Q, QuerySet
 
 from collectives.example_record import label
 from collectives.models import Admission, Algorithm, Collective, TermsVersion
+from collectives.selectors import audits
 from collectives.selectors.steps import STEPS, bucketed
 
 
@@ -137,7 +138,11 @@ def algorithm(manifest_hash: str) -> Algorithm | None:
 
 
 def _with_card_parts(query: QuerySet[Collective]) -> QuerySet[Collective]:
-    live = Admission.objects.exclude(status="withdrawn").select_related("algorithm")
+    live = (
+        Admission.objects.exclude(status="withdrawn")
+        .select_related("algorithm")
+        .prefetch_related(audits.reports_left_out("algorithm__audits"))
+    )
     return query.annotate(
         active=Count("subscriptions", filter=Q(subscriptions__status="active"))
     ).prefetch_related(

@@ -10,6 +10,7 @@ from typing import Any
 from django.db.models import Count, Q, QuerySet
 
 from collectives.models import Admission, Algorithm, Collective, Subscription, TermsVersion
+from collectives.selectors import audits
 from collectives.selectors.steps import bucketed
 
 
@@ -44,7 +45,8 @@ def version_by_hash(terms_hash: str) -> TermsVersion | None:
 
 
 def algorithms_by(author: Any) -> QuerySet[Algorithm]:
-    return Algorithm.objects.filter(author=author).order_by("-created_at")
+    found = Algorithm.objects.filter(author=author).order_by("-created_at")
+    return found.prefetch_related(audits.reports_left_out())
 
 
 def announceable(collective: Collective) -> QuerySet[Algorithm]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from collectives.errors import CollectiveError
 from collectives.models import Algorithm
+from collectives.services import audits
 from collectives.terms import classes
 from collectives.terms.algorithm import parse_manifest
 from collectives.terms.errors import TermsError
@@ -18,7 +19,7 @@ def chosen(manifests: Sequence[str], requirement: Mapping[str, Any]) -> list[Alg
     """The algorithms of these manifest hashes, in their order, each reviewed and fitting the data requirement.
 
     Raises:
-        CollectiveError: too many, `not_approved`, or `does_not_fit`; each names the algorithm.
+        CollectiveError: too many, `not_approved`, `audit_rejected`, or `does_not_fit`; each names the algorithm.
     """
     if len(manifests) > MOST_HASHES:
         raise CollectiveError(
@@ -33,6 +34,7 @@ def chosen(manifests: Sequence[str], requirement: Mapping[str, Any]) -> list[Alg
             raise CollectiveError(
                 "not_approved", f"{name} is not approved; leave it out or wait for the review."
             )
+        audits.check(algorithm)
         problem = misfit(algorithm, requirement)
         if problem:
             raise CollectiveError(

@@ -15,6 +15,7 @@ from django.utils import timezone
 from collectives import selectors
 from collectives.errors import CollectiveError
 from collectives.models import Admission, Algorithm, Collective, OutgoingCall, Subscription, TermsVersion
+from collectives.services import audits
 from collectives.services.agreed import misfit
 from collectives.services.keys import signing_key
 from collectives.services.outgoing import enqueue
@@ -74,6 +75,10 @@ def submit(*, actor: Any, manifest: Mapping[str, Any], name: str = "") -> Algori
 
 
 def approve(*, actor: Any, algorithm: Algorithm) -> None:
+    """Raises:
+    CollectiveError: not an administrator, approved already, or `audit_rejected`.
+    """
+    audits.check(algorithm)
     _review(actor, algorithm, Algorithm.Status.APPROVED, "")
 
 
@@ -87,8 +92,8 @@ def announce(*, actor: Any, collective: Collective, algorithm: Algorithm, reason
     """Tell every subscriber of a new algorithm; it may run after the notice period of the current terms.
 
     Raises:
-        CollectiveError: not the owner, suspended, not approved, does not fit the data requirement, outside the terms' class, or
-            announced already.
+        CollectiveError: not the owner, suspended, not approved, rejected by its privacy audit, does not fit the data requirement,
+            outside the terms' class, or announced already.
     """
     if collective.owner_id != actor.pk:
         raise CollectiveError(
@@ -102,6 +107,7 @@ def announce(*, actor: Any, collective: Collective, algorithm: Algorithm, reason
         )
     if algorithm.status != Algorithm.Status.APPROVED:
         raise CollectiveError("not_approved", "This algorithm is not approved yet; wait for the review.")
+    audits.check(algorithm)
     terms = collective.terms.first()
     assert terms is not None
     problem = misfit(algorithm, terms.document["requirement"])
@@ -207,7 +213,8 @@ def _send_notice(admission: Admission) -> None:
 def activate_due(now: datetime) -> int:
     """Admissions whose notice period has passed become active where enough wallets take them; returns how many.
 
-    One with too few stays announced, and becomes active when more subscribe or change their answer.
+    One with too few stays announced, and becomes active when more subscribe or change their answer; so does one whose algorithm
+    was rejected by its privacy audit meanwhile.
     """
     # Two seconds of grace, so that a wallet that saw the notice a moment late is past its own period too.
     due = Admission.objects.filter(
@@ -217,6 +224,10 @@ def activate_due(now: datetime) -> int:
 
 
 def _activate(admission: Admission) -> bool:
+    try:
+        audits.check(admission.algorithm)
+    except CollectiveError:
+        return False
     versions = list(admission.collective.terms.all())
     if selectors.willing(admission, versions).count() < versions[0].document["release_min"]:
         return False

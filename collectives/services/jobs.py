@@ -14,6 +14,7 @@ from collectives import wakeups
 from collectives.errors import CollectiveError
 from collectives.models import Admission, Algorithm, Checkpoint, Collective, Job, JobTransition, Round
 from collectives.models.jobs import ENDED, TRANSITIONS
+from collectives.services import audits
 from collectives.services.outgoing import enqueue
 from collectives.services.plan import JobPlan
 from collectives.terms.algorithm import EVALUATION, model_hash, parse_manifest
@@ -42,7 +43,7 @@ def create(
     quality an algorithm of the kind `evaluation` measures, of a job that trained the same model.
 
     Raises:
-        CollectiveError: suspended, not the owner where only the owner may order, algorithm not admitted, budget below one
+        CollectiveError: suspended, not the owner where only the owner may order, algorithm not admitted or rejected by its audit, budget below one
             minimum cohort, cohort below the minimum, no request where the owner approves orders, an evaluation without a
             model of its own kind, or a model given to another algorithm.
     """
@@ -67,6 +68,7 @@ def create(
         .exists()
     ):
         raise CollectiveError("not_admitted", "This algorithm is not announced to this collective.")
+    audits.check(algorithm)
     if not 1 <= max_rounds <= 100_000:
         raise CollectiveError("bad_rounds", "Choose 1 to 100,000 rounds.")
     if plan.cohort < text["release_min"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path, register_converter
 
-from marketplace.catalogue import views
+from marketplace.catalogue import audits, views
 from marketplace.catalogue.data_tool import data_tool
 
 
@@ -28,4 +28,6 @@ urlpatterns = [
     path("collectives/<uuid:collective_id>/data-tool/", data_tool, name="data-tool"),
     path("algorithms/", views.algorithms, name="algorithm-list"),
     path("algorithms/<hash:manifest_hash>/", views.algorithm, name="algorithm"),
+    path("algorithms/<hash:manifest_hash>/audit/", audits.report, name="audit"),
+    path("algorithms/<hash:manifest_hash>/audit.json", audits.report_file, name="audit-file"),
 ]

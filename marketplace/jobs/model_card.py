@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from collectives import selectors as collectives
 from collectives.example_record import label
 from collectives.models import Job, Round, TermsVersion
+from collectives.selectors import audits
 from collectives.selectors.findings import findings
 from collectives.services.plan import JobPlan
 from collectives.terms.description import tokens
@@ -44,7 +45,7 @@ def build(order: Order) -> dict[str, Any]:
             "parameters": job.algorithm.parameters,
             "loss": manifest.get("loss", ""),
             "sends": manifest["output"]["kind"],
-            "audit": "not yet audited",
+            "audit": audits.words(job.algorithm),
         },
         "training": _training(job, posted),
         "privacy": {
