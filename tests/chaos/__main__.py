@@ -78,7 +78,7 @@ def cases() -> list[Case]:
     from tests.chaos import cases as c
     from tests.chaos import settling as s
 
-    parts = ("aggregator", "aggregator-worker", "distributor", "distributor-worker", "web", "web-rounds")
+    parts = ("aggregator", "aggregator-worker", "distributor", "distributor-worker", "web", "web-worker")
     found = [
         c.Case(
             name=f"{part} killed",

@@ -23,15 +23,11 @@ from tests.stack import line
 from tests.stack.small import RATE, RELEASE_MIN, WALLETS, Browser, Hosts, SmallStack, until
 
 PHASES = {"advertise": 15, "share_keys": 12, "masked_input": 12, "consistency": 12, "unmask": 12}
-PLAN = {
-    "cohort": WALLETS,
-    "bucket_size": WALLETS,
-    "phase_seconds": PHASES,
-    "enrol_seconds": 20,
-    "accept_seconds": 6,
-}
+PLAN = {"cohort": WALLETS, "bucket_size": WALLETS}
 BUDGET = 600 * RATE
-ROUND_SECONDS = sum(PHASES.values()) + 30
+START_SECONDS = 15.0
+"""In which all parts start on a machine that does nothing else. Where it takes longer, everything else is given so much longer."""
+SLOWEST = 6.0
 AFTER_SECONDS = 240
 """From a job's last round until everything is paid and refunded, with chain and workers dying in between."""
 BEFORE = {
@@ -82,6 +78,12 @@ class Bench:
         self.updates: list[Any] = []
         self.admin = Browser(stack.url, stack.cast["ada"])
         self.restarted_host = False
+        self.slow = min(SLOWEST, max(1.0, site.start_seconds / START_SECONDS))
+        self.phases = {name: round(seconds * self.slow) for name, seconds in PHASES.items()}
+        self.round_seconds = sum(self.phases.values()) + 30
+        self.open_seconds = 6 * self.slow
+        """So long a silent wallet keeps a phase open for the kill."""
+        self.say(f"everything is given {self.slow:.1f} times the time of a machine that does nothing else")
 
     # --- what cases call ------------------------------------------------------------------------------------
 
@@ -104,12 +106,12 @@ class Bench:
     def host(self) -> Any:
         return self.stack.hosts.all[0]
 
-    def in_phase(self, job: str, number: int, phase: str, seconds: float = ROUND_SECONDS + 60) -> bool:
+    def in_phase(self, job: str, number: int, phase: str, seconds: float = 0) -> bool:
         """Wait until the aggregator's round stands in this phase; False when it passed it by."""
         from aggregation.server.models import Round
         from aggregation.server.states import ORDER, Step
 
-        wanted, limit = Step(phase), time.monotonic() + seconds
+        wanted, limit = Step(phase), time.monotonic() + (seconds or 2 * self.round_seconds)
         rows = Round.objects.filter(job_id=job, number=number)
         while time.monotonic() < limit:
             here = patiently(lambda: rows.values_list("step", flat=True).first())
@@ -120,11 +122,12 @@ class Bench:
             time.sleep(0.02)
         return False
 
-    def in_status(self, job: str, number: int, status: str, seconds: float = ROUND_SECONDS + 60) -> bool:
+    def in_status(self, job: str, number: int, status: str, seconds: float = 0) -> bool:
         """The same by the collective's own word for a round."""
         from collectives.models import Round
 
-        rows, limit = Round.objects.filter(job_id=job, number=number), time.monotonic() + seconds
+        rows = Round.objects.filter(job_id=job, number=number)
+        limit = time.monotonic() + (seconds or 2 * self.round_seconds)
         while time.monotonic() < limit:
             here = patiently(lambda: rows.values_list("status", flat=True).first())
             if here == status:
@@ -153,9 +156,11 @@ class Bench:
         self.stack.distributor_line.conversations.clear()
         job = ""
         try:
-            job = self.stack.order(budget=BUDGET, max_rounds=rounds, **PLAN)
+            times = {"phase_seconds": self.phases, "enrol_seconds": round(20 * self.slow)}
+            times["accept_seconds"] = round(6 * self.slow)
+            job = self.stack.order(budget=BUDGET, max_rounds=rounds, **PLAN, **times)
             act(self, job)
-            told = self._closed(job, rounds * 2 * ROUND_SECONDS + AFTER_SECONDS + patience)
+            told = self._closed(job, rounds * 2 * self.round_seconds + (AFTER_SECONDS + patience) * self.slow)
             self._judge(outcome, job, told, before)
         except NotPossibleHere as reason:
             outcome.not_possible = str(reason)

@@ -8,13 +8,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.chaos.bench import ROUND_SECONDS, Bench, let_go
+from tests.chaos.bench import Bench, let_go
 from tests.chaos.loris import SlowLoris
 from tests.stack.small import WALLETS, until
 
 PHASES = ("advertise", "share_keys", "masked_input", "consistency", "unmask")
-OPEN_SECONDS = 6.0
-"""So long a silent wallet keeps a phase open for the kill."""
 THIRD = -(-WALLETS * 3 // 10)
 
 
@@ -32,7 +30,7 @@ def kill_in_every_phase(part: str) -> Callable[[Bench, str], None]:
 
     def act(bench: Bench, job: str) -> None:
         for number, phase in enumerate(PHASES, 2):
-            bench.stall(number, phase, OPEN_SECONDS)
+            bench.stall(number, phase, bench.open_seconds)
         _kill(bench, part, "inviting", bench.in_status(job, 1, "inviting"))
         for number, phase in enumerate(PHASES, 2):
             _kill(bench, part, phase, bench.in_phase(job, number, phase))
@@ -51,7 +49,7 @@ def _kill(bench: Bench, part: str, phase: str, there: bool) -> None:
 def timetables(bench: Bench, job: str) -> None:
     """All three beats at once: nobody sweeps any more until they are back."""
     for number in (1, 2):
-        bench.stall(number, "masked_input", OPEN_SECONDS)
+        bench.stall(number, "masked_input", bench.open_seconds)
     for number in (1, 2):
         if bench.in_phase(job, number, "masked_input"):
             for role in ("web", "distributor", "aggregator"):
@@ -62,7 +60,7 @@ def timetables(bench: Bench, job: str) -> None:
 def everything_at_once(bench: Bench, job: str) -> None:
     """A power cut: every part, the broker and the database."""
     for number, phase in enumerate(("share_keys", "unmask"), 1):
-        bench.stall(number, phase, OPEN_SECONDS)
+        bench.stall(number, phase, bench.open_seconds)
     for number, phase in enumerate(("share_keys", "unmask"), 1):
         if not bench.in_phase(job, number, phase):
             bench.missed(f"power cut in phase {phase}")
@@ -81,7 +79,7 @@ def wallets_machine(bench: Bench, job: str) -> None:
     """The machine that keeps all wallets: what a wallet revealed or proved must be on its disk before it is said."""
     bench.restarted_host = True
     for number, phase in enumerate(PHASES, 1):
-        bench.stall(number, phase, OPEN_SECONDS)
+        bench.stall(number, phase, bench.open_seconds)
         if bench.in_phase(job, number, phase):
             bench.stack.kill_host()
             bench.struck(f"kill -9 of the wallets' machine in phase {phase}")
@@ -105,13 +103,13 @@ def _over(bench: Bench, job: str, number: int) -> None:
         rows = bench.stack.job(job)["rounds"]
         return any(row["number"] == number and row["status"] in ("posted", "abandoned") for row in rows)
 
-    until(over, seconds=2 * ROUND_SECONDS, what=f"the end of round {number}")
+    until(over, seconds=2 * bench.round_seconds, what=f"the end of round {number}")
 
 
 def bad_agents(bench: Bench, job: str) -> None:
     """Half an upload and then nothing; silence with the socket open; sockets cut again and again."""
     bench.fault(1, "half", count=3)
-    bench.host.call("fault", round=2, kind="stall", after="advertise", count=3, seconds=90)
+    bench.host.call("fault", round=2, kind="stall", after="advertise", count=3, seconds=20 * bench.slow)
     bench.fault(3, "cut", after="advertise", count=6)
     bench.fault(3, "cut", after="share_keys", count=6)
     bench.fault(3, "cut", after="masked_input", count=6)
@@ -126,9 +124,8 @@ def bad_agents(bench: Bench, job: str) -> None:
 
 def slow_loris(bench: Bench, job: str) -> None:
     """Hundreds of connections that say a byte now and then, on every door, while a job runs."""
-    from marketplace.supervisor.apart import ROLES
-
-    ports = [int(bench.site.supervisor.part(role).environment["CSSI_PORT"]) for role in ROLES]
+    parts = ("web", "distributor", "aggregator")
+    ports = [int(bench.site.supervisor.part(name).environment["CSSI_PORT"]) for name in parts]
     with SlowLoris(ports, each=120) as crowd:
         bench.struck(f"{crowd.count} slow connections on {len(ports)} doors")
         _over(bench, job, 2)
@@ -193,12 +190,12 @@ def wake_everybody(bench: Bench) -> int:
 def broker(bench: Bench, job: str) -> None:
     """Everything that waited in it is gone: wake-ups, nonces, who is connected where."""
     for number, phase in enumerate(("masked_input", "advertise"), 1):
-        bench.stall(number, phase, OPEN_SECONDS)
+        bench.stall(number, phase, bench.open_seconds)
     for number, phase in enumerate(("masked_input", "advertise"), 1):
         if bench.in_phase(job, number, phase):
             _restart(bench.site.redis)
             bench.struck(f"broker killed in phase {phase}, back without its memory")
-    bench.until_ended(job, 2 * ROUND_SECONDS)
+    bench.until_ended(job, 2 * bench.round_seconds)
     _restart(bench.site.redis)
     bench.struck("broker killed while an epoch is settled")
 
@@ -212,14 +209,14 @@ def _restart(server: object, down: float = 3.0) -> None:
 def database(bench: Bench, job: str) -> None:
     """As by a power cut of its machine; back after three seconds."""
     for number, phase in enumerate(("share_keys", "masked_input", "unmask"), 1):
-        bench.stall(number, phase, OPEN_SECONDS)
+        bench.stall(number, phase, bench.open_seconds)
     for number, phase in enumerate(("share_keys", "masked_input", "unmask"), 1):
         if bench.in_phase(job, number, phase):
             _restart(bench.site.postgres)
             bench.struck(f"database killed in phase {phase}")
         else:
             bench.missed(f"database in phase {phase}")
-    bench.until_ended(job, 2 * ROUND_SECONDS)
+    bench.until_ended(job, 2 * bench.round_seconds)
     _restart(bench.site.postgres)
     bench.struck("database killed while an epoch is settled")
 
@@ -227,14 +224,14 @@ def database(bench: Bench, job: str) -> None:
 def full_disk(bench: Bench, job: str) -> None:
     """Not a byte left for database, spool, logs and chain; an administrator makes room after ten seconds."""
     for number, phase in enumerate(("masked_input", "share_keys"), 1):
-        bench.stall(number, phase, OPEN_SECONDS)
+        bench.stall(number, phase, bench.open_seconds)
     for number, phase in enumerate(("masked_input", "share_keys"), 1):
         if bench.in_phase(job, number, phase):
             _fill(bench)
             bench.struck(f"disk full for ten seconds in phase {phase}")
         else:
             bench.missed(f"full disk in phase {phase}")
-    bench.until_ended(job, 3 * ROUND_SECONDS)
+    bench.until_ended(job, 3 * bench.round_seconds)
     _fill(bench)
     bench.struck("disk full for ten seconds while an epoch is settled")
 
@@ -250,14 +247,14 @@ def clock(bench: Bench, job: str) -> None:
     """The machine's clock is set, an hour forward and two back, in the middle of rounds and of a settlement."""
     jumps = ((1, "share_keys", 3600), (2, "masked_input", -3600), (3, "advertise", 600))
     for number, phase, _ in jumps:
-        bench.stall(number, phase, OPEN_SECONDS)
+        bench.stall(number, phase, bench.open_seconds)
     for number, phase, seconds in jumps:
         if bench.in_phase(job, number, phase):
             bench.site.clock.set(seconds)
             bench.struck(f"the clock is set to {seconds:+d} s in phase {phase}")
         else:
             bench.missed(f"clock in phase {phase}")
-    bench.until_ended(job, 4 * ROUND_SECONDS)
+    bench.until_ended(job, 4 * bench.round_seconds)
     bench.site.clock.set(-1800)
     bench.struck("the clock is set to -1800 s while an epoch is settled")
 

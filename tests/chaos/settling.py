@@ -6,12 +6,12 @@ import threading
 import time
 from typing import Any
 
-from tests.chaos.bench import ROUND_SECONDS, Bench, let_go
+from tests.chaos.bench import Bench, let_go
 from tests.stack.small import until
 
 KINDS = ("settle", "fund", "push", "close")
 POINTS = ("before it is sent", "after it was sent", "while its receipt is looked up", "while it is confirmed")
-WORKER = "web-settlement"
+WORKER = "web-worker"
 
 
 class KillAt:
@@ -62,9 +62,14 @@ def transaction(method: str, parameters: list[Any]) -> tuple[str, str] | None:
 
 def workers(bench: Bench, job: str) -> None:
     """The settlement's worker dies at every step of every transaction of an epoch."""
-    bench.until_ended(job, 2 * ROUND_SECONDS)
+    bench.until_ended(job, 2 * bench.round_seconds)
     killer = bench.site.chain_line.hook = KillAt(bench)
-    until(lambda: bench.stack.job(job)["closed"], seconds=600, what="the job to be settled", every=0.5)
+    until(
+        lambda: bench.stack.job(job)["closed"],
+        seconds=600 * bench.slow,
+        what="the job to be settled",
+        every=0.5,
+    )
     for kind in KINDS:
         for point in POINTS:
             if (kind, point) not in killer.done:
@@ -76,7 +81,7 @@ def statement(bench: Bench, job: str) -> None:
     from aggregation.server.models import Epoch
 
     before = Epoch.objects.count()
-    limit = time.monotonic() + 4 * ROUND_SECONDS
+    limit = time.monotonic() + 4 * bench.round_seconds
     while Epoch.objects.count() == before and time.monotonic() < limit:
         time.sleep(0.02)
     bench.site.kill(WORKER)
@@ -86,7 +91,7 @@ def statement(bench: Bench, job: str) -> None:
 
 def chain_down(bench: Bench, job: str) -> None:
     """The chain is killed before it took a transaction and after, and does not answer for a while."""
-    bench.until_ended(job, 2 * ROUND_SECONDS)
+    bench.until_ended(job, 2 * bench.round_seconds)
     done: set[str] = set()
 
     def hook(method: str, parameters: list[Any], when: str) -> bool:
@@ -103,7 +108,7 @@ def chain_down(bench: Bench, job: str) -> None:
         return True
 
     bench.site.chain_line.hook = hook
-    until(lambda: len(done) == 2, seconds=240, what="the transactions to be sent")
+    until(lambda: len(done) == 2, seconds=240 * bench.slow, what="the transactions to be sent")
     with let_go(bench.site.freeze("chain")):
         time.sleep(15)
     bench.struck("the chain does not answer for fifteen seconds")
@@ -113,7 +118,7 @@ def reorganised(bench: Bench, job: str) -> None:
     """Blocks that held a transaction are replaced by others that do not, before they count as final."""
     from marketplace.settlement.models import ChainTransaction
 
-    bench.until_ended(job, 2 * ROUND_SECONDS)
+    bench.until_ended(job, 2 * bench.round_seconds)
     for kind in ("settle", "push", "close"):
         remembered = threading.Event()
 
@@ -133,9 +138,9 @@ def reorganised(bench: Bench, job: str) -> None:
             return False
 
         bench.site.chain_line.hook = hook
-        until(remembered.is_set, seconds=240, what=f"the {kind} transaction to be sent")
+        until(remembered.is_set, seconds=240 * bench.slow, what=f"the {kind} transaction to be sent")
         rows = ChainTransaction.objects.filter(key__startswith=f"{kind}:", state="mined")
-        limit = time.monotonic() + 60
+        limit = time.monotonic() + 60 * bench.slow
         while not rows.exists() and time.monotonic() < limit:
             time.sleep(0.1)
         bench.site.mine(2)
