@@ -108,14 +108,16 @@ def round_state(job_id: uuid.UUID, number: int) -> dict[str, Any]:
 def waiting_for(keys: Iterable[str]) -> list[Waiting]:
     """Everything that waits for these keys."""
     everything: list[Waiting] = []
-    wanted = sorted(keys)
+    wanted, running = sorted(keys), _running_rounds()
     for start in range(0, len(wanted), CHUNK):
         part = wanted[start : start + CHUNK]
         everything += _mail(Mail.objects.filter(key__in=part))
         enrolments = Enrolment.objects.filter(subscription_key__in=part)
         everything += _questions(enrolments)
         everything += _places(enrolments)
-        everything += _invitations(Invitation.objects.filter(enrolment__subscription_key__in=part))
+        if running:
+            mine = Invitation.objects.filter(round_id__in=running, enrolment__subscription_key__in=part)
+            everything += _invitations(mine)
     return everything
 
 
@@ -123,11 +125,15 @@ def waiting_answers() -> list[Waiting]:
     """What some deadline waits for: questions of enrolling jobs, and invitations and deliveries of running rounds, whoever they are for."""
     # Jobs and rounds first: they are few, while enrolments and invitations of all that ever ran are many.
     enrolling = list(Job.objects.filter(state=Job.State.ENROLLING).values_list("pk", flat=True))
-    states = (Round.State.INVITING, Round.State.DELIVERED, Round.State.SHORT)
-    running = Round.objects.filter(state__in=states, expires__gt=config.now())
-    found = list(running.values_list("pk", flat=True))
+    running = _running_rounds()
     questions = _questions(Enrolment.objects.filter(job_id__in=enrolling)) if enrolling else ()
-    return [*questions, *(_invitations(Invitation.objects.filter(round_id__in=found)) if found else ())]
+    return [*questions, *(_invitations(Invitation.objects.filter(round_id__in=running)) if running else ())]
+
+
+def _running_rounds() -> list[int]:
+    """Rounds of which something can still wait for a wallet."""
+    states = (Round.State.INVITING, Round.State.DELIVERED, Round.State.SHORT)
+    return list(Round.objects.filter(state__in=states, expires__gt=config.now()).values_list("pk", flat=True))
 
 
 def waiting_mail(pk: int) -> list[Waiting]:
