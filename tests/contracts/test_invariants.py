@@ -52,7 +52,7 @@ def test_our_contracts_keep_every_invariant_for_long() -> None:
     before = Machine.calls
     while Machine.calls - before < CALLS:
         run_state_machine_as_test(SalesMachine, settings=plan(60, 60, repeatable=False))
-    print(f"{Machine.calls - before} calls")
+        print(f"{Machine.calls - before} calls, every invariant kept", flush=True)
 
 
 @pytest.mark.parametrize(
