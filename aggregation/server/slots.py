@@ -6,7 +6,9 @@ The token and the announced size are judged before a byte is read. 201 means sto
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,7 @@ from aggregation.server.states import OVER, Step
 from aggregation.server.uploads import body
 from aggregation.wire.errors import WireError
 
+logger = logging.getLogger(__name__)
 PREFIX = "/aggregator/slots/"
 
 
@@ -47,6 +50,11 @@ class SlotApp:
             answer = refusal
         except (AggregatorError, WireError) as error:
             answer = Answer(int(getattr(error, "status", 400)), error.code, str(error))
+        except OSError as error:  # the spool's disk is full or gone; nothing was acknowledged, so the wallet sends it again
+            logger.warning(
+                "a masked input could not be stored (%s)", errno.errorcode.get(error.errno or 0, "OSError")
+            )
+            answer = Answer(503, "no_room", "There is no room for the masked input now; send it again.")
         await send_answer(send, answer)
 
     async def _take(self, scope: Scope, receive: Receive) -> int:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from aggregation.server import config
+from aggregation.server import config, slots
 from aggregation.server.raw_http import Answer
 from aggregation.server.uploads import Turns, body
 
@@ -122,3 +125,33 @@ async def test_an_upload_cannot_go_on_for_ever(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(Answer) as caught:
         await upload(Turns(1), 1, drip([b"x"] * 99, pause=0.02), 999)
     assert caught.value.status == 408
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="not possible here: /dev/full is Linux's")
+async def test_on_a_full_disk_the_wallet_is_asked_to_send_it_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    part = tmp_path / "part"
+    part.symlink_to("/dev/full")
+    turns, seat = Turns(1), SimpleNamespace(round=1, participant=7)
+
+    async def slot(*_: Any) -> Any:
+        return SimpleNamespace(seat=seat, smallest=1, largest=1 << 20)
+
+    monkeypatch.setattr(slots.hub, "current", lambda: SimpleNamespace(turns=turns))
+    monkeypatch.setattr(slots.tokens, "read_slot_token", lambda token: (1, 7))
+    monkeypatch.setattr(slots.SlotApp, "_slot", slot)
+    monkeypatch.setattr(slots.spool, "slot_file", lambda round_id, name: part)
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"method": "PUT", "path": slots.PREFIX + "x", "headers": [(b"content-length", b"100000")]}
+    await slots.SlotApp()(scope, drip([bytes(100_000)], more=False), send)
+
+    assert sent[0]["status"] == 503
+    assert json.loads(sent[1]["body"])["code"] == "no_room"
+    assert "ENOSPC" in caplog.text
+    assert turns.running == 0
+    assert not part.is_symlink()
