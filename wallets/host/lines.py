@@ -48,17 +48,21 @@ class LineSession(DistributorSession):
         super().__init__(agent)
         self.line = line
         self.keys: list[tuple[str, Secret]] = []
+        self._off = asyncio.Event()
 
     async def take_keys(self) -> None:
         """Read the keys this wallet is reached by."""
         self.keys = await self._agent.wire_keys()
 
     async def run(self) -> None:
-        """Stay on the line until cancelled."""
-        await self.take_keys()
-        await self.line.join(self)
+        """Stay on the line until cancelled; come back to it after an abort."""
         try:
-            await asyncio.Event().wait()
+            while True:
+                self._off.clear()
+                await self.take_keys()
+                await self.line.join(self)
+                await self._off.wait()
+                await asyncio.sleep(SHORTEST_WAIT)
         finally:
             self.line.leave(self)
             await self.end_tasks()
@@ -72,8 +76,9 @@ class LineSession(DistributorSession):
             await self.line.bind(self, fresh)
 
     def abort(self) -> None:
-        """Others are on this line; only this wallet leaves it."""
+        """Others are on this line; only this wallet leaves it, and comes back as after a cut."""
         self.line.leave(self)
+        self._off.set()
 
     def attached(self, socket: Socket | None) -> None:
         """The line has this socket now (None: it was cut)."""

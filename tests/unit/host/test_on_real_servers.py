@@ -195,6 +195,10 @@ async def test_packed_wallets_share_a_line_and_workers_and_the_sum_is_still_the_
     line._socket.abort()  # everybody comes back on another socket
     await asyncio.sleep(0.1)
     await asyncio.wait_for(asyncio.gather(*(session.connected.wait() for session in sessions)), 20)
+    sessions[0].abort()  # this one alone leaves the line and comes back
+    assert not sessions[0].connected.is_set()
+    assert sessions[1].connected.is_set()
+    await asyncio.wait_for(sessions[0].connected.wait(), 20)
     state = await job.round(1)
     assert state["state"] == "released", state
     released, count = await job.sum(1)
