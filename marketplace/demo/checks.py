@@ -47,11 +47,26 @@ def everybody_is_paid(result: DemoResult, facts: list[evidence.WalletFacts], hos
     )
 
 
+def tabs_took_part(result: DemoResult) -> None:
+    """The draw may have left every tab out; then nothing is claimed."""
+    tabs = result.tabs
+    if tabs is None:
+        return
+    detail = (
+        f"{len(tabs.rounds)} tabs of {tabs.browser} accepted {tabs.invited} rounds, took part in {tabs.visits}, earned "
+        f"{tokens(tabs.earned)}; their updates are in the exact sums above."
+    )
+    if not tabs.invited:
+        detail = f"{len(tabs.rounds)} tabs of {tabs.browser} were connected; no cohort of this run drew one of them."
+    _add(result, "Wallets in browser tabs took part", tabs.visits > 0 or not tabs.invited, detail)
+
+
 def conclude(result: DemoResult, data: Dataset, plan: Plan, options: Any) -> None:
     """The remaining checks, from the collected facts."""
     _rounds(result, plan)
     _model(result, data, plan)
     _money(result)
+    tabs_took_part(result)
     if options.faults:
         _breakage(result)
     if options.kill_servers:

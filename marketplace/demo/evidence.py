@@ -21,6 +21,7 @@ from collectives.models import Checkpoint, Job
 from collectives.services.plan import JobPlan
 from marketplace.demo.hosts import Hosts
 from marketplace.demo.postgres_places import flush, log_places, postgres_places
+from marketplace.demo.result import TabFacts
 from marketplace.demo.scan import Needle, Place, database_places, folder_places
 from marketplace.demo.who_knows import Fact
 from marketplace.individuals.models import SubscriptionLink
@@ -148,7 +149,7 @@ class SpyBook:
 
     def __init__(self, hosts: Hosts, folder: Path) -> None:
         self.rounds: dict[int, list[tuple[int, list[str], Any]]] = {}
-        for index, host in enumerate(hosts.all):
+        for index, host in enumerate(hosts.everyone):
             path = folder / f"spy-{index}.json"
             host.call("spy", path=str(path))
             for entry in json.loads(path.read_text(encoding="utf-8")):
@@ -201,6 +202,20 @@ def own_books(hosts: Hosts, wallets: int) -> list[OwnBooks]:
 
     with ThreadPoolExecutor(8) as pool:
         return list(pool.map(one, range(wallets)))
+
+
+def tab_facts(hosts: Hosts, browser: str, picture: bytes) -> TabFacts:
+    """What the wallets in tabs write about themselves."""
+    kinds = ["accepted", "visit"]
+    books = [hosts.call(number, "visits", kinds=kinds)["entries"] for number in hosts.in_tabs()]
+    visits = [[entry for entry in book if entry["kind"] == "visit"] for book in books]
+    return TabFacts(
+        browser=browser,
+        rounds=[[int(entry["round"]) for entry in book] for book in visits],
+        invited=sum(entry["kind"] == "accepted" for book in books for entry in book),
+        earned=sum(int(entry["amount"]) for book in visits for entry in book),
+        picture=picture,
+    )
 
 
 def paid_by_address() -> Counter[str]:

@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 
 class HostError(RuntimeError):
@@ -112,16 +112,27 @@ class HostProcess:
             self._waiting.clear()
 
 
+class AnyHost(Protocol):
+    """What a demo asks of whoever keeps wallets: a host process, or a browser with tabs."""
+
+    def call(self, cmd: str, **fields: Any) -> dict[str, Any]: ...
+    def events(self, name: str) -> list[dict[str, Any]]: ...
+    def stop(self) -> None: ...
+
+
 class Hosts:
-    """All hosts of a demo; wallet number n lives in host n mod len(hosts)."""
+    """All hosts of a demo; wallet number n lives in host n mod len(hosts), unless it lives in a tab."""
 
     def __init__(self, hosts: Sequence[HostProcess]) -> None:
         self.all = list(hosts)
-        self._names: dict[int, tuple[HostProcess, str]] = {}
+        self.tabs: AnyHost | None = None
+        self._names: dict[int, tuple[AnyHost, str]] = {}
 
-    def create(self, records: Sequence[dict[str, Any]], folder: Path) -> None:
-        """Make one wallet per record, spread over the hosts."""
-        shares = [list(range(start, len(records), len(self.all))) for start in range(len(self.all))]
+    def create(self, records: Sequence[dict[str, Any]], folder: Path, *, first: int = 0) -> None:
+        """Make one wallet per record from number `first` on, spread over the hosts."""
+        shares = [
+            list(range(start, len(records), len(self.all))) for start in range(first, first + len(self.all))
+        ]
 
         def one(host: HostProcess, numbers: list[int], file: Path) -> None:
             file.write_text("\n".join(json.dumps(records[n]) for n in numbers), encoding="utf-8")
@@ -139,7 +150,21 @@ class Hosts:
             for job in jobs:
                 job.result()
 
-    def of(self, number: int) -> tuple[HostProcess, str]:
+    def create_in(self, tabs: AnyHost, names: Sequence[str]) -> None:
+        """The first wallets of all live in tabs, under these names."""
+        self.tabs = tabs
+        self._names.update({number: (tabs, name) for number, name in enumerate(names)})
+
+    @property
+    def everyone(self) -> list[AnyHost]:
+        """Whoever keeps wallets of this demo."""
+        return [*self.all, *([self.tabs] if self.tabs else [])]
+
+    def in_tabs(self) -> list[int]:
+        """Numbers of the wallets in tabs."""
+        return [number for number, (host, _) in self._names.items() if host is self.tabs]
+
+    def of(self, number: int) -> tuple[AnyHost, str]:
         return self._names[number]
 
     def call(self, number: int, cmd: str, **fields: Any) -> dict[str, Any]:
@@ -147,12 +172,12 @@ class Hosts:
         host, name = self.of(number)
         return host.call(cmd, wallet=name, **fields)
 
-    def number_of(self, host: HostProcess, name: str) -> int:
+    def number_of(self, host: AnyHost, name: str) -> int:
         return next(n for n, (h, w) in self._names.items() if h is host and w == name)
 
     def events(self, name: str) -> list[dict[str, Any]]:
         return [event for host in self.all for event in host.events(name)]
 
     def stop(self) -> None:
-        for host in self.all:
+        for host in self.everyone:
             host.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +55,25 @@ def write_html(result: DemoResult, path: Path) -> None:
             name: tokens(getattr(money, name))
             for name in ("rate", "budget", "spent", "refunded", "paid", "carried", "held_over")
         },
+        "tabs": _tabs(result),
         "reconciliation": money
         and [(line, tokens(a), tokens(b), a == b) for line, a, b in money.reconciliation],
     }
     path.write_text(render_to_string("demo/report.html", context), encoding="utf-8")
+
+
+def _tabs(result: DemoResult) -> dict[str, Any] | None:
+    tabs = result.tabs
+    if tabs is None:
+        return None
+    return {
+        "browser": tabs.browser,
+        "earned": tokens(tabs.earned),
+        "rows": [
+            (number, ", ".join(map(str, sorted(rounds)))) for number, rounds in enumerate(tabs.rounds, 1)
+        ],
+        "picture": base64.b64encode(tabs.picture).decode(),
+    }
 
 
 def print_report(result: DemoResult, console: Console) -> None:

@@ -66,6 +66,22 @@ class MoneyFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TabFacts:
+    """Wallets in tabs of a browser, by their own journals: the rounds each was paid for, base units earned together."""
+
+    browser: str
+    rounds: list[list[int]]
+    invited: int
+    earned: int
+    picture: bytes
+    """The page “Now” of the first of them, JPEG."""
+
+    @property
+    def visits(self) -> int:
+        return sum(map(len, self.rounds))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Check:
     name: str
     ok: bool
@@ -94,6 +110,7 @@ class DemoResult:
     ending: str = ""
     """How the job ended, in its own words."""
     money: MoneyFacts | None = None
+    tabs: TabFacts | None = None
     findings: list[Finding] = field(default_factory=list)
     places_scanned: int = 0
     bytes_scanned: int = 0

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import connections
 
 from marketplace.demo.hosts import HostProcess, Hosts
+from marketplace.demo.tabs import TabHost
 from marketplace.supervisor import parts, prepare
 from marketplace.supervisor.supervisor import Supervisor
 
@@ -50,6 +51,18 @@ class Stage:
             process.wait_ready()
             process.call("server", url=settings.SITE_URL)
         return self.hosts
+
+    def open_tabs(self, number: int) -> TabHost:
+        """A browser with so many windows, one wallet each; it ends with the stage."""
+        assert self.hosts is not None
+        tabs = TabHost(
+            number,
+            site=settings.SITE_URL,
+            folder=self.folder / "wallets" / "browser",
+            log=Path(settings.LOG_DIR) / "browser.log",
+        )
+        self.hosts.tabs = tabs
+        return tabs
 
     def _launch_hosts(self, *, development: bool) -> None:
         arguments = ["--rule", "confirmed-on-web", "--slots", "1", "--spy"]

@@ -25,6 +25,7 @@ from marketplace.demo.postgres_places import is_of_the_server
 from marketplace.demo.result import DemoResult, MoneyFacts, RoundFacts
 from marketplace.demo.scan import scan
 from marketplace.demo.stage import Stage, wait_until
+from marketplace.demo.tabs import TabHost
 from marketplace.individuals.services import links
 from marketplace.jobs import services as orders
 from marketplace.jobs.models import Order
@@ -45,6 +46,7 @@ class Options:
     faults: bool = True
     plant_leak: bool = False
     kill_servers: bool = False
+    browser_wallets: int = 0
 
 
 class Story:
@@ -62,6 +64,7 @@ class Story:
             seed=options.seed,
             notes=_notes(plan),
         )
+        self._tabs: TabHost | None = None
 
     def tell(self) -> DemoResult:
         stage = Stage(lambda line: self.console.print(f"[dim]  {line}", highlight=False))
@@ -81,6 +84,8 @@ class Story:
         self.result.central = judge.central()
         people, hosts = self._prepare_wallets(stage)
         collective, algorithm = cast.found_collective(people, self.data, self.plan)
+        if self._tabs is not None:
+            self._tabs.import_data(str(collective.pk))
         with self._bar("pairing wallets", len(people.individuals)) as step:
             cast.pair(people.individuals, hosts, collective, step)
         with self._bar("subscribing", len(people.individuals)) as step:
@@ -104,6 +109,8 @@ class Story:
         job = Job.objects.get(pk=order.job_id)
         checks.sums_are_exact(self.result, spies, job)
         checks.everybody_is_paid(self.result, facts, hosts, int(order.rate))
+        if self._tabs is not None:
+            self.result.tabs = evidence.tab_facts(hosts, self._tabs.version, self._tabs.picture())
         return facts, judge.encoded(self.data.train), spies
 
     def _prepare_wallets(self, stage: Stage) -> tuple[cast.Cast, Hosts]:
@@ -113,8 +120,18 @@ class Story:
             for record, note in zip(self.data.train, self._canaries, strict=True)
         ]
         hosts = stage.ready_hosts()
+        first = self.options.browser_wallets
         with self._bar("creating wallets", None):
-            hosts.create(records, stage.folder)
+            hosts.create(records, stage.folder, first=first)
+        if first:
+            with self._bar("opening tabs", first):
+                self._tabs = stage.open_tabs(first)
+                # A tab takes from a file what a collective asks for, and refuses a file with more.
+                asked = self.data.requirement["properties"]
+                wanted = [
+                    {name: one[name] for name in asked if name in one} for one in self.data.train[:first]
+                ]
+                hosts.create_in(self._tabs, self._tabs.create(wanted))
         people = cast.create(len(records))
         settlement.faucet(people.consumer, 1_000 * 10**18)
         return people, hosts

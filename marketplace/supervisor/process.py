@@ -23,7 +23,7 @@ HEALTHY_AFTER = 20.0
 """Seconds a part must live before its next death counts as the first again."""
 
 
-def _die_with_parent() -> None:  # pragma: no cover - runs between fork and exec
+def die_with_parent() -> None:  # pragma: no cover - runs between fork and exec
     with contextlib.suppress(Exception):
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -60,7 +60,7 @@ class Part:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one prctl call, no thread of ours is running yet
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - one prctl call, no thread of ours is running yet
             )
         self.started_at = time.monotonic()
 

@@ -14,6 +14,7 @@ from marketplace.demo.datasets import Dataset, DatasetError, breast_cancer, fold
 from marketplace.demo.job_performance import job_performance
 from marketplace.demo.plan import PlanError, default_plan
 from marketplace.demo.story import Options, Story
+from marketplace.demo.tabs import MOST, BrowserTabError, browser_path
 from marketplace.supervisor.supervisor import AlreadyRunningError
 
 MOST_BY_DEFAULT = 2_000
@@ -50,6 +51,13 @@ class Command(BaseCommand):
             "--plant-leak", action="store_true", help="leak something on purpose; the run must then fail"
         )
         parser.add_argument(
+            "--browser-wallets",
+            type=int,
+            default=0,
+            metavar="N",
+            help=f"so many of the wallets are tabs of a real Chromium, beside the agents (at most {MOST})",
+        )
+        parser.add_argument(
             "--profile",
             choices=["embedded", "production"],
             default="embedded",
@@ -69,7 +77,8 @@ class Command(BaseCommand):
             plan = default_plan(
                 len(data.train), rounds=options["rounds"], development_cohort=options["development_cohort"]
             )
-        except (DatasetError, PlanError) as error:
+            _check_tabs(options["browser_wallets"], len(data.train))
+        except (DatasetError, PlanError, BrowserTabError) as error:
             raise CommandError(str(error)) from error
         started = time.monotonic()
         console.rule(
@@ -83,6 +92,7 @@ class Command(BaseCommand):
                 faults=not options["no_faults"],
                 plant_leak=options["plant_leak"],
                 kill_servers=options["kill_servers"],
+                browser_wallets=options["browser_wallets"],
             ),
             console,
         )
@@ -113,6 +123,19 @@ class Command(BaseCommand):
             people = options["wallets"] or 400
             return job_performance(people=people + people // 4, seed=options["seed"]).limited(people)
         return breast_cancer().limited(options["wallets"])
+
+
+def _check_tabs(number: int, wallets: int) -> None:
+    """Raises:
+    BrowserTabError: no such number of tabs is possible here; says what is.
+    """
+    most = min(MOST, wallets // 2)
+    if not 0 <= number <= most:
+        raise BrowserTabError(
+            f"--browser-wallets must be between 0 and {most} here; half of the wallets stay agents."
+        )
+    if number:
+        browser_path()
 
 
 def _of_folder(path: Path, wallets: int | None, console: Console) -> Dataset:
