@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 from urllib.parse import quote, urlsplit
+from uuid import UUID
 
 import rfc8785
 from django.conf import settings
@@ -36,6 +37,11 @@ def pin() -> str:
 
 def pairing_link(code: str) -> str:
     return f"cssi://pair?url={quote(settings.SITE_URL, safe='')}&code={code}&pin={pin()}"
+
+
+def subscription_link(collective_id: UUID) -> str:
+    """Leads a wallet to a collective's signed terms. It carries no secret and decides nothing: the wallet asks its holder."""
+    return f"cssi://subscribe?url={quote(settings.SITE_URL, safe='')}&collective={collective_id}&pin={pin()}"
 
 
 def _socket(url: str, path: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-import segno
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -22,6 +21,7 @@ from marketplace.individuals import selectors, services
 from marketplace.individuals.errors import IndividualError
 from marketplace.individuals.forms import ChoiceForm, OfferForm, WalletNameForm
 from marketplace.individuals.models import SubscriptionLink, WalletLink
+from marketplace.individuals.qr import drawn
 from marketplace.individuals.server_description import pairing_link, pin
 from marketplace.settlement.selectors import next_epoch
 
@@ -104,10 +104,7 @@ def pairing(request: HttpRequest, pairing_id: uuid.UUID) -> HttpResponse:
     context: dict[str, Any] = {"pairing": found, "code": code, "link": link, "pin": pin()}
     if request.htmx:  # type: ignore[attr-defined]
         return render(request, "individuals/_pairing_status.html", context)
-    # The drawing is ours from a text of ours; classes instead of colours, so that no style stands in the page.
-    context["qr"] = segno.make(link, error="m").svg_inline(
-        scale=4, border=2, dark="black", light="white", omitsize=True, svgclass=None, lineclass=None
-    )
+    context["qr"] = drawn(link)
     return render(request, "individuals/pairing.html", context)
 
 
