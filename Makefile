@@ -152,7 +152,7 @@ chaos: $(VENV)/.installed-dev  ## a small site broken on purpose in every way we
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
 scale: $(VENV)/.installed-dev  ## a day of the scheduler for ten million wallets beside its arithmetic (ten minutes)
-	@$(BIN)/python -m tests.benchmarks.scale $(ARGS)
+	@$(BIN)/python -m tests.benchmarks.scale --page docs/scale.md $(ARGS)
 
 contracts:  ## rebuild the contracts' artifacts (needs npm)
 	cd marketplace/settlement/contracts && npm ci --silent && node build.mjs && node ../../../tests/contracts/mutants/build.mjs
