@@ -31,10 +31,11 @@ def fields(subject: Subject) -> Part:
             _differs(subject, weights, (x, y), (other, y)) for weights in subject.checkpoints.values()
         ):
             unread.append(name)
-    if subject.manifest.target and not any(
-        _differs(subject, weights, (x, y), (x, y[moved])) for weights in subject.checkpoints.values()
-    ):
-        unread.append("the answers to predict")
+    for name, (start, end) in zip(subject.manifest.target, subject.people.target_spans, strict=False):
+        said = y.copy()
+        said[:, start:end] = y[moved, start:end]
+        if not any(_differs(subject, weights, (x, y), (x, said)) for weights in subject.checkpoints.values()):
+            unread.append(name)
     return Part(
         name="fields",
         title="Fields that are asked for are used",

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from collectives.audit.dice import Dice
 from collectives.terms.algorithm import Manifest
 from collectives.terms.requirements import requirement_hash
-from collectives.training.features import Encoder, input_widths
+from collectives.training.features import Encoder, input_widths, target_width
 
 Floats = NDArray[np.float32]
 PRESENT, TRUE = 0.9, 0.3
@@ -25,13 +25,15 @@ PRESENT, TRUE = 0.9, 0.3
 
 @dataclass(frozen=True, kw_only=True)
 class People:
-    """`draw(dice, n)` gives (x [n, width_in], y [n, …]) as an encoder does. `spans`: the columns (start, end) of each input field.
+    """`draw(dice, n)` gives (x [n, width_in], y [n, …]) as an encoder does. `spans` and `target_spans`: the columns (start, end) of
+    each input field, and of each predicted one.
 
     `source`: the requirement's hash, or "columns" where there is none.
     """
 
     source: str
     spans: tuple[tuple[int, int], ...]
+    target_spans: tuple[tuple[int, int], ...]
     draw: Callable[[Dice, int], tuple[Floats, Floats]]
 
 
@@ -51,7 +53,13 @@ def people_for(manifest: Manifest, requirement: Mapping[str, Any] | None = None)
     def draw(dice: Dice, count: int) -> tuple[Floats, Floats]:
         return encoder.encode_many([_record(requirement, dice) for _ in range(count)])
 
-    return People(source=requirement_hash(requirement), spans=_spans(widths), draw=draw)
+    targets = [target_width(requirement, [name]) for name in manifest.target]
+    return People(
+        source=requirement_hash(requirement),
+        spans=_spans(widths),
+        target_spans=_of_targets(manifest, targets),
+        draw=draw,
+    )
 
 
 # --- records of a requirement -------------------------------------------------------------------------------------
@@ -115,7 +123,10 @@ def _by_columns(manifest: Manifest) -> People:
             x[:, start:end] = np.eye(end - start)[dice.ranked(end - start, count)]
         return x.astype(np.float32), _answers(manifest, dice, count)
 
-    return People(source="columns", spans=spans, draw=draw)
+    targets = _of_targets(
+        manifest, _even(manifest.width_out, len(manifest.target)) if manifest.target else []
+    )
+    return People(source="columns", spans=spans, target_spans=targets, draw=draw)
 
 
 def _answers(manifest: Manifest, dice: Dice, count: int) -> Floats:
@@ -125,6 +136,11 @@ def _answers(manifest: Manifest, dice: Dice, count: int) -> Floats:
         return dice.ranked(manifest.width_out, count, 1).astype(np.float32)
     drawn = dice.uniform(count, manifest.width_out)
     return (drawn < 0.4 if manifest.loss == "bce-with-logits" else drawn).astype(np.float32)
+
+
+def _of_targets(manifest: Manifest, widths: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Classes are one column whatever their number."""
+    return ((0, 1),) if manifest.loss == "softmax-cross-entropy" else _spans(widths)
 
 
 def _even(width: int, fields: int) -> list[int]:
