@@ -41,7 +41,7 @@ class Card:
 
 
 def public_collectives(search: str = "") -> list[Card]:
-    """Active collectives, optionally those whose name, purpose, task or fields hold a text. Three queries whatever their number."""
+    """Active collectives, optionally those whose name, purpose, task or fields hold a text. Four queries whatever their number."""
     found = _with_card_parts(Collective.objects.filter(status=Collective.Status.ACTIVE))
     cards = [_card(collective) for collective in found if collective.terms.all()]
     wanted = search.strip().lower()
