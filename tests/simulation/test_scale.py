@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.benchmarks.scale import page
 from tests.benchmarks.scale.costs import Costs
-from tests.benchmarks.scale.simulation import Scheduler, compare, draw, mixed
+from tests.benchmarks.scale.simulation import Scheduler, at_once, compare, draw, mixed
 from tests.benchmarks.scale.world import DAY, World, needs
 from wallets.distributor.services import draw as distributor
 
@@ -47,6 +49,7 @@ def test_shards_draw_what_one_list_would_draw(wanted: int) -> None:
     expected = sorted(range(400), key=lambda n: (times[n], int(real_rank(3, ids[n : n + 1])[0])))[:wanted]
     found = draw(ids, times, ids % 7, wanted, 3, real_rank)
     assert list(found) == expected
+    assert list(at_once(ids, times, wanted, 3, real_rank)) == expected
 
 
 def test_a_rank_of_another_round_draws_others() -> None:
@@ -65,18 +68,35 @@ def small() -> tuple[Any, Any]:
 def test_a_small_day_agrees_with_its_arithmetic(small: tuple[Any, Any]) -> None:
     found, day = small
     told = compare(SMALL, found, day)
-    assert (day.rounds, day.visits, day.short_rounds, day.drawn_out_of_turn) == (
-        found.rounds,
-        SMALL.visits,
-        0,
-        0,
-    )
+    assert (day.rounds, day.visits) == (found.rounds, SMALL.visits)
+    assert (day.short_rounds, day.drawn_out_of_turn, day.shards_disagree) == (0, 0, 0)
     assert sum(day.busy) == pytest.approx(found.aggregator_cpu_s)
     for name, tolerance in (("peak_visits_per_s", 0.15), ("running_rounds", 0.15), ("paid_wallets", 0.05)):
         arithmetic, simulated = told[name]
         assert simulated == pytest.approx(arithmetic, rel=tolerance), name
     assert told["peak_connections"][1] <= told["peak_connections"][0] * 1.05
     assert told["aggregator_utilisation"] < SMALL.utilisation
+
+
+def test_the_figures_stand_between_their_marks(small: tuple[Any, Any], tmp_path: Path) -> None:
+    found, day = small
+    result = {
+        "compared": compare(SMALL, found, day),
+        "needs": asdict(found),
+        "world": asdict(SMALL),
+        "costs": asdict(COSTS),
+    }
+    file = tmp_path / "scale.md"
+    file.write_text(f"before\n{page.BEGIN}\nold\n{page.END}\nafter\n", encoding="utf-8")
+    page.write(file, result)
+    text = file.read_text(encoding="utf-8")
+    assert text.startswith("before\n")
+    assert text.endswith("\nafter\n")
+    assert "| wallets connected, busiest moment | 24,000 |" in text
+    assert "old" not in text
+    file.write_text("no marks", encoding="utf-8")
+    with pytest.raises(ValueError, match="no place for figures"):
+        page.write(file, result)
 
 
 def test_every_unit_earned_is_paid_or_carried(small: tuple[Any, Any]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from tests.benchmarks.scale import costs
+from tests.benchmarks.scale import costs, page
 from tests.benchmarks.scale.simulation import Day, Scheduler, compare
 from tests.benchmarks.scale.world import World, needs
 
@@ -45,8 +45,10 @@ def main() -> int:
         options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     if options.plot:
         plot(options.plot, day, world)
+    if options.page:
+        page.write(options.page, result)
     print(json.dumps(result["compared"]))
-    return int(bool(day.drawn_out_of_turn or day.short_rounds))
+    return int(bool(day.drawn_out_of_turn or day.short_rounds or day.shards_disagree))
 
 
 def _options() -> argparse.Namespace:
@@ -58,6 +60,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=DOCS / "scale.json")
     parser.add_argument("--plot", type=Path, default=DOCS / "scale.svg")
+    parser.add_argument("--page", type=Path, help="docs/scale.md, to put the figures into")
     return parser.parse_args()
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from tests.benchmarks.scale.costs import Costs
 from tests.benchmarks.scale.world import BUCKET, DAY, Needs, World
 
+CHECK_EVERY = 100
 Array = np.ndarray[Any, Any]
 Rank = Callable[[int, Array], Array]
 """(round, wallet numbers) → their ranks in that round, uint64."""
@@ -51,6 +52,16 @@ def draw(ids: Array, times: Array, shards: Array, wanted: int, number: int, rank
     return _first(offered, times, rank(number, ids[offered]), wanted)
 
 
+def at_once(ids: Array, times: Array, wanted: int, number: int, rank: Rank) -> Array:
+    """What `draw` answers, found in one pass over all shards' candidates: a hundred times faster, for days of ten thousand draws."""
+    places = np.arange(len(ids))
+    ranks = rank(number, ids)
+    if len(places) > wanted:
+        keys = (times.astype(np.uint64) << np.uint64(48)) | (ranks >> np.uint64(16))
+        places = np.argpartition(keys, wanted - 1)[:wanted]
+    return places[np.lexsort((ranks[places], times[places]))]
+
+
 def _first(places: Array, times: Array, ranks: Array, wanted: int) -> Array:
     """The first `wanted` of these places by (times drawn, rank)."""
     drawn = times[places]
@@ -72,6 +83,8 @@ class Day:
     visits: int = 0
     short_rounds: int = 0
     drawn_out_of_turn: int = 0
+    shards_disagree: int = 0
+    """Draws in which shards' merged offers were not what one list would have drawn; every `CHECK_EVERY`th is looked at."""
     waits: list[float] = field(default_factory=list)
     """Per round: seconds that its last bucket waited for a core or was summed, beyond the wallets' own time."""
     busy: list[float] = field(default_factory=list)
@@ -97,9 +110,14 @@ class Scheduler:
         self.world, self._costs, self._rank = world, costs, mixed(seed)
         self._rng = np.random.default_rng(seed)  # noqa: TID251 - a simulation, nothing of it reaches a wallet
         count = world.wallets
-        self._noon = self._rng.integers(0, DAY, count, dtype=np.int32)
+        noon = self._rng.integers(0, DAY, count, dtype=np.int32)
         """When a wallet's hours of being connected are half over."""
         self._members = [self._subscribers(n) for n in range(world.collectives)]
+        self._noon = [noon[ids] for ids in self._members]
+        self._shard = [
+            (ids.astype(np.int64) * 2654435761 >> 7) % world.distributor_shards for ids in self._members
+        ]
+        self._shard = [found.astype(np.uint16) for found in self._shard]
         self._times = [np.zeros(len(ids), dtype=np.uint16) for ids in self._members]
         self._visits = np.zeros(count, dtype=np.uint32)
         self._per_shard = np.zeros(world.distributor_shards, dtype=np.int64)
@@ -145,22 +163,23 @@ class Scheduler:
         part = (index + (collective + 0.5) / self.world.collectives) / quota
         return DAY * _inverse(part, self.world.swing)
 
-    def _online(self, ids: Array, now: float) -> Array:
+    def _online(self, noon: Array, now: float) -> Array:
         """Which of these are connected: each for its own hours, more wallets by day than by night."""
         share = self.world.online * (1 + self.world.swing * np.sin(2 * np.pi * (now / DAY - 0.25)))
-        away = (now - self._noon[ids]) % DAY
-        return np.minimum(away, DAY - away) < share * DAY / 2
+        away = np.abs(noon - np.int32(now % DAY))
+        return np.minimum(away, DAY - away) < np.int32(share * DAY / 2)
 
     def _round(self, now: float, collective: int, number: int) -> float:
         world, ids, times = self.world, self._members[collective], self._times[collective]
-        here = np.flatnonzero(self._online(ids, now))
+        here = np.flatnonzero(self._online(self._noon[collective], now))
         self.day.peak_online = max(self.day.peak_online, int(len(here) * world.wallets / max(1, len(ids))))
         self.day.looked_at += len(here)
-        shards = (ids[here].astype(np.int64) * 2654435761 >> 7) % world.distributor_shards
-        wanted = int(world.cohort * world.over_selection)
-        chosen = draw(
-            ids[here], times[here], shards, wanted, number * world.collectives + collective, self._rank
-        )
+        wanted, turn = int(world.cohort * world.over_selection), number * world.collectives + collective
+        chosen = at_once(ids[here], times[here], wanted, turn, self._rank)
+        shards = self._shard[collective][here]
+        if self.day.rounds % CHECK_EVERY == 0:
+            merged = draw(ids[here], times[here], shards, wanted, turn, self._rank)
+            self.day.shards_disagree += not np.array_equal(merged, chosen)
         self._per_shard += np.bincount(shards[chosen], minlength=world.distributor_shards)
         cohort = here[chosen[: world.cohort]]
         self.day.drawn_out_of_turn += self._out_of_turn(times, here, here[chosen])
@@ -228,6 +247,7 @@ def compare(world: World, found: Needs, day: Day) -> dict[str, Any]:
         "visits": day.visits,
         "short_rounds": day.short_rounds,
         "drawn_out_of_turn": day.drawn_out_of_turn,
+        "shards_disagree": day.shards_disagree,
         "peak_visits_per_s": [round(found.peak_visits_per_s, 1), round(busiest_hour(day, world), 1)],
         "running_rounds": [round(found.running_rounds, 1), round(day.run_seconds / DAY, 1)],
         "peak_connections": [found.peak_connections, day.peak_online],
