@@ -105,7 +105,7 @@ def development_addresses() -> list[bytes]:
 
 
 def new_sealed_key(owner: str) -> tuple[str, bytes]:
-    """(address, sealed private key) for a consumer whose key is kept in development custody."""
+    """(address, sealed private key) for an account whose address here the platform signs for (ADR 18)."""
     private = secrets.token_bytes(32)
     nonce = secrets.token_bytes(12)
     return LocalSigner(private).address(), nonce + _custody().encrypt(nonce, private, owner.encode())

@@ -125,7 +125,7 @@ CONSUMER_WORDS = {
 
 
 class ConsumerWallet(models.Model):
-    """A consumer's chain key in the platform's custody. Development only: in production consumers sign themselves."""
+    """An account's address here, its key sealed with the platform: what was brought stands at it until a job takes it (ADR 18)."""
 
     account = models.OneToOneField(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="chain_wallet"

@@ -1,4 +1,4 @@
-"""Chain addresses of people with an account: made on first use, in development custody."""
+"""Chain addresses of people with an account: made on first use, their keys sealed with the platform (ADR 18)."""
 
 from __future__ import annotations
 
