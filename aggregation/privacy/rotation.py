@@ -19,8 +19,17 @@ from numpy.typing import NDArray
 from aggregation.privacy.stream import stream
 
 LABEL = b"cssi/v1/rotation"
+SEED_LABEL = b"cssi/v1/rotation-seed"
 SEED_BYTES = 32
 Floats = NDArray[np.float64]
+
+
+def seed_of(*, job: bytes, number: int, checkpoint: bytes) -> bytes:
+    """The seed of a round: it follows from what everybody knows of the round, so nobody picks one that suits them.
+
+    SHA-256("cssi/v1/rotation-seed" ‖ job (16) ‖ round (4, big-endian) ‖ checkpoint hash (32)).
+    """
+    return hashlib.sha256(SEED_LABEL + job + number.to_bytes(4, "big") + checkpoint).digest()
 
 
 def padded(d: int) -> int:

@@ -51,6 +51,7 @@ def _put_round(*, body: Body, job_id: uuid.UUID, number: int) -> Body:
         cohort=integer(body, "cohort", 2),
         development=flag(body, "development"),
         phase_seconds={name: integer(seconds, name, 1) for name in PHASES},
+        rotated=flag(body, "rotated"),
         rule=one_of(body, "rule", RULES),
         **(
             {"threshold_ppm": integer(body, "threshold_ppm", 500_001, 1_000_000)}

@@ -151,6 +151,9 @@ class Round(models.Model):
     joined = models.PositiveIntegerField(default=0)
     survivors = models.PositiveIntegerField(default=0)
     buckets = models.PositiveIntegerField(default=0)
+    stood_out = models.PositiveIntegerField(
+        default=0, help_text="Buckets whose sum was far from the others'."
+    )
     acknowledged = models.BooleanField(
         default=False, help_text="The aggregator knows that its sum may be erased."
     )

@@ -15,9 +15,10 @@ from collectives.terms.algorithm import parse_manifest
 
 @dataclass(frozen=True, kw_only=True)
 class Spent:
-    """ε at δ = 10⁻⁶ towards the operator of the aggregator, for the wallet that was visited most."""
+    """ε at δ = 10⁻⁶ for the wallet that was visited most: towards the operator of the aggregator, and towards the buyer and the chain."""
 
     epsilon: float
+    consumer: float
     most: float
     visits: int
 
@@ -32,9 +33,15 @@ def privacy_spent(job: Job, terms: dict[str, Any], rounds_held: int) -> Spent | 
     if terms["privacy_level"] != "formal":
         return None
     manifest, visits = parse_manifest(job.algorithm.manifest), visits_held(job, rounds_held)
-    each = mechanism_of(job, manifest, terms).cost_micro(terms["bucket_min"])
-    assert each is not None  # formal terms have noise
-    return Spent(epsilon=budget.epsilon(visits * each), most=FORMAL_EPSILON, visits=visits)
+    mechanism = mechanism_of(job, manifest, terms)
+    each, released = (mechanism.cost_micro(terms[name]) for name in ("bucket_min", "release_min"))
+    assert each is not None and released is not None  # formal terms have noise
+    return Spent(
+        epsilon=budget.epsilon(visits * each),
+        consumer=budget.epsilon(visits * released),
+        most=FORMAL_EPSILON,
+        visits=visits,
+    )
 
 
 def visits_held(job: Job, rounds: int) -> int:

@@ -12,7 +12,7 @@ from aggregation.wire import cbor
 from collectives.models import Job, Round
 from collectives.services.keys import signing_key
 from collectives.services.plan import JobPlan
-from collectives.services.privacy import mechanism_of
+from collectives.services.privacy import mechanism_of, rule_of
 from collectives.terms.algorithm import Manifest, output_length
 from collectives.terms.canonical import canonical
 from collectives.terms.envelope import SignedDocument
@@ -81,6 +81,8 @@ def parameters(job: Job, manifest: Manifest, checkpoint: bytes) -> dict[str, Any
         "cohort": plan.cohort,
         "development": terms["development"],
         "phase_seconds": dict(plan.phase_seconds),
+        "rotated": plan.rotated,
+        "rule": rule_of(job, terms),
     }
 
 

@@ -12,13 +12,17 @@ from collectives.training.update import OPTIMISERS
 
 PHASE_SECONDS = {"advertise": 60, "share_keys": 30, "masked_input": 30, "consistency": 30, "unmask": 30}
 RING_BITS = 32
+RULES = ("sum", "filter", "norm", "cosine", "median", "trimmed")
+"""How the aggregator may put bucket sums together (docs/tampering.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobPlan:
     """`cohort` wallets are aimed at; `over_selection_ppm` more are invited. Micro values are millionths.
 
-    `value_bits` q and `fraction_bits` f are the quantiser's; `bucket_size` wallets share one sum at the aggregator.
+    `value_bits` q and `fraction_bits` f are the quantiser's; `bucket_size` wallets share one sum at the aggregator. `rotated`: an update
+    is spread over all coordinates before it is rounded, so that fewer bits do. `rule`: what becomes
+    of bucket sums that stand out; under formal terms they are always summed.
     """
 
     cohort: int
@@ -28,6 +32,8 @@ class JobPlan:
     value_bits: int = 24
     fraction_bits: int = 16
     bucket_size: int = 50
+    rotated: bool = False
+    rule: str = "filter"
     over_selection_ppm: int = 1_100_000
     accept_seconds: int = 10
     enrol_seconds: int = 20
@@ -41,6 +47,7 @@ class JobPlan:
                 "must be above 0 and at most 10",
             ),
             "optimiser": (self.optimiser in OPTIMISERS, f"must be one of {', '.join(OPTIMISERS)}"),
+            "rule": (self.rule in RULES, f"must be one of {', '.join(RULES)}"),
             "bucket_size": (2 <= self.bucket_size <= 255, "must be 2 to 255"),
             "value_bits": (
                 self.value_bits >= 2 and self.value_bits + 8 <= RING_BITS,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from aggregation.privacy import budget
+from aggregation.privacy import budget, rotation
 from aggregation.privacy.mechanism import Mechanism, calibrated
 from collectives.models import Job
 from collectives.services.plan import JobPlan
@@ -36,7 +36,8 @@ def mechanism_of(job: Job, manifest: Manifest, terms: dict[str, Any]) -> Mechani
     Raises:
         ValueError: no noise of this plan's fraction bits is enough.
     """
-    plan, clip, d = JobPlan.from_json(job.plan), manifest.output.clip_micro, output_length(manifest)
+    plan, clip = JobPlan.from_json(job.plan), manifest.output.clip_micro
+    d = sent_length(manifest, plan)
     floor = Mechanism(
         clip_micro=clip,
         share_micro=plan.noise_micro(clip, terms["bucket_min"]),
@@ -55,6 +56,21 @@ def mechanism_of(job: Job, manifest: Manifest, terms: dict[str, Any]) -> Mechani
         coordinates=d,
         fraction_bits=plan.fraction_bits,
     )
+
+
+def sent_length(manifest: Manifest, plan: JobPlan) -> int:
+    """Coordinates of a wallet's answer on the wire, and of a round's sum."""
+    length = output_length(manifest)
+    return rotation.padded(length) if plan.rotated else length
+
+
+def rule_of(job: Job, terms: dict[str, Any]) -> str:
+    """How the aggregator puts this job's bucket sums together.
+
+    Which buckets a robust rule keeps depends on their sums, so what it releases is as private as one bucket, not as a sum of many. Formal
+    terms promise the consumer's epsilon for whole sums, and get whole sums.
+    """
+    return "sum" if terms["privacy_level"] == "formal" else JobPlan.from_json(job.plan).rule
 
 
 def statement_of(job: Job, terms: dict[str, Any]) -> Statement | None:

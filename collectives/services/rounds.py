@@ -21,6 +21,8 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
+from aggregation.privacy import pipeline
+from aggregation.privacy.rotation import seed_of
 from collectives import clients
 from collectives.errors import CollectiveError, ServiceRefused, ServiceUnavailable
 from collectives.models import Checkpoint, Job, Round
@@ -29,7 +31,7 @@ from collectives.services import jobs, opening
 from collectives.services.lease import LostLease, claim, holding, release
 from collectives.services.opening import terms_of
 from collectives.services.plan import JobPlan
-from collectives.services.privacy import mechanism_of
+from collectives.services.privacy import mechanism_of, sent_length
 from collectives.services.starting import AGAIN, DONE, WAIT, admission_of, enrol, prepare, suspend
 from collectives.terms.algorithm import Manifest, output_length, parse_manifest
 from collectives.training.checkpoint import checkpoint_hash, weights_to_bytes
@@ -240,6 +242,7 @@ def _closing_counts(found: dict[str, Any]) -> dict[str, int]:
         "joined": found.get("joined") or 0,
         "survivors": found.get("survivors") or 0,
         "buckets": good,
+        "stood_out": sum(1 for bucket in found.get("buckets") or () if bucket.get("stood_out")),
     }
 
 
@@ -248,10 +251,16 @@ def _collect(job: Job, fence: int, current: Round) -> str:
     found = clients.aggregator().call("GET", f"/jobs/{job.pk}/rounds/{current.number}/sum")
     plan, manifest = JobPlan.from_json(job.plan), parse_manifest(job.algorithm.manifest)
     total = np.frombuffer(base64.b64decode(found["sum"]), dtype="<i8")
-    if total.size != output_length(manifest) or found["count"] < terms_of(job)["release_min"]:
+    if total.size != sent_length(manifest, plan) or found["count"] < terms_of(job)["release_min"]:
         reason = f"Round {current.number} stopped: its sum does not fit the model or the minimum, and was not used."
         return _abandon(job, fence, current, reason)
-    mean = total.astype(np.float64) / (float(1 << plan.fraction_bits) * found["count"])
+    mean = pipeline.recover(
+        total,
+        count=found["count"],
+        fraction_bits=plan.fraction_bits,
+        d=output_length(manifest),
+        rotation_seed=_rotation_seed(job, current) if plan.rotated else b"",
+    )
     with holding(job, fence) as held:
         latest = held.checkpoints.last()
         assert latest is not None
@@ -278,6 +287,16 @@ def _collect(job: Job, fence: int, current: Round) -> str:
         held.failures = 0
         _close(held, current, R.POSTED, receipts=current.receipts)
     return AGAIN
+
+
+def _rotation_seed(job: Job, current: Round) -> bytes:
+    """As the round's header has it."""
+    latest = job.checkpoints.last()
+    assert latest is not None
+    digest = checkpoint_hash(
+        bytes.fromhex(job.algorithm.manifest_hash), current.number - 1, bytes(latest.weights)
+    )
+    return seed_of(job=job.pk.bytes, number=current.number, checkpoint=digest)
 
 
 def _noise_of_mean(job: Job, manifest: Manifest, wallets: int) -> float:

@@ -232,6 +232,13 @@ def words_for_agreement(
         lines.append(say("Only wallets that wall algorithms in with every layer may take part."))
     if terms.privacy_level == "aggregate":
         lines.append(say("Noise is added to every sum. No formal privacy budget is claimed."))
+    else:
+        lines.append(
+            say(
+                "Noise is added to every sum, so much that a year of visits tells at most ε = 3 about you (δ = 10⁻⁶), also to the "
+                "aggregator. Your wallet keeps count and refuses a visit beyond it."
+            )
+        )
     if terms.development:
         lines.append(say("Development terms: the usual minimum group sizes are lowered."))
     return tuple(lines)

@@ -146,6 +146,7 @@ class Story:
             value_bits=self.plan.value_bits,
             fraction_bits=self.plan.fraction_bits,
             bucket_size=self.plan.bucket_size,
+            rule="sum",  # every released sum is compared with that of all wallets, bit for bit
             enrol_seconds=60,
             accept_seconds=ACCEPT_SECONDS,
             phase_seconds=PHASE_SECONDS,

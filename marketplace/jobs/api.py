@@ -18,6 +18,7 @@ from rest_framework.views import APIView
 from collectives import selectors
 from collectives.models import Job, Round
 from collectives.paging import list_schema, paged
+from collectives.services.plan import RULES
 from collectives.training.update import OPTIMISERS
 from marketplace.jobs import live, services
 from marketplace.jobs.errors import OrderError
@@ -38,6 +39,12 @@ class PlanIn(serializers.Serializer[Any]):
     value_bits = serializers.IntegerField(required=False, min_value=2, max_value=24)
     fraction_bits = serializers.IntegerField(required=False, min_value=0, max_value=23)
     bucket_size = serializers.IntegerField(required=False, min_value=2, max_value=255)
+    rotated = serializers.BooleanField(required=False, help_text="turn updates before they are rounded")
+    rule = serializers.ChoiceField(
+        required=False,
+        choices=RULES,
+        help_text="what becomes of bucket sums that stand out; under formal terms they are always summed",
+    )
     over_selection_ppm = serializers.IntegerField(required=False, min_value=1_000_000, max_value=3_000_000)
     accept_seconds = serializers.IntegerField(required=False, min_value=1, max_value=3600)
     enrol_seconds = serializers.IntegerField(required=False, min_value=1, max_value=7 * 86400)

@@ -17,6 +17,7 @@ from collectives.example_record import label
 from collectives.models import Job, Round, TermsVersion
 from collectives.selectors import audits
 from collectives.selectors.findings import findings
+from collectives.services import privacy
 from collectives.services.plan import JobPlan
 from collectives.terms.description import tokens
 from marketplace.jobs.models import Order
@@ -49,7 +50,7 @@ def build(order: Order) -> dict[str, Any]:
         },
         "training": _training(job, posted),
         "privacy": {
-            "epsilon": None,
+            **_privacy(job, document),
             "bucket_min": document.get("bucket_min"),
             "release_min": document.get("release_min"),
         },
@@ -79,6 +80,19 @@ def _training(job: Job, posted: list[Round]) -> dict[str, Any]:
         "dropouts": sum(max(0, row.joined - row.survivors) for row in posted),
         "optimiser": plan.optimiser,
         "learning_rate_micro": plan.learning_rate_micro,
+    }
+
+
+def _privacy(job: Job, document: dict[str, Any]) -> dict[str, Any]:
+    """Both epsilons as numbers, None where the terms claim none, and the one sentence that says so."""
+    if not document:
+        return {"epsilon": None, "sentence": "", "rule": ""}
+    stated = privacy.statement_of(job, document)
+    numbers = {"consumer": stated.consumer, "operator": stated.operator} if stated else None
+    return {
+        "epsilon": numbers and numbers | {"delta": privacy.DELTA, "visits": privacy.visits_planned(job)},
+        "sentence": privacy.promise(job, document),
+        "rule": privacy.rule_of(job, document),
     }
 
 

@@ -84,9 +84,15 @@ export function spent(ledger, now, which = {}) {
   return {visits: sum("visits"), operator_micro: sum("operator_micro"), consumer_micro: sum("consumer_micro")};
 }
 
+/** For the holder: both numbers, always. @param {{visits: number, operator_micro: number, consumer_micro: number}} sum */
+export const words = ({visits, operator_micro: operator, consumer_micro: consumer}) =>
+  `${visits} visits, ε ≤ ${epsilon(consumer).toFixed(2)} towards consumers and the chain, `
+  + `ε ≤ ${epsilon(operator).toFixed(2)} towards the operator of the aggregator (δ = 10⁻⁶)`;
+
 /** The ledger with one more visit, or the code of the first budget that the visit would exceed. @returns {{ledger: any} | {refusal: string}} */
 export function charge(ledger, budgets, {header, collective_id, job_id, formal, now}) {
-  const {operator, consumer} = costOf(header), day = Math.floor(now / DAY_SECONDS);
+  const {operator, consumer: whole} = costOf(header), day = Math.floor(now / DAY_SECONDS);
+  const consumer = formal ? whole : operator; // a robust rule's sums are as private as one bucket
   const limits = [
     [budgets.job_micro, "job_privacy_budget", {job_id}], [budgets.person_micro, "person_privacy_budget", {}],
     ...(formal ? [

@@ -4,9 +4,10 @@
 // The machine has no state: the caller looks the permit up in the store for every input and keeps the returned memory before an answer
 // leaves. Events are {kind, …} with the fields of messages.py; decisions likewise. It is asynchronous only because WebCrypto is.
 
-import {equal, fromHex, hex} from "./bytes.js";
-import {verify} from "./crypto.js";
+import {equal, fromHex, hex, utf8} from "./bytes.js";
+import {sha256, verify} from "./crypto.js";
 import {ProtocolError, TermsError, WireError} from "./errors.js";
+import {costOf} from "./ledger.js";
 import {outputLength, parameterCount, parseManifest} from "./manifest.js";
 import {verifyInclusion} from "./merkle.js";
 import {read} from "./messages.js";
@@ -15,7 +16,6 @@ import {openEnvelope, openTask, parseJob, parseNotice, parseTerms} from "./terms
 
 export const DAY_SECONDS = 86_400;
 const ROUNDING_PER_MILLE = 998n; // shares are rounded to micro-units
-const UNBOUNDED = 2 ** 62;
 
 /** The holder's own limits, on top of every permit. */
 export const POLICY = Object.freeze({
@@ -143,7 +143,7 @@ async function accept(event, policy) {
   ensure(hex(task.requirement) === permit.requirement_hash, "wrong_requirement");
   ensure(hex(task.manifest) === known.manifest_hash, "wrong_manifest");
   ensure(task.rate === permit.rate, "rate_too_low");
-  fittingHeader(header, task, permit, known, policy);
+  await fittingHeader(header, task, permit, known, policy);
   ensure(allowedFrom(permit, memory, hex(task.manifest)) <= now, "notice_running");
   ensure(task.expires > now, "task_expired");
   ensure(known.expires > now, "job_expired");
@@ -186,13 +186,20 @@ function leave({visit, permit, now}) {
   return {kind: "Go"};
 }
 
+/** The one seed a round may turn updates by: nobody picks it. Twin: aggregation/privacy/rotation.py. @param {any} header */
+function rotationSeed({job, round, checkpoint_hash: checkpoint}) {
+  const number = new Uint8Array(4);
+  new DataView(number.buffer).setUint32(0, round);
+  return sha256(utf8("cssi/v1/rotation-seed"), job, number, checkpoint);
+}
+
 /** The header every mask key derives from must say what the signed task says, and no less than the permit. */
-function fittingHeader(header, task, permit, known, policy) {
+async function fittingHeader(header, task, permit, known, policy) {
   const fits = equal(header.job, task.job) && header.round === task.round && equal(header.manifest_hash, task.manifest)
     && equal(header.checkpoint_hash, task.checkpoint) && hex(header.distributor_key) === known.distributor_key
     && known.log_root !== "" && hex(header.log_root) === known.log_root && header.log_size === known.log_size;
   ensure(fits, "header_mismatch");
-  ensure(header.rotation_seed.length === 0, "unsupported");
+  ensure(header.rotation_seed.length === 0 || equal(header.rotation_seed, await rotationSeed(header)), "unsupported");
   ensure(header.d <= policy.largest_update, "model_too_large");
   agreedMinima(permit, header);
   // σ of the smallest allowed bucket sum is √bucket_min × share, at least a tenth of the clip bound; squared, and in integers.
@@ -203,11 +210,8 @@ function fittingHeader(header, task, permit, known, policy) {
 const agreedMinima = (permit, {bucket_min: bucket, release_min: release}) =>
   ensure(bucket >= permit.bucket_min && release >= permit.release_min, "minima_too_low");
 
-/** What one visit costs at most, in millionths of ρ: (clip / σ)² / 2 on the smallest bucket sum, rounded up. @param {any} header */
-export function privacyCost(header) {
-  const [noise, least, clip] = [header.noise_micro, header.bucket_min, header.clip_micro].map(BigInt), twice = 2n * least * noise * noise;
-  return twice ? Number((1_000_000n * clip * clip + twice - 1n) / twice) : UNBOUNDED;
-}
+/** What one visit costs at most, in millionths of ρ, towards whoever reads a bucket's sum: the ledger's own number. @param {any} header */
+export const privacyCost = (header) => costOf(header).operator;
 
 /** What the holder set for this collective: smallest groups, visits in all, privacy in all. */
 function ownBudget({limits, visited, spent_micro: spent}, header, cost) {

@@ -23,7 +23,7 @@ export const REFUSALS = Object.freeze({
   job_expired: "The job has ended.",
   not_in_log: "The proof that your enrolment is in the frozen log does not hold.",
   header_mismatch: "The round's header does not match the signed task.",
-  unsupported: "The round uses a transformation that this version of the wallet does not know.",
+  unsupported: "The round turns updates by a seed that is not the round's public one.",
   model_too_large: "The round learns more numbers at once than this wallet computes; an always-on agent takes larger models than a browser.",
   task_expired: "The task has expired.",
   replayed_round: "This round, or a later one, was asked before.",

@@ -242,7 +242,9 @@ export function wordsForAgreement(terms) {
       + "wallet deletes its permit at the next contact.",
     "Results already added to a model cannot be taken out again.",
     ...(terms.sandbox === "full" ? ["Only wallets that wall algorithms in with every layer may take part."] : []),
-    ...(terms.privacy_level === "aggregate" ? ["Noise is added to every sum. No formal privacy budget is claimed."] : []),
+    terms.privacy_level === "aggregate" ? "Noise is added to every sum. No formal privacy budget is claimed."
+      : "Noise is added to every sum, so much that a year of visits tells at most ε = 3 about you (δ = 10⁻⁶), also to the "
+        + "aggregator. Your wallet keeps count and refuses a visit beyond it.",
     ...(terms.development ? ["Development terms: the usual minimum group sizes are lowered."] : []),
   ];
 }

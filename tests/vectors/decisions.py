@@ -13,6 +13,7 @@ from dataclasses import asdict, replace
 from typing import Any
 from unittest import mock
 
+from aggregation.privacy.rotation import seed_of
 from aggregation.secagg.messages import Header
 from aggregation.wire import cbor, signing
 from aggregation.wire.merkle import MerkleLog
@@ -105,6 +106,7 @@ def offers(honest: Collective, low: Collective, full: Collective) -> Iterator[An
     forged = {**honest.terms_envelope, "document": {**honest.terms, "purpose": "Something else."}}
     yield "genuine terms", offer(honest)
     yield "genuine terms that ask for a full sandbox", offer(full)
+    yield "genuine terms with a formal privacy budget", resigned(privacy_level="formal")
     yield "subscribed already", offer(honest, permit=honest.permit())
     yield "offered under another id", offer(honest, collective_id=full.id)
     yield "signed by a stranger", offer(honest, envelope=honest.sign("terms", honest.terms, STRANGER))
@@ -242,7 +244,10 @@ def tasks(scene: Scene) -> Iterator[Any]:
     yield "just enough noise", scene.task(header(noise_micro=22_360))
     yield "no noise", scene.task(header(noise_micro=0))
     yield "never announced", scene.task(permit=scene.collective.permit(manifests=[]))
-    yield "a rotation", scene.task(header(rotation_seed=bytes(32)))
+    yield "a rotation by a seed somebody picked", scene.task(header(rotation_seed=bytes(32)))
+    plain = header()
+    seed = seed_of(job=plain.job, number=plain.round, checkpoint=plain.checkpoint_hash)
+    yield "a rotation by the round's public seed", scene.task(header(rotation_seed=seed))
     yield "as many numbers as the holder computes", scene.task(), {"largest_update": 3}
     yield "more numbers than the holder computes", scene.task(), {"largest_update": 2}
     yield "a task that expired", scene.task(expires=NOW)
@@ -259,8 +264,8 @@ def tasks(scene: Scene) -> Iterator[Any]:
     yield "own daily limit", limited({"visits_per_day": 1}, visits=(NOW - 5,), visited=1)
     yield "own limit in all", limited({"visits_total": 3}, visited=3)
     yield "own smallest bucket", limited({"bucket_min": 21})
-    yield "own privacy budget", limited({"privacy_micro": 27_777_777})
-    yield "own privacy budget, just kept", limited({"privacy_micro": 27_777_778})
+    yield "own privacy budget", limited({"privacy_micro": 27_801_282})
+    yield "own privacy budget, just kept", limited({"privacy_micro": 27_801_283})
     yield "the sandbox does not fit", replace(scene.task(), sandbox_fits=False)
     yield "data is missing", scene.task(missing=("ill is missing", "a", "b", "c"))
 

@@ -167,8 +167,13 @@ def charge(
     formal: bool,
     now: int,
 ) -> Ledger | Refusal:
-    """The ledger with one more visit, or the first budget that the visit would exceed."""
+    """The ledger with one more visit, or the first budget that the visit would exceed.
+
+    Without formal terms a consumer may get sums made by a robust rule, which are as private as one bucket (docs/tampering.md): then
+    the visit costs the same towards both.
+    """
     cost = cost_of(header)
+    consumer = cost.consumer_micro if formal else cost.operator_micro
     limits: list[tuple[int, Refusal, dict[str, str | bool]]] = [
         (budgets.job_micro, Refusal.JOB_PRIVACY_BUDGET, {"job_id": job_id}),
         (budgets.person_micro, Refusal.PERSON_PRIVACY_BUDGET, {}),
@@ -193,7 +198,7 @@ def charge(
             formal=formal,
             visits=1,
             operator_micro=cost.operator_micro,
-            consumer_micro=cost.consumer_micro,
+            consumer_micro=consumer,
         )
     )
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from aggregation.privacy import budget
 from aggregation.secagg.messages import Header
+from wallets.agent.ledger import UNBOUNDED, cost_of
 
+__all__ = ["MICRO", "UNBOUNDED", "OwnLimits", "epsilon_of", "privacy_cost"]
 MICRO = 1_000_000
-UNBOUNDED = 2**62
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,13 +28,8 @@ class OwnLimits:
 
 
 def privacy_cost(header: Header) -> int:
-    """What one visit costs at most, in millionths of ρ (zero-concentrated differential privacy, Bun and Steinke 2016,
-    Proposition 1.6): (clip / σ)² / 2, σ being the noise on the smallest bucket sum this wallet may be in.
-
-    Costs add up. Towards whoever reads a bucket's sum; a released sum of more wallets has more noise and costs less.
-    """
-    variance = header.bucket_min * header.noise_micro**2
-    return -(-MICRO * header.clip_micro**2 // (2 * variance)) if variance else UNBOUNDED
+    """What one visit costs at most, in millionths of ρ, towards whoever reads a bucket's sum: the ledger's own number (`ledger.cost_of`)."""
+    return cost_of(header).operator_micro
 
 
 def epsilon_of(privacy_micro: int, *, delta_exponent: int = 6) -> float:

@@ -7,11 +7,23 @@ from dataclasses import asdict
 from typing import Any
 
 from collectives.terms.description import Terms, tokens, words_for_agreement
-from wallets.agent import backup, journal, notices, permits, receipts, server, settings, standing, versions
+from wallets.agent import (
+    backup,
+    journal,
+    ledger,
+    notices,
+    permits,
+    receipts,
+    server,
+    settings,
+    standing,
+    versions,
+)
 from wallets.agent import earnings as money
 from wallets.agent.commands_limits import sentences
 from wallets.agent.holder import Holder
 from wallets.agent.journal import Kind
+from wallets.agent.ledger import Ledger
 from wallets.agent.limits import MICRO, epsilon_of
 from wallets.agent.messages import Memory
 
@@ -108,8 +120,21 @@ async def export_journal(holder: Holder, body: Body) -> Any:
 
 
 async def privacy(holder: Holder, body: Body) -> Any:
-    """Per collective what was spent at most."""
-    found = []
+    """What was spent at most: of everything in a year, in words for both readers, and per collective."""
+    store = holder.agent.store
+    year = Ledger.from_record(await store.get(*ledger.RECORD)).spent(now=holder.agent.now())
+    own = (await settings.load(store)).privacy_micro_year
+    found: list[dict[str, Any]] = [
+        {
+            "name": "Everything together, in 365 days",
+            "visits": year.visits,
+            "rho": year.operator_micro / MICRO,
+            "epsilon": round(year.operator_epsilon, 2),
+            "limit_rho": own / MICRO,
+            "share": min(1.0, year.operator_micro / own) if own else None,
+            "words": year.words(),
+        }
+    ]
     for permit in await list_permits(holder, body):
         memory = Memory.from_record(await holder.agent.store.get("memory", permit["collective"]))
         limit = memory.limits.privacy_micro

@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from aggregation.privacy.rotation import seed_of
 from aggregation.secagg.errors import ProtocolError
 from aggregation.secagg.messages import Header
 from aggregation.wire import merkle, signing
@@ -293,7 +294,8 @@ class HolderMachine:
             or header.log_size != job.log_size
         ):
             raise _No(Refusal.HEADER_MISMATCH)
-        if header.rotation_seed:
+        seed = seed_of(job=header.job, number=header.round, checkpoint=header.checkpoint_hash)
+        if header.rotation_seed not in (b"", seed):
             raise _No(Refusal.UNSUPPORTED)
         if header.d > self.policy.largest_update:
             raise _No(Refusal.MODEL_TOO_LARGE)

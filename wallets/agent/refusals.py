@@ -93,7 +93,7 @@ SENTENCES: Mapping[Refusal, str] = {
     Refusal.JOB_EXPIRED: "The job has ended.",
     Refusal.NOT_IN_LOG: "The proof that your enrolment is in the frozen log does not hold.",
     Refusal.HEADER_MISMATCH: "The round's header does not match the signed task.",
-    Refusal.UNSUPPORTED: "The round uses a transformation that this version of the wallet does not know.",
+    Refusal.UNSUPPORTED: "The round turns updates by a seed that is not the round's public one.",
     Refusal.MODEL_TOO_LARGE: "The round learns more numbers at once than this wallet computes; an always-on agent takes larger models than a browser.",
     Refusal.TASK_EXPIRED: "The task has expired.",
     Refusal.REPLAYED_ROUND: "This round, or a later one, was asked before.",

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 
 from django.db import transaction
 
+from aggregation.privacy.rotation import seed_of
 from aggregation.secagg.errors import ProtocolError
 from aggregation.secagg.messages import Header, PhaseSeconds, cohort_randomness
 from aggregation.server import config
@@ -37,6 +38,8 @@ class RoundOrder:
     cohort: int
     development: bool
     threshold_ppm: int = config.THRESHOLD_PPM
+    rotated: bool = False
+    """Updates are turned by the round's public seed before they are rounded (`aggregation.privacy.rotation`)."""
     rule: str = "sum"
     """How bucket sums are put together (`aggregation.tampering.rules`)."""
     phase_seconds: dict[str, int] = field(default_factory=dict)
@@ -97,6 +100,7 @@ def _header(job: Job, number: int, order: RoundOrder) -> Header:
             f=order.f,
             clip_micro=order.clip_micro,
             noise_micro=order.noise_micro,
+            rotation_seed=_seed(job, number, order) if order.rotated else b"",
             bucket_size=order.bucket_size,
             bucket_min=order.bucket_min,
             release_min=order.release_min,
@@ -109,6 +113,10 @@ def _header(job: Job, number: int, order: RoundOrder) -> Header:
         )
     except (ProtocolError, TypeError) as error:
         raise Malformed(f"No header can be made of this: {error}", code="bad_header") from None
+
+
+def _seed(job: Job, number: int, order: RoundOrder) -> bytes:
+    return seed_of(job=job.id.bytes, number=number, checkpoint=bytes.fromhex(order.checkpoint_hash))
 
 
 @transaction.atomic(using=ALIAS)

@@ -4,7 +4,7 @@
 import {WireError, TermsError} from "../errors.js";
 import {fault} from "../failures.js";
 import * as journal from "../journal.js";
-import {LEDGER, epsilon, spent} from "../ledger.js";
+import {LEDGER, epsilon, spent, words} from "../ledger.js";
 import {memoryOf} from "../machine.js";
 import {RECORD, lacking, offerOf} from "../membership.js";
 import {every} from "../notices.js";
@@ -144,7 +144,8 @@ async function privacy(holder) {
     const {limits, visited, spent_micro: micro} = memoryOf(await vault.get("memory", id));
     return line(name, visited, micro, limits.privacy_micro);
   }));
-  return [line("Everything together, in 365 days", year.visits, year.operator_micro, kept.privacy_micro_year), ...each];
+  const together = line("Everything together, in 365 days", year.visits, year.operator_micro, kept.privacy_micro_year);
+  return [{...together, words: words(year)}, ...each];
 }
 
 /** By the wallet's own journal, and what the market said last about each payout address. Asks nobody. */

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 
 import pytest
 
+from aggregation.privacy import rotation
+from aggregation.secagg.messages import Header
 from aggregation.server import config
 from aggregation.server.errors import Conflict, Malformed
 from aggregation.server.models import Job, Participant, PhaseMessage, Round, RoundTransition
@@ -154,3 +157,22 @@ def test_a_move_that_is_not_in_the_table_is_refused(cast):
     with pytest.raises(Conflict) as caught:
         transitions.move(row, Step.UNMASK)
     assert caught.value.code == "wrong_state"
+
+
+def test_a_rotated_round_carries_the_public_seed_and_takes_padded_vectors(cast):
+    cast.members(4)
+    order = cast.order(d=9, rotated=True)
+    header = Header.from_bytes(bytes(opening.open_round(job_id=cast.job_id, number=1, order=order).header))
+    seed = rotation.seed_of(job=cast.job_id.bytes, number=1, checkpoint=bytes.fromhex(order.checkpoint_hash))
+    assert header.rotation_seed == seed
+    assert (header.d, header.padded_d) == (9, 16)
+
+
+def test_a_round_names_a_known_rule(cast, call):
+    cast.members(4)
+    body = {**asdict(cast.order()), "rule": "krum"}
+    path = f"{BASE}/jobs/{cast.job_id}/rounds/1"
+    status, answer = call("collectives", "PUT", path, body)
+    assert (status, "rule must be one of sum, filter" in answer["detail"]) == (400, True)
+    assert call("collectives", "PUT", path, body | {"rule": "median"})[0] == 200
+    assert Round.objects.get().rule == "median"

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
+from aggregation.privacy import rotation
 from collectives.errors import CollectiveError
 from collectives.services import algorithms, jobs
 from collectives.terms.algorithm import output_length, parse_manifest, stack
 from collectives.training import outcome, ridge, statistics
-from collectives.training.update import ServerState
+from collectives.training.update import ServerState, step
 from tests.apps import cast
 from tests.apps.collectives.conftest import Drive, Stage
 from tests.apps.collectives.double import Roles, Script
@@ -88,6 +89,28 @@ def test_a_query_ends_with_the_mean_over_all_its_wallets(stage: Stage, roles: Ro
     assert found["wallets"] == 20
     assert found["noise"] == pytest.approx(0.05 / np.sqrt(20))
     np.testing.assert_allclose(found["mean"], expected, atol=1e-6)
+
+
+def test_a_rotated_sum_is_turned_back_before_it_is_used(stage: Stage, roles: Roles, drive: Drive) -> None:
+    """The seed is the one the round's header has: it follows from job, round and checkpoint."""
+    d, plan = roles.d, replace(stage.plan(), rotated=True)
+    roles.d = rotation.padded(d)
+    job = drive(stage.job(rounds=1, plan=plan))
+
+    assert job.status == "completed"
+    order = roles.opened[str(job.pk), 1]["order"]
+    assert (order["rotated"], order["d"]) == (True, d)
+    seed = rotation.seed_of(job=job.pk.bytes, number=1, checkpoint=bytes.fromhex(order["checkpoint_hash"]))
+    mean = rotation.unrotate(roles.values(1) / (2**F * 10), seed, d)
+    expected = step(
+        ServerState.start(weights(job, 0)),
+        mean,
+        optimiser=plan.optimiser,
+        learning_rate_micro=plan.learning_rate_micro,
+        decay_rounds=1,
+    )
+    assert np.array_equal(weights(job, 1), expected.weights)
+    assert (d, roles.d) == (17, 32)
 
 
 def test_an_evaluation_judges_the_model_of_another_job(stage: Stage, roles: Roles, drive: Drive) -> None:

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from aggregation.tampering import rules
 from aggregation.wire import signing
 from aggregation.wire.secret import Secret
+from collectives.errors import CollectiveError
 from collectives.services import privacy
-from collectives.services.opening import terms_of
-from collectives.services.plan import JobPlan
+from collectives.services.opening import parameters, terms_of
+from collectives.services.plan import RULES, JobPlan
 from collectives.terms.algorithm import output_length, parse_manifest
 from tests.apps.collectives.conftest import Stage
 from tests.unit.agent import documents
@@ -42,6 +44,21 @@ def test_aggregate_terms_get_the_floor_and_no_claim(stage: Stage) -> None:
     assert privacy.mechanism_of(job, manifest, terms).share_micro == floor
     assert privacy.statement_of(job, terms) is None
     assert "no epsilon is claimed" in privacy.promise(job, terms)
+
+
+def test_bucket_sums_are_filtered_but_summed_where_the_consumers_epsilon_is_promised(stage: Stage) -> None:
+    job, terms = stage.job(rounds=1), terms_of(stage.job(rounds=1)) | MINIMA
+
+    assert privacy.rule_of(job, terms) == "filter"
+    assert privacy.rule_of(job, terms | {"privacy_level": "formal"}) == "sum"
+    job.plan = job.plan | {"rule": "median"}
+    assert parameters(job, parse_manifest(stage.algorithm.manifest), bytes(32))["rule"] == "median"
+
+
+def test_a_plan_names_a_rule_the_aggregator_knows() -> None:
+    assert RULES == rules.RULES
+    with pytest.raises(CollectiveError, match="rule must be one of sum, filter"):
+        JobPlan(cohort=100, rule="krum")
 
 
 def test_a_formal_jobs_noise_fits_the_wallets_own_ledger(stage: Stage) -> None:

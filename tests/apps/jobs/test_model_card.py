@@ -59,6 +59,27 @@ def test_the_card_counts_what_is_in_the_model(world: World) -> None:
     assert card["algorithm"]["manifest_hash"] == world.algorithm.manifest_hash
 
 
+def test_under_formal_terms_card_and_pages_say_both_epsilons(world: World) -> None:
+    aggregate = model_card.build(world.order)["privacy"]
+    assert (aggregate["rule"], "no epsilon is claimed" in aggregate["sentence"]) == ("filter", True)
+    for row in world.collective.terms.all():
+        type(row).objects.filter(pk=row.pk).update(document=row.document | {"privacy_level": "formal"})
+    Round.objects.filter(number=2).update(stood_out=1)
+
+    card = model_card.build(world.order)["privacy"]
+    stated = card["epsilon"]
+    assert 0 < stated["consumer"] < stated["operator"] <= 3
+    assert card["rule"] == "sum"
+    assert card["sentence"].count("ε ≤") == 2
+    carla = world.client("carla")
+    page = carla.get(reverse("result", args=[world.order.job_id])).content.decode()
+    assert f"ε ≤ {stated['operator']:.2f} towards its operator" in page
+    assert f"ε ≤ {stated['consumer']:.2f} towards the buyer and the chain" in page
+    live = carla.get(reverse("job", args=[world.order.job_id])).content.decode()
+    assert "Towards the buyer and the chain it is ε" in live
+    assert "(1 bucket stood out)" in live
+
+
 def test_the_card_keeps_the_terms_of_the_day_of_the_order(world: World) -> None:
     before = world.collective.terms.get().hash
     collectives.propose_terms(actor=world.people["alice"], collective=world.collective, rate=10**16)

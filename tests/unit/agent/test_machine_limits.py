@@ -34,7 +34,7 @@ def with_limits(scene: Scene, **limits: int) -> Memory:
         ({"visits_total": 3}, {"visited": 3}, Refusal.TOTAL_LIMIT),
         ({"bucket_min": 21}, {}, Refusal.MINIMA_TOO_LOW),
         ({"release_min": 101}, {}, Refusal.MINIMA_TOO_LOW),
-        ({"privacy_micro": 27_777_777}, {}, Refusal.PRIVACY_BUDGET),
+        ({"privacy_micro": 27_801_282}, {}, Refusal.PRIVACY_BUDGET),
         ({"privacy_micro": 40_000_000}, {"spent_micro": 20_000_000}, Refusal.PRIVACY_BUDGET),
     ],
 )
@@ -52,7 +52,7 @@ def test_within_the_limits_every_visit_is_counted_and_charged() -> None:
     memory = with_limits(scene, visits_total=2, privacy_micro=60_000_000, bucket_min=20, release_min=100)
     accept = scene.machine.decide(scene.task(memory=memory))
     assert isinstance(accept, Accept)
-    assert (accept.memory.visited, accept.memory.spent_micro) == (1, 27_777_778)
+    assert (accept.memory.visited, accept.memory.spent_micro) == (1, 27_801_283)
     assert Memory.from_record(accept.memory.to_record()) == accept.memory
     assert accept.memory.limits == memory.limits
 

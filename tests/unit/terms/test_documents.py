@@ -29,6 +29,7 @@ from collectives.terms.description import (
 from collectives.terms.envelope import SignedDocument
 from collectives.terms.errors import TermsError
 from collectives.terms.permit import Permit, Revocation, Task
+from wallets.agent.ledger import FORMAL_COLLECTIVE_EPSILON
 
 AGREED = {
     "collective_id": "12345678-1234-4234-8234-123456789012",
@@ -127,6 +128,19 @@ def test_minima_below_the_floor_need_development_terms(
 
     terms = Terms.parse(build_terms(**terms_values | low | {"development": True}))
     assert any("Development terms" in line for line in words_for_agreement(terms))
+
+
+def test_formal_terms_say_the_budget_that_wallets_keep(terms_values: dict[str, Any]) -> None:
+    said = {
+        level: words_for_agreement(Terms.parse(build_terms(**terms_values | {"privacy_level": level})))
+        for level in ("aggregate", "formal")
+    }
+    (only_formal,) = set(said["formal"]) - set(said["aggregate"])
+    assert (
+        f"at most ε = {FORMAL_COLLECTIVE_EPSILON:g} about you (δ = 10⁻⁶), also to the aggregator"
+        in only_formal
+    )
+    assert "refuses" in only_formal
 
 
 @pytest.mark.parametrize("name", ["purpose", "rate", "agreement", "requirement"])

@@ -85,6 +85,7 @@ export async function privacy(app) {
       h("p", { class: "muted" }, "Counted as ρ, which adds up, for the smallest sum you may be part of. The ε belongs to δ = 10⁻⁶; above about 10 it promises nothing formal.")),
     spent.map((/** @type {any} */ one) => h("section", { class: "card" }, h("h2", {}, one.name),
       facts([["Visits", String(one.visits)], ["Spent", `ρ = ${one.rho}, ε = ${one.epsilon}`], ["Your limit", one.limit_rho ? `ρ = ${one.limit_rho}` : "none set"]]),
+      one.words ? h("p", {}, one.words) : null,
       one.share === null ? null : h("meter", { min: "0", max: "1", high: "0.8", value: one.share, "aria-label": `Share of your privacy limit for ${one.name}` }))),
   ].flat();
 }
