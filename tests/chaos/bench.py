@@ -117,7 +117,7 @@ class Bench:
             here = patiently(lambda: rows.values_list("step", flat=True).first())
             if here == wanted.value:
                 return True
-            if here is not None and ORDER[Step(here)] > ORDER[wanted]:
+            if (here is not None and ORDER[Step(here)] > ORDER[wanted]) or self.ended(job):
                 return False
             time.sleep(0.02)
         return False
@@ -132,15 +132,31 @@ class Bench:
             here = patiently(lambda: rows.values_list("status", flat=True).first())
             if here == status:
                 return True
-            if here in ("posted", "abandoned"):
+            if here in ("posted", "abandoned") or self.ended(job):
                 return False
             time.sleep(0.02)
         return False
 
-    def until_ended(self, job: str, seconds: float) -> None:
-        """Until the last round is over: what follows is settling."""
-        ended = ("completed", "budget_exhausted", "stopped", "failed", "settled")
-        until(lambda: self.stack.job(job)["status"] in ended, seconds=seconds, what="the last round")
+    def over(self, job: str, number: int) -> bool:
+        """Wait for a round's end; False when the job ended before it was begun."""
+
+        def there() -> str:
+            rows = self.stack.job(job)["rounds"]
+            if any(row["number"] == number and row["status"] in ("posted", "abandoned") for row in rows):
+                return "over"
+            return "never" if self.ended(job) else ""
+
+        return bool(until(there, seconds=3 * self.round_seconds, what=f"the end of round {number}") == "over")
+
+    def ended(self, job: str) -> bool:
+        """No further round is made; what follows is settling."""
+        from collectives.models import Job
+
+        status = patiently(lambda: Job.objects.values_list("status", flat=True).get(pk=job))
+        return status in ("completed", "budget_exhausted", "stopped", "failed", "settled")
+
+    def until_ended(self, job: str) -> None:
+        until(lambda: self.ended(job), seconds=6 * self.round_seconds, what="the last round")
 
     # --- a case ---------------------------------------------------------------------------------------------
 
@@ -161,6 +177,7 @@ class Bench:
             job = self.stack.order(budget=BUDGET, max_rounds=rounds, **PLAN, **times)
             act(self, job)
             told = self._closed(job, rounds * 2 * self.round_seconds + (AFTER_SECONDS + patience) * self.slow)
+            self._heal()
             self._judge(outcome, job, told, before)
         except NotPossibleHere as reason:
             outcome.not_possible = str(reason)
@@ -199,13 +216,7 @@ class Bench:
 
     def _calm(self, job: str) -> None:
         """Nothing stays broken for the next case."""
-        self.site.chain_line.hook = None
-        self.site.blocks_come.set()
-        self.site.disk.free()
-        if not self.site.clock.missing:
-            self.site.clock.set(0)
-        for each in (self.site.distributor_line, self.site.aggregator_line):
-            each.doubling = each.swapping = False
+        self._heal()
         self.site.wait_up()
         self.host.call("run")
         until(
@@ -215,6 +226,15 @@ class Bench:
         )
         if job and not self.stack.job(job)["closed"]:
             self.stack.carla.api(f"jobs/{job}/stop")
+
+    def _heal(self) -> None:
+        self.site.chain_line.hook = None
+        self.site.blocks_come.set()
+        self.site.disk.free()
+        if not self.site.clock.missing:
+            self.site.clock.set(0)
+        for each in (self.site.distributor_line, self.site.aggregator_line):
+            each.doubling = each.swapping = False
 
     # --- looking --------------------------------------------------------------------------------------------
 
@@ -226,7 +246,9 @@ class Bench:
         for name, book in zip(sorted(names), found, strict=True):
             accepted = self.host.call("visits", wallet=name, kinds=["accepted"])["entries"]
             answer[names[name]] = books.Wallet(
-                visits=book["visits"], accepted=len(accepted), paid=paid.get(book["address"].lower(), 0)
+                visits=book["visits"],
+                accepted=len(accepted),
+                paid=paid.get(book["address"].lower().removeprefix("0x"), 0),
             )
         return answer
 
@@ -339,7 +361,10 @@ class Bench:
         pages += ("settlement/settlementepoch", "settlement/escrow", "settlement/reconciliation", "overview")
         found = {page: patiently(lambda page=page: self.admin.get(f"/admin/{page}/")) for page in pages}
         for page, answer in found.items():
-            verdict.expect(answer.status_code == 200, f"the admin's page {page} answers {answer.status_code}")
+            shown = answer.status_code == 200 and answer.url.path == f"/admin/{page}/"
+            verdict.expect(
+                shown, f"the admin's page {page} answers {answer.status_code} at {answer.url.path}"
+            )
         shown = html.unescape(self.admin.get(f"/admin/collectives/round/?job__id__exact={job}").text)
         for row in told["rounds"]:
             if row["status"] == "abandoned" and row["reason"]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.chaos.bench import Bench, let_go
 from tests.chaos.loris import SlowLoris
-from tests.stack.small import WALLETS, until
+from tests.stack.small import WALLETS
 
 PHASES = ("advertise", "share_keys", "masked_input", "consistency", "unmask")
 THIRD = -(-WALLETS * 3 // 10)
@@ -93,17 +92,13 @@ def vanishing(bench: Bench, job: str) -> None:
     for number, step in enumerate(steps, 1):
         bench.fault(number, "die", after=step, count=THIRD)
     for number, step in enumerate(steps, 1):
-        _over(bench, job, number)
-        bench.struck(f"{THIRD} of {WALLETS} wallets vanish after {step.replace('_', ' ')}")
+        _tell(bench, job, number, f"{THIRD} of {WALLETS} wallets vanish after {step.replace('_', ' ')}")
         bench.host.call("run")
 
 
-def _over(bench: Bench, job: str, number: int) -> None:
-    def over() -> bool:
-        rows = bench.stack.job(job)["rounds"]
-        return any(row["number"] == number and row["status"] in ("posted", "abandoned") for row in rows)
-
-    until(over, seconds=2 * bench.round_seconds, what=f"the end of round {number}")
+def _tell(bench: Bench, job: str, number: int, name: str) -> None:
+    """What was planned for this round happened in it."""
+    (bench.struck if bench.over(job, number) else bench.missed)(name)
 
 
 def bad_agents(bench: Bench, job: str) -> None:
@@ -118,8 +113,7 @@ def bad_agents(bench: Bench, job: str) -> None:
     names = ("3 wallets send half a vector and hang", "3 wallets fall silent with their sockets open")
     names += ("half of the sockets are cut, three times", "3 algorithms fail, 1 wallet's data is gone")
     for number, name in enumerate(names, 1):
-        _over(bench, job, number)
-        bench.struck(name)
+        _tell(bench, job, number, name)
 
 
 def slow_loris(bench: Bench, job: str) -> None:
@@ -128,7 +122,7 @@ def slow_loris(bench: Bench, job: str) -> None:
     ports = [int(bench.site.supervisor.part(name).environment["CSSI_PORT"]) for name in parts]
     with SlowLoris(ports, each=120) as crowd:
         bench.struck(f"{crowd.count} slow connections on {len(ports)} doors")
-        _over(bench, job, 2)
+        bench.over(job, 2)
 
 
 def deliveries(bench: Bench, job: str) -> None:
@@ -136,28 +130,23 @@ def deliveries(bench: Bench, job: str) -> None:
     lines = (bench.site.distributor_line, bench.site.aggregator_line)
     for each in lines:
         each.doubling = True
-    _over(bench, job, 1)
+    bench.over(job, 1)
     for each in lines:
         each.doubling, each.swapping = False, True
     bench.struck(f"{sum(each.doubled for each in lines)} messages and uploads delivered twice")
-    _over(bench, job, 2)
+    bench.over(job, 2)
     for each in lines:
         each.swapping = False
     bench.struck(f"{sum(each.swapped for each in lines)} pairs of messages delivered in the other order")
     sent = 0
-    while not _done(bench, job, 3):
+    while not bench.ended(job):
         sent += wake_everybody(bench)
-        time.sleep(0.3)
+        time.sleep(bench.slow)
     bench.struck(f"{sent} wake-ups repeated in random order")
 
 
-def _done(bench: Bench, job: str, number: int) -> bool:
-    rows = bench.stack.job(job)["rounds"]
-    return any(row["number"] == number and row["status"] in ("posted", "abandoned") for row in rows)
-
-
 def wake_everybody(bench: Bench) -> int:
-    """Every periodic task of every role, and the step of every running round, sent five times in random order."""
+    """Every periodic task of every role, and the step of every running round, sent three times in random order."""
     from celery import Celery
     from django.conf import settings
 
@@ -166,9 +155,9 @@ def wake_everybody(bench: Bench) -> int:
     from marketplace.settings.roles import ROUTES
 
     own = {"distributor": "distributor", "aggregator": "aggregator"}
-    tasks = [(entry["task"], ()) for entry in CELERY_BEAT_SCHEDULE.values()] * 5
+    tasks = [(entry["task"], ()) for entry in CELERY_BEAT_SCHEDULE.values()] * 3
     running = Round.objects.exclude(step__in=("released", "posted", "abandoned")).values_list("pk", flat=True)
-    tasks += [("aggregator.step_round", (pk,)) for pk in running] * 5
+    tasks += [("aggregator.step_round", (pk,)) for pk in running] * 3
     random.shuffle(tasks)
     apps = {}
     for role in ("web", *own):
@@ -195,7 +184,7 @@ def broker(bench: Bench, job: str) -> None:
         if bench.in_phase(job, number, phase):
             _restart(bench.site.redis)
             bench.struck(f"broker killed in phase {phase}, back without its memory")
-    bench.until_ended(job, 2 * bench.round_seconds)
+    bench.until_ended(job)
     _restart(bench.site.redis)
     bench.struck("broker killed while an epoch is settled")
 
@@ -216,7 +205,7 @@ def database(bench: Bench, job: str) -> None:
             bench.struck(f"database killed in phase {phase}")
         else:
             bench.missed(f"database in phase {phase}")
-    bench.until_ended(job, 2 * bench.round_seconds)
+    bench.until_ended(job)
     _restart(bench.site.postgres)
     bench.struck("database killed while an epoch is settled")
 
@@ -231,7 +220,7 @@ def full_disk(bench: Bench, job: str) -> None:
             bench.struck(f"disk full for ten seconds in phase {phase}")
         else:
             bench.missed(f"full disk in phase {phase}")
-    bench.until_ended(job, 3 * bench.round_seconds)
+    bench.until_ended(job)
     _fill(bench)
     bench.struck("disk full for ten seconds while an epoch is settled")
 
@@ -254,13 +243,6 @@ def clock(bench: Bench, job: str) -> None:
             bench.struck(f"the clock is set to {seconds:+d} s in phase {phase}")
         else:
             bench.missed(f"clock in phase {phase}")
-    bench.until_ended(job, 4 * bench.round_seconds)
+    bench.until_ended(job)
     bench.site.clock.set(-1800)
     bench.struck("the clock is set to -1800 s while an epoch is settled")
-
-
-def at_once(work: Callable[[], None]) -> threading.Thread:
-    """Something that goes on beside a case."""
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    return thread

@@ -62,7 +62,7 @@ def transaction(method: str, parameters: list[Any]) -> tuple[str, str] | None:
 
 def workers(bench: Bench, job: str) -> None:
     """The settlement's worker dies at every step of every transaction of an epoch."""
-    bench.until_ended(job, 2 * bench.round_seconds)
+    bench.until_ended(job)
     killer = bench.site.chain_line.hook = KillAt(bench)
     until(
         lambda: bench.stack.job(job)["closed"],
@@ -91,7 +91,7 @@ def statement(bench: Bench, job: str) -> None:
 
 def chain_down(bench: Bench, job: str) -> None:
     """The chain is killed before it took a transaction and after, and does not answer for a while."""
-    bench.until_ended(job, 2 * bench.round_seconds)
+    bench.until_ended(job)
     done: set[str] = set()
 
     def hook(method: str, parameters: list[Any], when: str) -> bool:
@@ -118,7 +118,7 @@ def reorganised(bench: Bench, job: str) -> None:
     """Blocks that held a transaction are replaced by others that do not, before they count as final."""
     from marketplace.settlement.models import ChainTransaction
 
-    bench.until_ended(job, 2 * bench.round_seconds)
+    bench.until_ended(job)
     for kind in ("settle", "push", "close"):
         remembered = threading.Event()
 
