@@ -44,7 +44,7 @@ class Hub:
         self.thread = DatabaseThread("distributor-hub")
         self.answers = Batcher(self.thread, answers.record)
         self._arrivals: Batcher[frozenset[str], list[Waiting]] = Batcher(self.thread, _arrive)
-        self._by_key: dict[str, Connection] = {}
+        self._by_key: dict[str, list[Connection]] = {}
         self._connections: set[Connection] = set()
         self._gone: set[str] = set()
         self._unlooked: list[str] = []
@@ -73,16 +73,23 @@ class Hub:
         fresh = frozenset(keys)
         connection.keys |= fresh
         for key in fresh:
-            self._by_key[key] = connection  # the newest socket of a wallet is the live one
+            # The newest socket of a wallet is the live one. But a busy server may hear the hello of a socket that was given up
+            # after that of its successor, so an older one is kept until it ends.
+            held = self._by_key.setdefault(key, [])
+            if connection not in held:
+                held.append(connection)
         self._gone -= fresh
         await self._send(await self._arrivals.put(fresh))
 
     def remove(self, connection: Connection) -> None:
         self._connections.discard(connection)
         for key in connection.keys:
-            if self._by_key.get(key) is connection:
-                del self._by_key[key]
-                self._gone.add(key)
+            held = self._by_key.get(key, [])
+            if connection in held:
+                held.remove(connection)
+                if not held:
+                    del self._by_key[key]
+                    self._gone.add(key)
 
     # wake-ups
 
@@ -119,9 +126,10 @@ class Hub:
 
     async def _send(self, waiting: Iterable[Waiting]) -> None:
         for item in waiting:
-            connection = self._by_key.get(item.key)
-            if connection is None or item.mark in connection.sent:
+            held = self._by_key.get(item.key)
+            if not held or item.mark in held[-1].sent:
                 continue
+            connection = held[-1]
             connection.sent.add(item.mark)
             await connection.push(item.frame)
 

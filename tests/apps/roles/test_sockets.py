@@ -19,7 +19,7 @@ from wallets.distributor import config as distributor_config
 from wallets.distributor import hub as distributor_hub
 from wallets.distributor.consumers import WalletConsumer
 from wallets.distributor.models import Mail, Presence
-from wallets.distributor.services import routes
+from wallets.distributor.services import presence, routes
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["distributor", "aggregator"])
 
@@ -166,6 +166,34 @@ async def test_mail_is_delivered_once_per_socket_until_acknowledged(world: World
         assert (await peer.receive())["t"] == "welcome"
         await peer.send({"t": "accept", "id": bytes(16)})
         assert (await peer.receive())["code"] == "unknown"
+
+
+async def test_a_given_up_socket_that_is_heard_late_does_not_take_the_wallet_along(world: World) -> None:
+    secret = signing.generate(os.urandom)
+    key = signing.public_key(secret).hex()
+
+    def post(ref: str) -> None:
+        routes.add_mailbox(key=key)
+        routes.post_mail(key=key, ref=ref, kind="offer", body="{}", expires=distributor_config.now() + 60)
+
+    async def online() -> bool:
+        return key in await sync_to_async(presence.connected)()
+
+    async with Peer(WalletConsumer) as given_up, Peer(WalletConsumer) as successor:
+        await successor.send(successor.hello(secret))
+        assert (await successor.receive())["t"] == "welcome"
+        await given_up.send(given_up.hello(secret))
+        assert (await given_up.receive())["t"] == "welcome"
+        await given_up.socket.disconnect()
+        await sync_to_async(post)("r")
+        assert (await successor.receive())["t"] == "mail"
+        await asyncio.sleep(0.4)  # longer than it takes to write who has gone
+        assert await online()
+    for _ in range(50):
+        if not await online():
+            break
+        await asyncio.sleep(0.1)
+    assert not await online()
 
 
 async def test_a_wallet_that_stops_answering_the_heartbeat_is_dropped(
