@@ -98,6 +98,7 @@ def _fill(site: Site, agents: Agents, levels: Sequence[int]) -> Any:
                 "agents": level,
                 "kib_per_agent": round((private_kib(site.web) - empty) / (level - 20), 1),
                 "connects_per_s": round(came["fresh"] / came["seconds"], 1),
+                "came_again": came["repeated"],
                 "server_cpu_ms_per_connect": round(1000 * spent / came["fresh"], 3),
                 "agents_cpu_ms_per_connect": round(1000 * came["cpu"] / came["fresh"], 3),
             },

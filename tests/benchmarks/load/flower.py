@@ -65,14 +65,9 @@ def deployed(nodes: int, rounds: int) -> dict[str, Any]:
     from marketplace.demo.isolation import free_port
 
     with tempfile.TemporaryDirectory(prefix="cssi-flwr-") as name, ExitStack() as ends:
-        folder, out = Path(name), Path(name) / "out.json"
-        port, project, home = free_port(), folder / "app", folder / "home"
-        project.mkdir()
-        home.mkdir()
-        shutil.copy(HERE / "flower_app.py", project / "flower_app.py")
-        (project / "pyproject.toml").write_text(_PROJECT, encoding="utf-8")
-        (home / "config.toml").write_text(_CONNECTION.format(port=port), encoding="utf-8")
+        folder, out, port = Path(name), Path(name) / "out.json", free_port()
         environment = _environment(out, nodes, rounds, folder)
+        project = _project(folder, port)
 
         def start(*command: str) -> int:
             log = ends.enter_context((folder / f"{command[0]}.log").open("ab"))
@@ -83,27 +78,38 @@ def deployed(nodes: int, rounds: int) -> dict[str, Any]:
             return process.pid
 
         listen = ("--insecure", "--host", "127.0.0.1", "--port")
-        roots = {
-            "superlink": start(
-                "flower-superlink", *listen, str(port), "--disable-runtime-dependency-installation"
-            )
-        }
+        installs_nothing = "--disable-runtime-dependency-installation"
+        roots = {"superlink": start("flower-superlink", *listen, str(port), installs_nothing)}
         time.sleep(START_SECONDS)
         for number in range(nodes):
             own = (*listen, str(free_port()), "--superlink", f"127.0.0.1:{port}")
             roots[f"node {number}"] = start("flower-supernode", *own)
         time.sleep(START_SECONDS)
-        run = subprocess.run(
-            [str(BIN / "flwr"), "run", str(project), "here"],
-            env=environment,
-            capture_output=True,
-            text=True,
-            cwd=folder,
-            check=False,
-        )
-        if run.returncode:
-            raise RuntimeError(f"flwr run: {run.stdout[-1000:]} {run.stderr[-1000:]}")
+        _submit(project, environment)
         return _row(out, _watch(roots, out, None))
+
+
+def _project(folder: Path, port: int) -> Path:
+    """The Flower app, and where its command finds the SuperLink."""
+    project, home = folder / "app", folder / "home"
+    project.mkdir()
+    home.mkdir()
+    shutil.copy(HERE / "flower_app.py", project / "flower_app.py")
+    (project / "pyproject.toml").write_text(_PROJECT, encoding="utf-8")
+    (home / "config.toml").write_text(_CONNECTION.format(port=port), encoding="utf-8")
+    return project
+
+
+def _submit(project: Path, environment: dict[str, str]) -> None:
+    run = subprocess.run(
+        [str(BIN / "flwr"), "run", str(project), "here"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode:
+        raise RuntimeError(f"flwr run: {run.stdout[-1000:]} {run.stderr[-1000:]}")
 
 
 def _environment(out: Path, nodes: int, rounds: int, folder: Path) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import sys
 import tempfile
@@ -10,6 +11,8 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+PHASES = ("advertise", "share_keys", "masked_input", "consistency", "unmask")
 
 
 def free_port() -> int:
@@ -127,46 +130,48 @@ class Job:
 
     def invite(self, cohort: int) -> float:
         """Open a round and invite so many; the moment the order went out (CLOCK_MONOTONIC)."""
-        import base64
-
-        from aggregation.wire import cbor
-
         self._number += 1
         path = f"/jobs/{self.id}/rounds/{self._number}"
-        phases = dict.fromkeys(("advertise", "share_keys", "masked_input", "consistency", "unmask"), 60)
-        opened = self._aggregator.call(
-            "PUT",
-            path,
-            {
-                "manifest_hash": self.manifest.hex(),
-                "checkpoint_hash": os.urandom(32).hex(),
-                "requirement_hash": self.requirement.hex(),
-                "d": 1000,
-                "clip_micro": 1_000_000,
-                "noise_micro": 0,
-                "q": 16,
-                "f": 8,
-                "bucket_size": 50,
-                "bucket_min": 38,
-                "release_min": 100,
-                "cohort": cohort,
-                "development": False,
-                "phase_seconds": phases,
-            },
-        )
+        opened = self._aggregator.call("PUT", path, self._parameters(cohort))
+        order = self._order(cohort, base64.b64decode(opened["header"]))
+        began = time.monotonic()
+        self._distributor.call("PUT", path, order)
+        return began
+
+    def _parameters(self, cohort: int) -> dict[str, Any]:
+        return {
+            "manifest_hash": self.manifest.hex(),
+            "checkpoint_hash": os.urandom(32).hex(),
+            "requirement_hash": self.requirement.hex(),
+            "d": 1000,
+            "clip_micro": 1_000_000,
+            "noise_micro": 0,
+            "q": 16,
+            "f": 8,
+            "bucket_size": 50,
+            "bucket_min": 38,
+            "release_min": 100,
+            "cohort": cohort,
+            "development": False,
+            "phase_seconds": dict.fromkeys(PHASES, 60),
+        }
+
+    def _order(self, cohort: int, header: bytes) -> dict[str, Any]:
+        from aggregation.wire import cbor
+
         task = {
             "v": 1,
             "collective": self.collective_id.bytes,
             "job": self.id.bytes,
             "round": self._number,
-            "header": base64.b64decode(opened["header"]),
+            "header": header,
             "manifest": self.manifest,
             "requirement": self.requirement,
             "checkpoint": os.urandom(32),
             "rate": str(5 * 10**15),
             "expires": int(time.time()) + 600,
         }
-        order = {
+        return {
             "task_body": base64.b64encode(cbor.encode(task)).decode(),
             "task_sig": base64.b64encode(bytes(64)).decode(),
             "payload": base64.b64encode(cbor.encode({"manifest": b"{}", "weights": bytes(4000)})).decode(),
@@ -176,9 +181,6 @@ class Job:
             "max_deliveries": cohort,
             "accept_seconds": 30,
         }
-        began = time.monotonic()
-        self._distributor.call("PUT", path, order)
-        return began
 
     def give_up(self) -> None:
         """End the round that was opened last, at the aggregator too."""

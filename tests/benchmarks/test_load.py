@@ -1,0 +1,113 @@
+"""The load benchmark says what it measured, under the agreed names, and holds it against the agreed targets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.benchmarks.load import report
+from tests.benchmarks.load.crowd import percentile
+
+
+def run(visits_per_s: float) -> dict[str, Any]:
+    return {
+        "wallets": 300,
+        "visits": 900,
+        "cohort": 100,
+        "visits_per_s": visits_per_s,
+        "visits_per_cpu_s": 40.0,
+        "cpu_ms_per_visit": 25.0,
+        "peak_memory_mib": 1_100,
+        "ok": True,
+        "points": [[0, 0.0], [900, 22.5]],
+        "pages": {"first page": {"requests": 9, "p50_ms": 12.0, "p95_ms": 40.0}},
+    }
+
+
+def level(agents: int, p99: float) -> dict[str, Any]:
+    return {
+        "agents": agents,
+        "kib_per_agent": 26.5,
+        "connects_per_s": 900.0,
+        "server_cpu_ms_per_connect": 0.9,
+        "invite_p50_ms": p99 / 3,
+        "invite_p95_ms": p99 / 2,
+        "invite_p99_ms": p99,
+        "server_cpu_ms_per_invitation": 0.05,
+    }
+
+
+def vectors(agents: int, d: int) -> dict[str, Any]:
+    return {
+        "agents": agents,
+        "d": d,
+        "vectors_per_s": 50.0,
+        "mb_in_per_s": 1.0,
+        "server_cpu_ms": 5.0,
+        "agents_cpu_ms": 12.0,
+    }
+
+
+FOUND: dict[str, Any] = {
+    "load_average": 0.1,
+    "crowd": {"levels": [level(1_000, 90.0), level(10_000, 1_400.0)]},
+    "apart": run(120.0),
+    "packed": run(260.0),
+    "growth": {"by_agents": [vectors(50, 5_000), vectors(100, 5_000)], "by_length": [vectors(100, 1_000)]},
+    "flower_deployed": {
+        "nodes": 10,
+        "visits": 30,
+        "visits_per_s": 0.4,
+        "cpu_ms_per_visit": 2600.0,
+        "peak_memory_mib": 1800,
+    },
+    "flower_simulation": {
+        "nodes": 50,
+        "visits": 150,
+        "visits_per_s": 40.0,
+        "cpu_ms_per_visit": 48.0,
+        "peak_memory_mib": 900,
+    },
+}
+
+
+def test_the_line_has_the_agreed_keys_and_the_largest_crowd() -> None:
+    assert report.line(FOUND) == {
+        "visits_per_s": 120.0,
+        "simulated_visits_per_s": 260.0,
+        "idle_agents_held": 10_000,
+        "kib_per_idle_agent": 26.5,
+        "connects_per_s": 900.0,
+        "invite_p99_ms": 1_400.0,
+        "visits_ratio_flower_deployed": 300.0,
+        "visits_ratio_flower_simulation": 6.5,
+    }
+    assert set(report.line({}).values()) == {None}
+    assert list(report.line({})) == list(report.KEYS)
+
+
+def test_the_page_says_which_targets_were_met_and_what_is_missing(tmp_path: Path) -> None:
+    text = report.page(FOUND)
+    assert "| `invite_p99_ms` | " in text
+    rows = {line.split("`")[1]: line for line in text.splitlines() if line.startswith("| `")}
+    assert rows["invite_p99_ms"].endswith("| no |")
+    assert rows["idle_agents_held"].endswith("| yes |")
+    assert "Other work shared the machine" not in text
+    assert "Other work shared the machine" in report.page(FOUND | {"load_average": 30.0})
+    partial = report.page({"load_average": 0.1, "crowd": FOUND["crowd"]})
+    assert "not in this run" in partial
+    assert "Flower on the same model" not in partial
+    report.draw(FOUND, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "load-agents.svg",
+        "load-length.svg",
+        "load-visits.svg",
+    ]
+    assert 'xmlns="http://www.w3.org/2000/svg"' in (tmp_path / "load-visits.svg").read_text()
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.5, 51), (0.99, 100), (0.0, 1), (1.0, 100)])
+def test_a_percentile_is_a_value_that_was_seen(share: float, expected: int) -> None:
+    assert percentile(list(range(100, 0, -1)), share) == expected
