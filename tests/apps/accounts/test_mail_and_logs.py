@@ -61,16 +61,21 @@ def test_a_refusal_is_one_line_of_the_log(world: World, log: io.StringIO) -> Non
     assert "Traceback" not in log.getvalue()
 
 
-def test_our_own_fault_keeps_its_traceback(
+def test_our_own_fault_keeps_its_places_and_not_its_words(
     world: World, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from marketplace.catalogue import views
 
+    wrote = "ada@people.example"  # not in the line that raises, which the log shows
+
     def broken(*_: object) -> None:
-        raise RuntimeError("a bug")
+        raise RuntimeError(wrote)
 
     monkeypatch.setattr(views.selectors, "public_collectives", broken)
     client = world.client("")
     client.raise_request_exception = False
     assert client.get(reverse("catalogue")).status_code == 500
-    assert "Traceback" in log.getvalue()
+    assert "Internal Server Error: /collectives/" in log.getvalue()
+    assert ", in broken" in log.getvalue()
+    assert "RuntimeError" in log.getvalue()
+    assert wrote not in log.getvalue()

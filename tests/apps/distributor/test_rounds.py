@@ -64,7 +64,9 @@ def test_wallets_that_are_away_are_passed_over_and_refusals_are_replaced(cast):
     presence.note(dict.fromkeys(keys[:2], False))
     row = rounds.open_round(job_id=cast.job_id, order=cast.order(1, cohort=3))
     assert drawn(row) <= set(keys[2:])
-    waiting = [item.mark for item in selectors.waiting_answers()]  # what a hub looks up when wake-ups were lost
+    waiting = [
+        item.mark for item in selectors.waiting_answers()
+    ]  # what a hub looks up when wake-ups were lost
     assert sorted(waiting) == sorted(item.mark for item in selectors.waiting_round(row.pk))
     assert len(waiting) == 3
     accept(cast, row, 1, Verb.DECLINE)

@@ -137,9 +137,9 @@ async def test_the_whole_way_on_the_command_line(
     said = await run("revoke", world.collective.id)
     assert (said.code, "no single permit" in said.err) == (1, True)
     kinds = [entry["kind"] for entry in json.loads((await run("visits", "--format", "json")).out)]
-    assert kinds == ["created", "data", "paired", "subscribed", "refused", "revoked"]
+    assert kinds == ["created", "data", "paired", "subscribed", "refused", "payout", "revoked"]
     assert "time (UTC)" in (await run("visits")).out
-    assert (await run("visits", "--format", "csv")).out.count("\n") == 7
+    assert (await run("visits", "--format", "csv")).out.count("\n") == 8
 
 
 async def test_revoke_with_every_server_down_says_exactly_what_happened(
