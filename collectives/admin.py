@@ -128,6 +128,9 @@ class AlgorithmAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "is approved: collectives may announce it",
             lambda one: algorithms.approve(actor=request.user, algorithm=one),
         )
+        for row in queryset.filter(status=models.Algorithm.Status.APPROVED):
+            if row.audit is None:
+                self.message_user(request, f"{row} is approved without a privacy audit.", messages.WARNING)
 
     @admin.action(description="Return with the reason written in the algorithm's form")
     def return_to_author(self, request: HttpRequest, queryset: QuerySet[models.Algorithm]) -> None:

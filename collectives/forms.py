@@ -17,6 +17,7 @@ from collectives.errors import CollectiveError
 from collectives.field_rows import FieldRows
 from collectives.models import Algorithm
 from collectives.numbers import WholeField, parse_object
+from collectives.selectors import audits
 from collectives.services import agreed
 from collectives.terms.description import (
     ASSURANCE,
@@ -334,8 +335,15 @@ class ReturnForm(forms.Form):
     )
 
 
+class AlgorithmChoice(forms.ModelChoiceField):
+    """An algorithm with what its privacy audit says, for who is about to announce it."""
+
+    def label_from_instance(self, obj: Any) -> str:
+        return f"{obj} · {audits.words(obj)}"
+
+
 class AnnounceForm(forms.Form):
-    algorithm = forms.ModelChoiceField(
+    algorithm = AlgorithmChoice(
         label=lazy("Algorithm"), queryset=Algorithm.objects.none(), widget=forms.RadioSelect, empty_label=None
     )
     reason = forms.CharField(

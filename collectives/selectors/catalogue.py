@@ -87,7 +87,7 @@ def public_algorithms(search: str = "") -> QuerySet[Algorithm]:
     """Approved algorithms, optionally those whose name holds a text; each with the collectives that announced it."""
     live = Admission.objects.exclude(status=Admission.Status.WITHDRAWN).select_related("collective")
     found = Algorithm.objects.filter(status=Algorithm.Status.APPROVED, name__icontains=search.strip())
-    return found.prefetch_related(Prefetch("admissions", live))
+    return found.prefetch_related(Prefetch("admissions", live), audits.reports_left_out())
 
 
 def _searched(found: Card) -> str:

@@ -52,7 +52,8 @@ def algorithms_by(author: Any) -> QuerySet[Algorithm]:
 def announceable(collective: Collective) -> QuerySet[Algorithm]:
     """Approved algorithms that this collective has not announced."""
     live = collective.admissions.exclude(status=Admission.Status.WITHDRAWN).values("algorithm")
-    return Algorithm.objects.filter(status=Algorithm.Status.APPROVED).exclude(pk__in=live)
+    found = Algorithm.objects.filter(status=Algorithm.Status.APPROVED).exclude(pk__in=live)
+    return found.prefetch_related(audits.reports_left_out())
 
 
 def enough_subscribers(collective: Collective, needed: int) -> bool:

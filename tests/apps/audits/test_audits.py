@@ -199,6 +199,18 @@ def test_the_admin_says_why_and_can_run_it_again(world: World) -> None:
     )
 
 
+def test_who_approves_or_announces_is_told_that_it_is_not_audited(world: World) -> None:
+    made, ada = submitted(world), world.client("ada")
+    url = reverse("admin:collectives_algorithm_changelist")
+    rows = {"_selected_action": [str(made.pk)]}
+    text = ada.post(url, {"action": "approve", **rows}, follow=True).content.decode()
+    assert "is approved without a privacy audit" in text
+    announce = reverse("collective-announce", args=[world.collective.pk])
+    assert "· not yet audited" in world.client("alice").get(announce).content.decode()
+    concluded(made, admitted=True)
+    assert "· audited, 80 of 100" in world.client("alice").get(announce).content.decode()
+
+
 def test_pages_say_not_yet_audited_until_it_is(world: World) -> None:
     page, card = reverse("algorithm", args=[world.algorithm.manifest_hash]), model_card.build
     client = world.client("")
@@ -206,6 +218,8 @@ def test_pages_say_not_yet_audited_until_it_is(world: World) -> None:
     assert card(world.order)["algorithm"]["audit"] == "not yet audited"
     assert client.get(reverse("audit", args=[world.algorithm.manifest_hash])).status_code == 404
     concluded(world.algorithm, admitted=True)
+    listed = client.get(reverse("algorithm-list")).content.decode()
+    assert "audited, 80 of 100" in listed
     for url in (page, reverse("collective", args=[world.collective.pk])):
         text = client.get(url).content.decode()
         assert "audited, 80 of 100" in text and "not yet audited" not in text
