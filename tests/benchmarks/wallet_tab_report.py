@@ -24,7 +24,7 @@ STEPS = {
 INTRODUCTION = """# A wallet in a browser tab: what it costs
 
 Written by `make bench-wallet-tab`. {browser}, with nothing switched off, and the Python agent's own code beside it in the same run; times by the clock around the
-work alone, medians, in milliseconds, on a two-core machine that other work shared: they vary by half, the comparison far less.
+work alone, the best of several, in milliseconds, on a two-core machine that other work shared.
 
 A *round* is one wallet's own part of all five phases with 100 neighbours, the tab and the agent being members of the same bucket; up to 10,000 numbers its sum
 is compared with the plain one. A *gradient* is one visit's training: an MLP 64 → h → 5 over one record, the same numbers on both sides, the answers equal within 10⁻⁶. What is not in
