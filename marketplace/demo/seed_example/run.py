@@ -159,12 +159,11 @@ class Run:
             self._did("subscriptions", host.call("status")["subscribed"] - there)
 
     def _ordered(self) -> Order:
-        people, size = cast.create(0), self.size
-        collective = self.collective()
-        consumer = people.consumer
-        order = orders.order(
+        """The run's order, placed once, its escrow opened."""
+        consumer, size = cast.create(0).consumer, self.size
+        order = self._known_order() or orders.order(
             consumer=consumer,
-            collective_id=collective.pk,
+            collective_id=self.collective().pk,
             manifest_hash=manifest_hash(job_performance.manifest(job_performance.requirement())),
             budget=size.budget,
             max_rounds=size.rounds,
@@ -181,6 +180,10 @@ class Run:
                 )
             orders.fund(order=order, actor=consumer)
         return order
+
+    def _known_order(self) -> Order | None:
+        """A newer version may plan otherwise by default: what was ordered is gone on with, not ordered again."""
+        return Order.objects.filter(pk=self.book.order_id).first() if self.book.order_id else None
 
     def _stand_by(self) -> None:
         """What everybody costs while nothing happens: a slow machine must not count it as the visits' cost."""
