@@ -73,9 +73,10 @@ def plot(path: Path, day: Day, world: World) -> None:
     visits = np.histogram(hours, bins)[0] * world.cohort / 3600
     panels[0].stairs(visits, bins, color="#0b6e8a", fill=True, alpha=0.4)
     panels[0].set_title("visits per second", fontsize=10)
-    panels[1].plot(hours, day.running, ".", markersize=1, color="#b4540a")
+    some = slice(None, None, max(1, len(hours) // 1000))  # a dot per round would make a picture of megabytes
+    panels[1].plot(hours[some], day.running[some], ".", markersize=1, color="#b4540a")
     panels[1].set_title("rounds that run", fontsize=10)
-    panels[2].plot(hours, day.waits, ".", markersize=1, color="#0b6e8a")
+    panels[2].plot(hours[some], day.waits[some], ".", markersize=1, color="#0b6e8a")
     panels[2].set_title("seconds until the last sum", fontsize=10)
     for panel in panels:
         panel.set_xlabel("hour of the day")

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent.parent
 FILES = {
     "server": (
         ROOT / "docs/benchmarks/secagg-server.json",
-        "python -m tests.benchmarks.secagg_server --d 10000 --out …",
+        "python -m tests.benchmarks.secagg_server --out docs/benchmarks/secagg-server.json",
     ),
     "gas": (ROOT / "tests/contracts/gas_report.json", "python -m tests.contracts.gas"),
     "draw": (ROOT / "docs/benchmarks/draw.json", "python -m tests.benchmarks.scale.draw"),
