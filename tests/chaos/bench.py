@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from aggregation.wire.secret import Secret
+from marketplace.demo.hosts import Hosts
 from marketplace.keys import read_key
 from tests.chaos import books
 from tests.chaos.machine import NotPossibleHere
 from tests.chaos.outcome import Fault, Outcome
 from tests.chaos.site import Here, Say, Site, patiently
 from tests.stack import line
-from tests.stack.small import RATE, RELEASE_MIN, WALLETS, Browser, Hosts, SmallStack, until
+from tests.stack.small import RATE, RELEASE_MIN, WALLETS, Browser, SmallStack, until
 
 PHASES = {"advertise": 15, "share_keys": 12, "masked_input": 12, "consistency": 12, "unmask": 12}
 PLAN = {"cohort": WALLETS, "bucket_size": WALLETS}
