@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-production seed-example test-seed-example run test test-long test-production test-postgres check audit format bench bench-secagg bench-peers bench-learning audit-self-check bench-load bench-wallet-tab contracts e2e e2e-wallet screenshots chaos scale clean fuzz fuzz-api fuzz-contracts coverage-secagg fuzz-money test-anvil slither
+.PHONY: help demo demo-production seed-example test-seed-example run test test-long test-production test-postgres check audit format bench bench-secagg bench-peers bench-learning bench-tampering audit-self-check bench-load bench-wallet-tab contracts e2e e2e-wallet screenshots chaos scale clean fuzz fuzz-api fuzz-contracts coverage-secagg fuzz-money test-anvil slither
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -125,6 +125,9 @@ bench-load: $(VENV)/.installed-dev bench-peers  ## idle agents, invitations, vis
 
 bench-wallet-tab: $(VENV)/.installed-dev  ## a wallet in a tab against the agent: rounds, training, page weight (ARGS=--quick)
 	@$(BIN)/python -m tests.benchmarks.wallet_tab $(ARGS)
+
+bench-tampering: $(VENV)/.installed-dev  ## what tampering wallets do, what is stopped and who is found; goes on where it was stopped (DATA=<folder>)
+	@$(BIN)/python -m tests.benchmarks.tampering --data "$(DATA)" $(ARGS)
 
 bench: $(VENV)/.installed-dev bench-peers  ## every benchmark that ends within about ten minutes
 	@$(BIN)/python -m tests.benchmarks.secagg

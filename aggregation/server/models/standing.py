@@ -23,6 +23,7 @@ class Suspicion(models.Model):
     hits = models.PositiveIntegerField(default=0)
     stakes = models.JSONField()
     at = models.BigIntegerField()
+    """The day of its last visit."""
 
     class Meta:
         constraints = [

@@ -20,6 +20,7 @@ from aggregation.tampering.rules import Combined, combine
 
 KEPT_SECONDS = 365 * 24 * 3600
 """Evidence about a wallet that was not visited for so long is forgotten."""
+DAY_SECONDS = 24 * 3600
 _BATCH = 200
 
 
@@ -88,7 +89,7 @@ def _weigh(
             continue
         account = _account(suspicion).after(hit=hit, share=share, chance=chance)
         suspicion.visits, suspicion.hits = account.visits, account.hits
-        suspicion.stakes, suspicion.at = list(account.stakes), config.now()
+        suspicion.stakes, suspicion.at = list(account.stakes), _today()
         changed.append(suspicion)
         if account.accused:
             exclusions.exclude(collective_id=row.job.collective_id, key=key, account=account)
@@ -101,8 +102,13 @@ def _opened(row: Round, key: str) -> Suspicion:
         collective_id=row.job.collective_id,
         subscription_key=key,
         stakes=list(Account().stakes),
-        at=config.now(),
+        at=_today(),
     )
+
+
+def _today() -> int:
+    """Unix seconds of this day's beginning: which round a wallet was in is not to be read from this."""
+    return config.now() // DAY_SECONDS * DAY_SECONDS
 
 
 def _account(suspicion: Suspicion) -> Account:
