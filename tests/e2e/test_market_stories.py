@@ -18,7 +18,10 @@ from tests.apps import cast
 from tests.apps.cast import World
 from tests.e2e.conftest import Open, apart
 
-pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True, databases=["default", "distributor"])]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.django_db(transaction=True, databases=["default", "distributor", "aggregator"]),
+]
 
 
 def test_a_consumer_watches_stops_and_takes_the_model(visit: Open, world: World, tmp_path: Path) -> None:
@@ -82,7 +85,7 @@ def test_an_administrator_reviews_and_suspends(visit: Open, world: World) -> Non
     page.goto(reverse("admin:collectives_collective_changelist"))
     page.locator("input[name=_selected_action]").first.check()
     page.get_by_label("Action:").select_option(label="Suspend (the reason is shown to everybody)")
-    page.get_by_label("Reason").fill("The purpose is not what was announced.")
+    page.get_by_role("textbox", name="Reason").fill("The purpose is not what was announced.")
     page.get_by_role("button", name="Go", exact=True).click()
     page.get_by_text("is suspended; nothing new begins").wait_for()
     assert Collective.objects.get(pk=world.collective.pk).status == "suspended"
