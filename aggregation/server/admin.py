@@ -113,7 +113,8 @@ class ExclusionAdmin(ReadOnlyAdmin):
         self._decide(request, queryset, reinstate=False)
 
     def _decide(self, request: HttpRequest, rows: QuerySet[models.Exclusion], *, reinstate: bool) -> None:
-        reason, by = request.POST.get("reason", ""), request.user.get_username()
+        # The account's number, not its name: no e-mail address lies in this domain.
+        reason, by = request.POST.get("reason", ""), str(request.user.pk)
         for row in rows:
             try:
                 exclusions.decide(exclusion_id=row.pk, reinstate=reinstate, reason=reason, by=by)

@@ -93,7 +93,7 @@ def test_an_appeal_waits_on_the_first_page_and_is_decided_with_a_reason(ada: Cli
     assert (decided.state, decided.decision, decided.decided_by) == (
         "reinstated",
         "Believable.",
-        "ada@people.example",
+        str(Person.objects.get().pk),
     )
     assert "holders object" not in ada.get(reverse("admin:index")).content.decode()
 
