@@ -39,8 +39,8 @@ export class App {
   async attempt(work, done = "") {
     try {
       const result = await work();
+      await this.show(); // first: what is pressed upon the sentence must be on the new page
       if (done) this.say(done);
-      await this.show();
       return result;
     } catch (problem) {
       this.say(problem instanceof Error ? problem.message : String(problem));
