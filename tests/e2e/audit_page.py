@@ -1,4 +1,7 @@
-"""The report of a privacy audit in a real browser: plots, tables, badges; accessible, and no wider than the window."""
+"""The report of a privacy audit in a real browser: plots, tables, badges; accessible, and no wider than the window.
+
+To be run by name until it was seen to pass: `pytest tests/e2e/audit_page.py`.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,9 @@ PARTS = tuple(os.environ.get("AUDIT_PARTS", "form,ratio,canaries").split(","))
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 320)])
 def test_a_report_is_a_page_like_any_other(visit: Open, world: World, scheme: str, width: int) -> None:
     found = audit(
-        subject(cast.MANIFEST, cast.REQUIREMENT), only=PARTS, command="manage.py audit --algorithm x"
+        subject(cast.MANIFEST, cast.REQUIREMENT),
+        only=PARTS,
+        command=f"manage.py audit --algorithm {world.algorithm.manifest_hash}",
     )
 
     def kept() -> tuple[Algorithm, Algorithm]:
