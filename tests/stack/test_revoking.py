@@ -88,7 +88,7 @@ def test_revoking_in_the_wallet_while_every_server_is_down(small_stack: SmallSta
     until(lambda: small_stack.link(number)["distributor"] == "stopped", seconds=30, what="the stop")
     known = small_stack.link(number)
     assert (known["ended_by"], known["collective"], known["revoked_by"]) == ("wallet", "revoked", "wallet")
-    assert known["waiting"] == 0
+    until(lambda: small_stack.link(number)["waiting"] == 0, seconds=30, what="the letters to be answered")
     browser, address = page(small_stack, number)
     assert "Revoked in your wallet" in browser.get(address).text
     refuses_from_now_on(small_stack, number)
