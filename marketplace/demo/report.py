@@ -53,11 +53,12 @@ def write_html(result: DemoResult, path: Path) -> None:
         "money": money
         and {
             name: tokens(getattr(money, name))
-            for name in ("rate", "budget", "spent", "refunded", "paid", "carried", "held_over")
+            for name in ("budget", "refunded", "paid", "carried", "held_over")
         },
         "tabs": _tabs(result),
-        "reconciliation": money
-        and [(line, tokens(a), tokens(b), a == b) for line, a, b in money.reconciliation],
+        "rate": money and tokens(money.rate),
+        "notes": result.notes,
+        "lines": money and [(line, tokens(a), tokens(b), a == b) for line, a, b in money.reconciliation],
     }
     path.write_text(render_to_string("demo/report.html", context), encoding="utf-8")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 from typing import Any
 
@@ -11,7 +12,7 @@ from opentelemetry import trace
 
 from aggregation.server.services import transitions
 from marketplace import telemetry
-from tests.apps.aggregator.conftest import Cast, cast  # noqa: F401
+from tests.apps.aggregator.conftest import Cast
 from tests.apps.telemetry.recording import Recording
 
 JOB = uuid.UUID("9f0e7c1e-1111-4222-8333-444455556666")
@@ -103,7 +104,7 @@ def test_a_task_is_told_by_its_name(recording: Recording, monkeypatch: pytest.Mo
 
 
 @pytest.mark.django_db(databases=["aggregator"], transaction=True)
-def test_a_phase_is_a_span_of_its_length(recording: Recording, cast: Cast, monkeypatch: Any) -> None:  # noqa: F811
+def test_a_phase_is_a_span_of_its_length(recording: Recording, cast: Cast, monkeypatch: Any) -> None:
     from aggregation.server import config
     from aggregation.server.models import Round
     from aggregation.server.services import opening
@@ -132,9 +133,7 @@ def test_a_phase_is_a_span_of_its_length(recording: Recording, cast: Cast, monke
 def test_the_collector_is_asked_for_only_where_it_can_be(monkeypatch: Any, caplog: Any) -> None:
     """The endpoint is set, the exporter is not installed: said in the log, and the process starts all the same."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
-    monkeypatch.setitem(
-        __import__("sys").modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None
-    )
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
     telemetry._export()
     assert "opentelemetry-exporter-otlp-proto-http" in caplog.text
     assert settings.configured

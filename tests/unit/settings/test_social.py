@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import environ
 import pytest
@@ -23,7 +24,7 @@ NAMED = {
 }
 
 
-def laid(monkeypatch: pytest.MonkeyPatch, **changes: str | None) -> dict[str, object]:
+def laid(monkeypatch: pytest.MonkeyPatch, **changes: str | None) -> dict[str, Any]:
     for name, value in (NAMED | changes).items():
         if value is None:
             monkeypatch.delenv(name, raising=False)
@@ -42,10 +43,8 @@ def test_a_provider_may_be_reached_by_the_form_that_begins_a_log_in_and_by_nothi
 ) -> None:
     found = laid(monkeypatch)
     assert found["INSTALLED_APPS"] == ["first", *social.APPS]
-    before, after = (
-        settings.CONTENT_SECURITY_POLICY["DIRECTIVES"],
-        found["CONTENT_SECURITY_POLICY"]["DIRECTIVES"],
-    )  # type: ignore[index]
+    before = settings.CONTENT_SECURITY_POLICY["DIRECTIVES"]
+    after = found["CONTENT_SECURITY_POLICY"]["DIRECTIVES"]
     assert {name for name in after if after[name] != before[name]} == {"form-action"}
     assert after["form-action"] == [*before["form-action"], "https://login.example.org"]
 
