@@ -208,7 +208,10 @@ WEBSOCKET_MAX_FRAME = 64 * 1024
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
-CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# A worker asks for a task when one of its processes is free, and no count of unacknowledged tasks holds it back (0): kombu keeps counting a
+# task whose acknowledgement a dying broker did not take, and a worker whose count is full never looks at its connection again.
+CELERY_WORKER_DISABLE_PREFETCH = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 0
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "polling_interval": 0.2}
 CELERY_TIMEZONE = "UTC"
