@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from marketplace.supervisor.servers import PrivatePostgres, PrivateRedis
 from tests.chaos.bench import Bench, let_go
 from tests.chaos.loris import SlowLoris
 from tests.stack.small import WALLETS
@@ -189,10 +190,10 @@ def broker(bench: Bench, job: str) -> None:
     bench.struck("broker killed while an epoch is settled")
 
 
-def _restart(server: object, down: float = 3.0) -> None:
-    server.kill()  # type: ignore[attr-defined]
+def _restart(server: PrivatePostgres | PrivateRedis, down: float = 3.0) -> None:
+    server.kill()
     time.sleep(down)
-    server.up()  # type: ignore[attr-defined]
+    server.up()
 
 
 def database(bench: Bench, job: str) -> None:

@@ -21,7 +21,7 @@ class NotPossibleHere(RuntimeError):
 
 
 class Disk:
-    """A file system of a fixed size for everything the site keeps; `full` fills it to the last byte."""
+    """A file system of a fixed size for everything the site keeps; `fill` takes the last byte of it."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="cssi-chaos-"))
@@ -97,15 +97,6 @@ class Clock:
             raise NotPossibleHere(self.missing)
         with self._file.open("r+b") as out, mmap.mmap(out.fileno(), 8) as shared:
             shared[:8] = struct.pack("<q", seconds)
-
-
-def children(pid: int) -> list[int]:
-    """Processes started by this one."""
-    found: list[int] = []
-    with contextlib.suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            found += [int(word) for word in (task / "children").read_text().split()]
-    return found
 
 
 def stop_group(pid: int, number: int) -> None:

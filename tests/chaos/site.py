@@ -48,8 +48,8 @@ class Site:
             SITE_URL=f"http://127.0.0.1:{self.port}",
             CHAIN_ID=1337,
             CHAIN_PORT=chain_port,
+            PORT=self.port,
         )
-        self._here.PORT = self.port
         self.supervisor: Any = None
         self.start_seconds = 0.0
         self.blocks_come, self._over = threading.Event(), threading.Event()

@@ -41,13 +41,14 @@ def test_a_running_process_sees_the_clock_jump_and_its_durations_do_not(tmp_path
         text=True,
         env=os.environ | dict(clock.environment),
     )
-    assert child.stdin is not None
-    assert child.stdout is not None
+    asked, answered = child.stdin, child.stdout
+    assert asked is not None
+    assert answered is not None
 
     def look() -> tuple[float, float]:
-        child.stdin.write("\n")  # type: ignore[union-attr]
-        child.stdin.flush()  # type: ignore[union-attr]
-        wall, steady = child.stdout.readline().split()  # type: ignore[union-attr]
+        asked.write("\n")
+        asked.flush()
+        wall, steady = answered.readline().split()
         return float(wall), float(steady)
 
     try:
@@ -60,7 +61,7 @@ def test_a_running_process_sees_the_clock_jump_and_its_durations_do_not(tmp_path
         clock.set(0)
         assert look()[0] == pytest.approx(time.time(), abs=5)
     finally:
-        child.stdin.close()
+        asked.close()
         child.wait(10)
 
 
