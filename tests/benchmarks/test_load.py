@@ -23,6 +23,7 @@ def run(visits_per_s: float) -> dict[str, Any]:
         "ok": True,
         "points": [[0, 0.0], [900, 22.5]],
         "pages": {"first page": {"requests": 9, "p50_ms": 12.0, "p95_ms": 40.0}},
+        "pages_failed": 2,
     }
 
 
@@ -94,6 +95,7 @@ def test_the_page_says_which_targets_were_met_and_what_is_missing(tmp_path: Path
     rows = {line.split("`")[1]: line for line in text.splitlines() if line.startswith("| `")}
     assert rows["invite_p99_ms"].endswith("| no |")
     assert rows["idle_agents_held"].endswith("| yes |")
+    assert "answered otherwise than 200: 4." in text
     assert "Other work shared the machine" not in text
     assert "Other work shared the machine" in report.page(FOUND | {"load_average": 30.0})
     partial = report.page({"load_average": 0.1, "crowd": FOUND["crowd"]})

@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.load [--only crowd,visits,growth,flower] [--levels 1000,5000,10000] [--out FILE] [--docs DIR]
 
-Every section can be run for itself; `--out` keeps the figures, and a later run adds to what is there. The default sizes end in a quarter of
-an hour on two idle cores, but for Flower's nodes, which take two seconds of CPU for a visit.
+Every section can be run for itself; `--out` keeps the figures, and a later run adds to what is there. What was run so far is in
+docs/benchmarks/load.md; the default sizes are not among it.
 """
 
 from __future__ import annotations
@@ -39,11 +39,13 @@ def main() -> int:
         _MEASURE[name](given, found)
         if given.out:
             given.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    line = report.line(found)
     if given.docs:
         given.docs.mkdir(parents=True, exist_ok=True)
         (given.docs / "load.md").write_text(report.page(found), encoding="utf-8")
+        (given.docs / "load.json").write_text(json.dumps(line, indent=1) + "\n", encoding="utf-8")
         report.draw(found, given.docs)
-    print(json.dumps(report.line(found)))
+    print(json.dumps(line))
     return 0
 
 
@@ -107,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--flower-simulated", type=int, default=50, help="nodes of its simulation")
     parser.add_argument("--flower-rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, help="keep the figures here, and add to those that are there")
-    parser.add_argument("--docs", type=Path, help="write load.md and its plots into this folder")
+    parser.add_argument("--docs", type=Path, help="write load.md, load.json and the plots into this folder")
     return parser
 
 

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from marketplace.demo.isolation import free_port
 from marketplace.demo.seed_example.costs import of_trees
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -62,8 +63,6 @@ def simulation(nodes: int, rounds: int) -> dict[str, Any]:
 
 def deployed(nodes: int, rounds: int) -> dict[str, Any]:
     """The same with a SuperLink and one SuperNode process per wallet."""
-    from marketplace.demo.isolation import free_port
-
     with tempfile.TemporaryDirectory(prefix="cssi-flwr-") as name, ExitStack() as ends:
         folder, out, port = Path(name), Path(name) / "out.json", free_port()
         environment = _environment(out, nodes, rounds, folder)

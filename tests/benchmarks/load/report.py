@@ -71,7 +71,7 @@ def page(found: Mapping[str, Any]) -> str:
 def _head(found: Mapping[str, Any]) -> str:
     load = found.get("load_average")
     shared = (
-        f" Other work shared the machine (load {load:.0f} when the run began, this run at the lowest priority), so figures by the clock "
+        f" Other work shared the machine (load {load:.0f} when the run began), so figures by the clock "
         "are lower ends; CPU figures are what to compare."
         if load and load > (os.cpu_count() or 1)
         else ""
@@ -139,6 +139,7 @@ def _visits(part: Mapping[str, Any], found: Mapping[str, Any]) -> str:
         *("wallets are", "wallets", "visits", "visits/s by the clock", "CPU ms per visit, everybody"),
         *("visits per CPU second", "memory MiB, everybody"),
     )
+    failed = sum(found.get(where, {}).get("pages_failed", 0) for where in ("apart", "packed"))
     pages = [
         [name, where, seen["requests"], seen["p50_ms"], seen["p95_ms"]]
         for where in ("apart", "packed")
@@ -150,6 +151,7 @@ def _visits(part: Mapping[str, Any], found: Mapping[str, Any]) -> str:
         + _table(heads, rows)
         + "\n\n![CPU against visits](load-visits.svg)\n\n### Pages meanwhile\n\n"
         + _table(("page", "wallets are", "asked", "p50 ms", "p95 ms"), pages)
+        + f"\n\nRequests that failed or were answered otherwise than 200: {failed}."
     )
 
 

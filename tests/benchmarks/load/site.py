@@ -12,13 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from marketplace.demo.isolation import free_port
+
 PHASES = ("advertise", "share_keys", "masked_input", "consistency", "unmask")
-
-
-def free_port() -> int:
-    from marketplace.demo.isolation import free_port as free
-
-    return free()
 
 
 def configure(folder: Path) -> None:

@@ -65,6 +65,7 @@ def measure(wallets: int, visits: int, *, packed: bool, cohort: int | None = Non
         "ok": figures["ok"],
         "points": figures["points"],
         "pages": watcher.latencies(),
+        "pages_failed": watcher.failed,
     }
 
 
@@ -79,9 +80,9 @@ class Watcher(threading.Thread):
         self.failed = 0
 
     def run(self) -> None:
-        while not self._ended.wait(PAUSE_SECONDS):
-            if self._rounds_run():
-                break
+        while not self._rounds_run():
+            if self._ended.wait(PAUSE_SECONDS):
+                return
         ports = json.loads((self._folder / "ports.json").read_text(encoding="ascii"))
         with httpx.Client(
             base_url=f"http://127.0.0.1:{ports['CSSI_PORT']}", timeout=30, trust_env=False
@@ -89,10 +90,11 @@ class Watcher(threading.Thread):
             while not self._ended.is_set():
                 for name, path in PAGES.items():
                     began = time.perf_counter()
-                    with suppress(httpx.HTTPError):
-                        answer = http.get(path)
-                        self.failed += answer.status_code != 200
+                    try:
+                        self.failed += http.get(path).status_code != 200
                         self._seen[name].append(1000 * (time.perf_counter() - began))
+                    except httpx.HTTPError:
+                        self.failed += 1
                     if self._ended.wait(PAUSE_SECONDS):
                         return
 
