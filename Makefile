@@ -28,7 +28,7 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 demo: $(VENV)/.installed  ## the main job, embedded: wallets teach a model (ARGS="--wallets 300 --rounds 10 --data DIR")
 	$(BIN)/python manage.py demo $(ARGS)
 
-seed-example: $(VENV)/.installed  ## the founding example, 100,000 wallets and 2,000,000 visits; goes on where it was stopped (ARGS="--scale 0.1")
+seed-example: $(VENV)/.installed  ## the founding example, 100,000 wallets and 2,000,000 visits; goes on where it was stopped (what was run so far: docs/seed-example.md; ARGS="--scale 0.1")
 	$(BIN)/python manage.py seed_example $(ARGS)
 
 test-seed-example: $(VENV)/.installed-dev  ## the same at a tiny scale, stopped and killed on the way (minutes)
@@ -45,7 +45,7 @@ test: $(VENV)/.installed-dev  ## every test but the long ones
 	$(BIN)/pytest -n 2 --dist loadfile -m "e2e and not long" tests/e2e
 	$(MAKE) --no-print-directory test-production
 
-test-long: $(VENV)/.installed-dev  ## the tests that `make test` leaves out, but for the contracts' 100,000 calls (about half an hour)
+test-long: $(VENV)/.installed-dev  ## the tests that `make test` leaves out, but for the contracts' 100,000 calls (hours on a busy machine)
 	$(BIN)/pytest -n 2 --dist loadfile -m "long and not e2e and not stack" --ignore=tests/production --deselect tests/contracts/test_invariants.py::test_our_contracts_keep_every_invariant_for_long $(ARGS)
 	$(BIN)/pytest -m "long and stack" tests/stack $(ARGS)
 	$(BIN)/pytest -m "long and e2e" tests/e2e $(ARGS)
@@ -151,7 +151,7 @@ slither: .venv-slither/.installed  ## static analysis of the contracts: clean, o
 	cd marketplace/settlement/contracts && npm ci --silent
 	.venv-slither/bin/python tests/contracts/slither/check.py
 
-chaos: $(VENV)/.installed-dev  ## a small site broken on purpose in every way we know, its books after each (an hour; ARGS="--only clock")
+chaos: $(VENV)/.installed-dev  ## a small site broken on purpose in every way we know, its books after each (never run whole yet: docs/chaos.md; ARGS="--only clock")
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
 scale: $(VENV)/.installed-dev  ## a day of the scheduler for ten million wallets beside its arithmetic (ten minutes)
@@ -160,5 +160,5 @@ scale: $(VENV)/.installed-dev  ## a day of the scheduler for ten million wallets
 contracts:  ## rebuild the contracts' artifacts (needs npm)
 	cd marketplace/settlement/contracts && npm ci --silent && node build.mjs && node ../../../tests/contracts/mutants/build.mjs
 
-clean:  ## forget the state of `make run` (not the environment)
+clean:  ## forget the state of `make run`, of demos and of the seed example, and every report (not the environment)
 	rm -rf var report

@@ -22,7 +22,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         return None
     from xdist.scheduler import LoadScopeScheduling
 
-    class ByStack(LoadScopeScheduling):  # type: ignore[misc]
+    class ByStack(LoadScopeScheduling):  # type: ignore[misc]  # xdist says nothing of its types
         def _split_scope(self, nodeid: str) -> str:
             file = config.rootpath / nodeid.split("::", 1)[0]
             return "small stack" if _names_the_stack(file) else nodeid

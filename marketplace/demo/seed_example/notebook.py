@@ -11,7 +11,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from marketplace.demo.plan import PlanError
 from marketplace.demo.seed_example.costs import Cost
@@ -94,7 +93,3 @@ class Notebook:
         self.peak_memory = max(self.peak_memory, sum(cost.memory for cost in costs.values()))
         for name, cost in costs.items():
             self.peak_by_part[name] = max(self.peak_by_part.get(name, 0), cost.memory)
-
-    def figures(self) -> dict[str, Any]:
-        """Everything, as plain JSON."""
-        return asdict(self)
