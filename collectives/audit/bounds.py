@@ -12,8 +12,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from dp_accounting import get_epsilon_gaussian, get_sigma_gaussian
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from scipy.stats import beta, binom, norm
+
+from collectives.training import metrics
 
 Floats = NDArray[np.float64]
 MOST_EPSILON = 100.0
@@ -22,10 +26,6 @@ MOST_EPSILON = 100.0
 def upper_share(hits: int, trials: int, doubt: float) -> float:
     """The largest share that `hits` of `trials` do not refute at this doubt (one-sided Clopper-Pearson); 1 for no trials."""
     return 1.0 if hits >= trials else float(beta.ppf(1.0 - doubt, hits + 1, trials - hits))
-
-
-def lower_share(hits: int, trials: int, doubt: float) -> float:
-    return 0.0 if hits <= 0 else float(beta.ppf(doubt, hits, trials - hits + 1))
 
 
 def least_mu(false_in: int, outs: int, false_out: int, ins: int, doubt: float) -> float:
@@ -42,41 +42,24 @@ def least_mu(false_in: int, outs: int, false_out: int, ins: int, doubt: float) -
 
 
 def epsilon_of_mu(mu: float, delta: float) -> float:
-    """ε at δ of a μ-Gaussian mechanism (Dong, Roth, Su 2022, corollary 2.13), by bisection."""
-    if mu <= 0:
-        return 0.0
-
-    def spent(eps: float) -> float:
-        # In logarithms: the second term is a huge number times a tiny one.
-        return float(norm.cdf(mu / 2 - eps / mu) - math.exp(eps + norm.logcdf(-mu / 2 - eps / mu)))
-
-    low, high = 0.0, mu * mu / 2 + 10.0 * mu + 1.0
-    for _ in range(100):
-        middle = (low + high) / 2
-        low, high = (middle, high) if spent(middle) > delta else (low, middle)
-    return high
+    """ε at δ of a μ-Gaussian mechanism, which is a Gaussian one of sensitivity 1 and σ = 1/μ."""
+    return float(get_epsilon_gaussian(1.0 / mu, delta)) if mu > 0 else 0.0
 
 
 def mu_of_epsilon(eps: float, delta: float) -> float:
     """The largest μ whose ε at δ does not exceed this one."""
-    low, high = 0.0, 50.0
-    for _ in range(100):
-        middle = (low + high) / 2
-        low, high = (middle, high) if epsilon_of_mu(middle, delta) <= eps else (low, middle)
-    return low
+    return 1.0 / float(get_sigma_gaussian(eps, delta))
 
 
 def one_run_epsilon(right: int, guesses: int, people: int, *, delta: float, doubt: float) -> float:
     """The largest ε that `right` of `guesses` refute at this doubt; 0 when they refute none."""
-    if _chance(right, guesses, people, 0.0, delta) > doubt:
+
+    def left(eps: float) -> float:
+        return _chance(right, guesses, people, eps, delta) - doubt
+
+    if left(0.0) > 0:
         return 0.0
-    low, high = 0.0, MOST_EPSILON
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (
-            (middle, high) if _chance(right, guesses, people, middle, delta) <= doubt else (low, middle)
-        )
-    return low
+    return MOST_EPSILON if left(MOST_EPSILON) <= 0 else float(brentq(left, 0.0, MOST_EPSILON))
 
 
 def _chance(right: int, guesses: int, people: int, eps: float, delta: float) -> float:
@@ -90,11 +73,8 @@ def _chance(right: int, guesses: int, people: int, eps: float, delta: float) -> 
 
 def auc(inside: Floats, outside: Floats) -> float:
     """How often somebody inside scores above somebody outside; ties count half (Mann and Whitney 1947)."""
-    whole = np.concatenate([inside, outside])
-    _, place, counts = np.unique(whole, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2.0)[place]
-    n, m = len(inside), len(outside)
-    return float((ranks[:n].sum() - n * (n + 1) / 2.0) / (n * m))
+    labels = np.repeat([1.0, 0.0], [len(inside), len(outside)])
+    return metrics.auc(labels, np.concatenate([inside, outside]))
 
 
 def found_at(inside: Floats, outside: Floats, false_share: float = 0.01) -> float:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from collectives.audit.answers import answers
 from collectives.audit.parts import Figure, Part
+from collectives.audit.people import exchanged
 from collectives.audit.subject import Subject
 
 Floats = NDArray[np.float32]
@@ -22,20 +23,14 @@ NOTHING = 1e-5
 def fields(subject: Subject) -> Part:
     dice = subject.dice("fields")
     x, y = subject.draw(dice, PEOPLE)
-    moved = np.roll(np.arange(PEOPLE), 1)
-    unread = []
-    for name, (start, end) in zip(subject.manifest.inputs, subject.people.spans, strict=False):
-        other = x.copy()
-        other[:, start:end] = x[moved, start:end]
-        if not any(
-            _differs(subject, weights, (x, y), (other, y)) for weights in subject.checkpoints.values()
-        ):
-            unread.append(name)
-    for name, (start, end) in zip(subject.manifest.target, subject.people.target_spans, strict=False):
-        said = y.copy()
-        said[:, start:end] = y[moved, start:end]
-        if not any(_differs(subject, weights, (x, y), (x, said)) for weights in subject.checkpoints.values()):
-            unread.append(name)
+    manifest, people, checkpoints = subject.manifest, subject.people, subject.checkpoints.values()
+    tried = [(name, (other, y)) for name, other in exchanged(manifest.inputs, people.spans, x)]
+    tried += [(name, (x, said)) for name, said in exchanged(manifest.target, people.target_spans, y)]
+    unread = [
+        name
+        for name, other in tried
+        if not any(_differs(subject, weights, (x, y), other) for weights in checkpoints)
+    ]
     return Part(
         name="fields",
         title="Fields that are asked for are used",

@@ -7,14 +7,12 @@ are independent, and good otherwise. Homer et al. 2008 and Dwork et al. 2015 ("R
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from aggregation.privacy.clipping import clip
 from collectives.audit.answers import answers
-from collectives.audit.bounds import auc, found_at
+from collectives.audit.bounds import auc
 from collectives.audit.subject import Subject
 from collectives.audit.sums import protected, read
 
@@ -22,14 +20,6 @@ Floats = NDArray[np.float64]
 SUMS = 200
 MOST_HELD = 8_000_000
 """Scalars of others' answers held at once. Where a release is larger it is played with fewer wallets, which is easier to win."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """`auc`: how often the right one of two is told, 0.5 by guessing. `found`: told right at one false alarm in a hundred."""
-
-    auc: float
-    found: float
 
 
 class Crowd:
@@ -49,19 +39,21 @@ class Crowd:
         self.weight = 1.0 / (self.wallets * spread + noise**2 + 1e-9 * subject.conditions.clip**2)
         self.sums = self._sums(protected(raw, subject.conditions, self.dice))
 
-    def play(self, real: Floats, other: Floats) -> Outcome:
-        """Raw answers [t, d] of t people, as they are and as they might have been: both truths, every sum, all people."""
-        clip_bound, d = self.subject.conditions.clip, self.subject.length
+    def play(self, real: Floats, other: Floats) -> float:
+        """How often the right one of two is told, 0.5 by guessing.
+
+        Raw answers [t, d] of t people, as they are and as they might have been: both truths, every sum, all people.
+        """
+        clip_bound = self.subject.conditions.clip
         filters = (clip(real, clip_bound) - clip(other, clip_bound)) * self.weight
         seen = [self._projected(raw, filters) for raw in (real, other)]
         crowd = self.sums @ filters.T
-        wins, found = [], []
-        for t in range(len(real)):
-            inside, outside = crowd[:, t] + seen[0][t], crowd[:, t] + seen[1][t]
-            if d and np.any(filters[t]):
-                wins.append(auc(inside, outside))
-                found.append(found_at(inside, outside))
-        return Outcome(auc=float(np.mean(wins or [0.5])), found=float(np.mean(found or [0.01])))
+        wins = [
+            auc(crowd[:, t] + seen[0][t], crowd[:, t] + seen[1][t])
+            for t in range(len(real))
+            if np.any(filters[t])
+        ]
+        return float(np.mean(wins or [0.5]))
 
     def _projected(self, raw: Floats, filters: Floats) -> list[Floats]:
         """For each person what the own answer, with noise that is new in every sum, adds to the score: [SUMS] each."""

@@ -11,6 +11,7 @@ counts. R² is the share of what distinguishes people that came back; *recovered
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -196,19 +197,21 @@ def _optimised(
     return best
 
 
-def _descend(objective: object, start: torch.Tensor, steps: int) -> tuple[torch.Tensor, float] | None:
-    """Adam with a rate that falls to a tenth; the last place and its value."""
-    free = start.clone().requires_grad_(True)
-    first, second, value = torch.zeros_like(start), torch.zeros_like(start), float("inf")
-    for step in range(1, steps + 1):
-        cost = objective(free)  # type: ignore[operator]
+def _descend(
+    objective: Callable[[torch.Tensor], torch.Tensor | None], start: torch.Tensor, steps: int
+) -> tuple[torch.Tensor, float] | None:
+    """Adam with a rate that falls to a tenth; the last place, and the value one step before. None without an objective."""
+    free, value = start.clone().requires_grad_(True), float("inf")
+    adam = torch.optim.Adam([free], lr=0.2, betas=(0.9, 0.99), eps=1e-12)
+    rate = torch.optim.lr_scheduler.LambdaLR(adam, lambda done: 1 - 0.9 * (done + 1) / steps)
+    for _ in range(steps):
+        cost = objective(free)
         if cost is None:
             return None
         (slope,) = torch.autograd.grad(cost, free)
-        slope, value = torch.nan_to_num(slope), float(cost.detach())
-        first, second = 0.9 * first + 0.1 * slope, 0.99 * second + 0.01 * slope**2
-        move = first / (1 - 0.9**step) / ((second / (1 - 0.99**step)).sqrt() + 1e-12)
-        free = (free - 0.2 * (1 - 0.9 * step / steps) * move).detach().requires_grad_(True)
+        free.grad, value = torch.nan_to_num(slope), float(cost.detach())
+        adam.step()
+        rate.step()
     return free.detach(), value
 
 

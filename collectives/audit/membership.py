@@ -92,7 +92,7 @@ def _of_a_sum(subject: Subject, wallets: int) -> float:
     crowd, dice = Crowd(subject, weights, wallets), subject.dice("membership:sum")
     x, y = subject.draw(dice, PEOPLE)
     real = np.nan_to_num(answers(subject.manifest, weights, x, y, dice))
-    return crowd.play(real, np.broadcast_to(crowd.mean, real.shape).copy()).auc
+    return crowd.play(real, np.broadcast_to(crowd.mean, real.shape).copy())
 
 
 def _of_models(subject: Subject) -> tuple[Floats, Floats, int, int]:

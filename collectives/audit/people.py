@@ -6,7 +6,7 @@ are drawn independently of the rest: a model can then learn nothing but these ve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +60,16 @@ def people_for(manifest: Manifest, requirement: Mapping[str, Any] | None = None)
         target_spans=_of_targets(manifest, targets),
         draw=draw,
     )
+
+
+def exchanged(
+    names: Sequence[str], spans: Sequence[tuple[int, int]], values: Floats
+) -> Iterator[tuple[str, Floats]]:
+    """For each field the people's values [n, …] with everybody having somebody else's columns of that field."""
+    for name, (start, end) in zip(names, spans, strict=False):
+        other = values.copy()
+        other[:, start:end] = np.roll(values[:, start:end], 1, axis=0)
+        yield name, other
 
 
 # --- records of a requirement -------------------------------------------------------------------------------------

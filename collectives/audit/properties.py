@@ -6,12 +6,15 @@ attacker knows everything else, and need only tell two values apart. Played for 
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 from numpy.typing import NDArray
 
 from collectives.audit.answers import answers
-from collectives.audit.games import Crowd, Outcome
+from collectives.audit.games import Crowd
 from collectives.audit.parts import Curve, Figure, Part
+from collectives.audit.people import exchanged
 from collectives.audit.subject import Subject
 
 Weights = NDArray[np.float32]
@@ -23,10 +26,10 @@ MOST_AUC = 0.75
 def properties(subject: Subject) -> Part:
     made = subject.conditions
     consumer = _by_field(subject, made.release_min)
-    worst = max(consumer, key=lambda name: consumer[name].auc)
+    worst = max(consumer, key=consumer.__getitem__)
     sizes = sorted({5, made.bucket_min, 100, made.release_min})
-    by_size = {n: _by_field(subject, n, worst)[worst].auc for n in sizes if n != made.release_min}
-    by_size[made.release_min] = consumer[worst].auc
+    by_size = {n: _by_field(subject, n, worst)[worst] for n in sizes if n != made.release_min}
+    by_size[made.release_min] = consumer[worst]
     return Part(
         name="properties",
         title="One field of one person",
@@ -37,7 +40,7 @@ def properties(subject: Subject) -> Part:
         figures=(
             Figure(
                 name=f"right choices from a sum of {made.release_min:,} (the consumer's)",
-                value=consumer[worst].auc,
+                value=consumer[worst],
                 limit=MOST_AUC,
                 guess=0.5,
             ),
@@ -60,24 +63,18 @@ def properties(subject: Subject) -> Part:
     )
 
 
-def _by_field(subject: Subject, wallets: int, only: str = "") -> dict[str, Outcome]:
-    """Every field in turn, or one, with others' answers at the last checkpoint."""
+def _by_field(subject: Subject, wallets: int, only: str = "") -> dict[str, float]:
+    """Right choices about every field in turn, or one, with others' answers at the last checkpoint."""
     weights = list(subject.checkpoints.values())[-1]
     x, y = subject.draw(subject.dice("properties"), PEOPLE)
-    moved = np.roll(np.arange(PEOPLE), 1)
+    manifest, people = subject.manifest, subject.people
     crowd = Crowd(subject, weights, wallets)
     real, found = _raw(subject, weights, x, y), {}
-    spans = list(zip(subject.manifest.inputs, subject.people.spans, strict=False))[:MOST_FIELDS]
-    for name, (start, end) in spans:
+    for name, other in islice(exchanged(manifest.inputs, people.spans, x), MOST_FIELDS):
         if only in ("", name):
-            other = x.copy()
-            other[:, start:end] = x[moved, start:end]
             found[name] = crowd.play(real, _raw(subject, weights, other, y))
-    predicted = list(zip(subject.manifest.target, subject.people.target_spans, strict=False))[:MOST_FIELDS]
-    for name, (start, end) in predicted:
+    for name, said in islice(exchanged(manifest.target, people.target_spans, y), MOST_FIELDS):
         if only in ("", name):
-            said = y.copy()
-            said[:, start:end] = y[moved, start:end]
             found[name] = crowd.play(real, _raw(subject, weights, x, said))
     return found
 

@@ -94,14 +94,16 @@ def audit(
     threads = torch.get_num_threads()
     # One thread: the models are small, and sums of several threads could differ in their last bits from run to run.
     torch.set_num_threads(1)
-    for number, name in enumerate(chosen):
-        progress(name, number, len(chosen))
-        started = time.process_time()
-        part = PARTS[name](subject)
-        made.append(replace(part, seconds=time.process_time() - started))
-        if name == "form" and part.problems:
-            break
-    torch.set_num_threads(threads)
+    try:
+        for number, name in enumerate(chosen):
+            progress(name, number, len(chosen))
+            started = time.process_time()
+            part = PARTS[name](subject)
+            made.append(replace(part, seconds=time.process_time() - started))
+            if name == "form" and part.problems:
+                break
+    finally:
+        torch.set_num_threads(threads)
     progress("", len(chosen), len(chosen))
     return Report(subject=subject, parts=tuple(made), command=command)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from collectives.audit.bad import refused, seeded
 from collectives.audit.ready import names, ready
@@ -63,13 +64,12 @@ def lines(only: Sequence[str] = (), started: Callable[[str], None] = lambda name
         )
 
 
-def _refused(want: str, document: object) -> Line:
+def _refused(want: str, document: Mapping[str, Any]) -> Line:
     try:
-        parse_manifest(dict(document))  # type: ignore[call-overload]
+        parse_manifest(document)
     except TermsError as error:
         came, good = f"refused: {error}", True
     else:
         came, good = "accepted", False
-    return Line(
-        name=want, wanted="refused by the vocabulary", came=came, good=good, command=f"{COMMAND} --self-check"
-    )
+    command = f'{COMMAND} --self-check "{want}"'
+    return Line(name=want, wanted="refused by the vocabulary", came=came, good=good, command=command)

@@ -25,6 +25,13 @@ def words(algorithm: Algorithm) -> str:
     return _("being audited") if algorithm.open_audit else _("not yet audited")
 
 
+def standing(algorithm: Algorithm) -> Audit | None:
+    """The newest audit that came to an end."""
+    return (
+        Audit.objects.filter(algorithm=algorithm, status__in=Audit.CONCLUDED).order_by("-finished_at").first()
+    )
+
+
 def report(manifest_hash: str, reader: Any) -> tuple[Algorithm, Audit] | None:
     """The newest report about an algorithm that the reader may see: an approved one, one's own, any for an administrator."""
     algorithm = Algorithm.objects.filter(manifest_hash=manifest_hash).first()
@@ -33,7 +40,5 @@ def report(manifest_hash: str, reader: Any) -> tuple[Algorithm, Audit] | None:
     own = reader.is_authenticated and (reader.is_staff or reader.pk == algorithm.author_id)
     if algorithm.status != Algorithm.Status.APPROVED and not own:
         return None
-    found = (
-        Audit.objects.filter(algorithm=algorithm, status__in=Audit.CONCLUDED).order_by("-finished_at").first()
-    )
+    found = standing(algorithm)
     return (algorithm, found) if found else None

@@ -17,6 +17,7 @@ from django.utils import timezone
 from collectives import wakeups
 from collectives.errors import CollectiveError
 from collectives.models import Algorithm, Audit
+from collectives.selectors.audits import standing
 from collectives.terms.algorithm import parse_manifest
 from collectives.terms.errors import TermsError
 from collectives.training.features import Encoder
@@ -81,13 +82,6 @@ def keep(algorithm: Algorithm, report: Mapping[str, Any]) -> Audit:
     _conclude(row, report)
     row.save(force_insert=True)
     return row
-
-
-def standing(algorithm: Algorithm) -> Audit | None:
-    """The newest audit that came to an end."""
-    return (
-        Audit.objects.filter(algorithm=algorithm, status__in=Audit.CONCLUDED).order_by("-finished_at").first()
-    )
 
 
 def check(algorithm: Algorithm) -> None:

@@ -16,9 +16,9 @@ DELTA, DOUBT = 1e-6, 1e-3
 def test_the_interval_of_a_share_is_clopper_and_pearsons() -> None:
     # Their 1934 table for 10 trials, 95 % two-sided: 1 hit gives 0.0025 to 0.4450.
     assert bounds.upper_share(1, 10, 0.025) == pytest.approx(0.4450, abs=5e-5)
-    assert bounds.lower_share(1, 10, 0.025) == pytest.approx(0.0025, abs=5e-5)
+    assert 1 - bounds.upper_share(9, 10, 0.025) == pytest.approx(0.0025, abs=5e-5)  # 9 misses
     assert bounds.upper_share(0, 100, 0.05) == pytest.approx(1 - 0.05 ** (1 / 100))
-    assert (bounds.lower_share(0, 5, 0.05), bounds.upper_share(5, 5, 0.05)) == (0.0, 1.0)
+    assert bounds.upper_share(5, 5, 0.05) == 1.0
 
 
 def test_epsilon_of_a_gaussian_is_the_accountants() -> None:
