@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from collectives import selectors
+from collectives.api_fields import BaseUnits
 from collectives.errors import CollectiveError
 from collectives.models import Admission, Algorithm
 from collectives.paging import list_schema, paged
@@ -34,6 +35,8 @@ class CollectiveOut(serializers.Serializer[Any]):
     rate = serializers.CharField(help_text="base units per visit")
     token = serializers.CharField()
     subscribers = serializers.CharField(help_text="in steps: 300+")
+    # What the API has called it from the beginning. DRF collects declared fields and takes them off the class, so the
+    # property `fields` of every serializer stays; only the types see two things of one name.
     fields = serializers.ListField(child=serializers.CharField(), help_text="what people read")  # type: ignore[assignment]
     bucket_min = serializers.IntegerField(help_text="wallets in the smallest sum the aggregator reads")
     release_min = serializers.IntegerField(help_text="wallets in the smallest sum the model is made of")
@@ -80,7 +83,7 @@ class WantedIn(serializers.Serializer[Any]):
 
     search = serializers.CharField(required=False, max_length=100, allow_blank=True, default="")
     field = serializers.CharField(required=False, max_length=60, help_text="a word of a data field")
-    rate = serializers.RegexField(r"^[0-9]{1,38}$", required=False, help_text="base units, exactly this rate")
+    rate = BaseUnits(required=False, help_text="base units, exactly this rate")
     cohort = serializers.IntegerField(
         required=False, min_value=1, max_value=10**9, help_text="smallest group at least"
     )
@@ -95,8 +98,7 @@ class CollectiveList(Public):
         """Active collectives, filtered and sorted as in the catalogue."""
         asked = WantedIn(data=request.query_params)
         asked.is_valid(raise_exception=True)
-        wanted = dict(asked.validated_data)
-        wanted["rate"] = int(wanted["rate"]) if "rate" in wanted else None
+        wanted = asked.validated_data
         found = selectors.matching(selectors.public_collectives(wanted["search"]), wanted)
         return paged(request, selectors.in_order(found, wanted["sort"]), summary)
 

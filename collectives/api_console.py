@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 
 from collectives import selectors
 from collectives.api import AlgorithmOut, CollectiveOut, algorithm_out, summary
+from collectives.api_fields import BaseUnits, Strict
 from collectives.api_owner import owned, refused_without
 from collectives.errors import CollectiveError
 from collectives.models import Admission, Algorithm, Job, Round
@@ -26,18 +27,17 @@ from collectives.terms.description import BUCKET_MIN_FLOOR, RELEASE_MIN_FLOOR
 HASH = r"^[0-9a-f]{64}$"
 
 
-class ElementsIn(serializers.Serializer[Any]):
+class ElementsIn(Strict):
     """The elements of a collective; for a new version, those that change."""
 
+    nothing_such = "Terms have no such element."
     name = serializers.CharField(max_length=120)
     purpose = serializers.CharField(max_length=500)
     task_description = serializers.CharField(max_length=10_000)
     requirement = serializers.DictField(
         help_text="JSON Schema of one record, in the profile of docs/protocol"
     )
-    rate = serializers.RegexField(
-        r"^[1-9][0-9]{0,37}$", help_text="base units per visit, one of the rate tiers"
-    )
+    rate = BaseUnits(help_text="base units per visit, one of the rate tiers")
     not_for = serializers.CharField(max_length=500, required=False, allow_blank=True)
     notice_seconds = serializers.IntegerField(required=False, min_value=0, max_value=10**9)
     bucket_min = serializers.IntegerField(
@@ -60,14 +60,6 @@ class ElementsIn(serializers.Serializer[Any]):
     )
     algorithm_class = serializers.DictField(required=False, allow_null=True)
     development = serializers.BooleanField(required=False)
-
-    def to_internal_value(self, data: Any) -> Any:
-        """An element nobody knows is refused, not left out: terms are signed, and a typing error would be signed too."""
-        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, dict) else []
-        if unknown:
-            raise serializers.ValidationError({name: ["Terms have no such element."] for name in unknown})
-        values = super().to_internal_value(data)
-        return values | ({"rate": int(values["rate"])} if "rate" in values else {})
 
 
 class VersionOut(serializers.Serializer[Any]):

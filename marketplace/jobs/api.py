@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from collectives import selectors
+from collectives.api_fields import BaseUnits, Strict
 from collectives.models import Job, Round
 from collectives.paging import list_schema, paged
 from collectives.services.plan import RULES
@@ -29,9 +30,10 @@ IDEMPOTENCY = "Idempotency-Key"
 KEY = re.compile(r"[!-~]{1,80}")
 
 
-class PlanIn(serializers.Serializer[Any]):
+class PlanIn(Strict):
     """How a job trains. Micro values are millionths; see `collectives.services.plan`."""
 
+    nothing_such = "A plan has no such part."
     cohort = serializers.IntegerField(required=False, min_value=2, max_value=100_000)
     learning_rate_micro = serializers.IntegerField(required=False, min_value=1, max_value=10_000_000)
     optimiser = serializers.ChoiceField(required=False, choices=sorted(OPTIMISERS))
@@ -52,13 +54,6 @@ class PlanIn(serializers.Serializer[Any]):
         child=serializers.IntegerField(min_value=1, max_value=86400), required=False, help_text="by phase"
     )
 
-    def to_internal_value(self, data: Any) -> Any:
-        """What a plan does not have is refused, not left out: a typing error must not train another way."""
-        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, dict) else []
-        if unknown:
-            raise serializers.ValidationError({name: ["A plan has no such part."] for name in unknown})
-        return super().to_internal_value(data)
-
 
 class StopRuleIn(serializers.Serializer[Any]):
     """The job stops when you report this metric at this value."""
@@ -76,7 +71,7 @@ class JudgedIn(serializers.Serializer[Any]):
 class OrderIn(serializers.Serializer[Any]):
     collective_id = serializers.UUIDField()
     manifest_hash = serializers.RegexField(r"^[0-9a-f]{64}$")
-    budget = serializers.RegexField(r"^[1-9][0-9]{0,37}$", help_text="base units, as a decimal string")
+    budget = BaseUnits(help_text="base units, as a decimal string")
     max_rounds = serializers.IntegerField(min_value=1, max_value=100_000)
     judged = JudgedIn(
         required=False, help_text="for an evaluation: the checkpoint of a job of yours that it judges"
@@ -190,7 +185,6 @@ class Jobs(APIView):
         body = OrderIn(data=request.data)
         body.is_valid(raise_exception=True)
         wanted = dict(body.validated_data)
-        wanted["budget"] = int(wanted["budget"])
         if "judged" in wanted:
             wanted["judged"] = (wanted["judged"]["job_id"], wanted["judged"]["number"])
         rule = wanted.pop("stop_rule", None)

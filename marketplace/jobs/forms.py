@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -13,40 +12,7 @@ from collectives.numbers import NumberField, WholeField
 from collectives.selectors import Card
 from collectives.terms.description import tokens
 from marketplace.jobs.stop_rule import StopRule
-
-UNIT = 10**18
-MOST_TOKENS = Decimal(10**15)
-
-
-TOO_MUCH = _("At most 1,000,000,000,000,000.")
-
-
-class TokensField(forms.DecimalField):
-    """An amount in tokens, cleaned to base units (int), exact."""
-
-    def __init__(self, **options: Any) -> None:
-        options.setdefault("max_digits", 33)
-        words = {
-            "invalid": _("Write an amount such as 120 or 0.5."),
-            "max_decimal_places": _("At most 18 places after the point."),
-            "max_digits": TOO_MUCH,
-            "max_whole_digits": TOO_MUCH,
-            "max_value": TOO_MUCH,
-            "min_value": _("An amount is 0 or more; you wrote %(show_value)s."),
-        }
-        super().__init__(
-            min_value=Decimal(0), max_value=MOST_TOKENS, decimal_places=18, error_messages=words, **options
-        )
-        self.widget.attrs["step"] = "any"
-        self.widget.attrs["inputmode"] = "decimal"
-
-    def clean(self, value: Any) -> int | None:
-        try:
-            amount = super().clean(value)
-        except forms.ValidationError as error:
-            # A number beyond all limits breaks several rules at once; one sentence is enough.
-            raise forms.ValidationError(list(dict.fromkeys(error.messages))) from error
-        return None if amount is None else int(amount * UNIT)
+from marketplace.settlement.forms import TokensField
 
 
 class BudgetForm(forms.Form):

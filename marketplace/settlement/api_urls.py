@@ -14,10 +14,10 @@ urlpatterns = [
         money_api.Settlement.as_view(),
         name="api-settlement",
     ),
-    path("models/<uuid:job_id>/offer", money_api.Offer.as_view(), name="api-model-offer"),
+    path("models/<uuid:job_id>/offer", model_api.Offer.as_view(), name="api-model-offer"),
     path(
         "models/<uuid:job_id>/offer/withdraw",
-        money_api.OfferWithdraw.as_view(),
+        model_api.OfferWithdraw.as_view(),
         name="api-model-withdraw",
     ),
     path("models", model_api.Models.as_view(), name="api-models"),

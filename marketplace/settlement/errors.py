@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class SettlementError(Exception):
     def __init__(self, code: str, sentence: str, *, status: int = 409) -> None:
@@ -31,3 +34,22 @@ class NotThere(Exception):
 
 class FeesTooHigh(ChainUnavailable):
     """Gas costs more than this site pays. Everything waits; nothing is lost."""
+
+
+@contextmanager
+def before_money_moves() -> Iterator[None]:
+    """Around what is asked of the chain before anything is written: where it cannot answer, a sentence says so.
+
+    Raises:
+        SettlementError: `wrong_chain` or `chain_down`.
+    """
+    try:
+        yield
+    except WrongChain as error:
+        raise SettlementError(
+            "wrong_chain", f"{error} Nothing was moved; the administrator must look."
+        ) from error
+    except ChainUnavailable as error:
+        raise SettlementError(
+            "chain_down", "The chain does not answer now. Nothing was moved; try again later."
+        ) from error

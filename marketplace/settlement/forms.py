@@ -7,23 +7,47 @@ from typing import Any, cast
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
+from eth_utils import to_wei_decimals
 
 FAUCET_MOST = 1_000_000
 DECIMALS = 18
+SMALLEST = Decimal(1).scaleb(-DECIMALS)
+MOST_TOKENS = Decimal(10**15)
 
 
-class PriceField(forms.DecimalField):
-    """Tokens as people write them; base units, exactly, as the program has them."""
+TOO_MUCH = _("At most 1,000,000,000,000,000.")
+WORDS = {
+    "invalid": _("Write an amount such as 120 or 0.5."),
+    "max_decimal_places": _("At most 18 places after the point."),
+    "max_digits": TOO_MUCH,
+    "max_whole_digits": TOO_MUCH,
+    "max_value": TOO_MUCH,
+    "min_value": _("An amount is 0 or more; you wrote %(show_value)s."),
+}
+
+
+class TokensField(forms.DecimalField):
+    """Tokens as people write them; base units (int) to the program, exactly."""
 
     def __init__(self, **options: Any) -> None:
-        options = {"max_value": Decimal(10**9)} | options
-        super().__init__(max_digits=28, decimal_places=DECIMALS, **options)
+        usual = {"min_value": Decimal(0), "max_value": MOST_TOKENS, "max_digits": 33, "error_messages": WORDS}
+        super().__init__(decimal_places=DECIMALS, **usual | options)
         self.widget.attrs |= {"step": "any", "inputmode": "decimal"}
 
-    def clean(self, value: Any) -> int:
-        found = super().clean(value)
-        # Exactly, whatever the precision of this thread's decimal arithmetic.
-        return int(found.scaleb(18))
+    def clean(self, value: Any) -> int | None:
+        try:
+            found = super().clean(value)
+        except forms.ValidationError as error:
+            # A number beyond all limits breaks several rules at once; one sentence is enough.
+            raise forms.ValidationError(list(dict.fromkeys(error.messages))) from error
+        return None if found is None else to_wei_decimals(found, DECIMALS)
+
+
+class PriceField(TokensField):
+    """An amount that is brought, sent or asked for; one with too many decimals is told how many it has."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"max_value": Decimal(10**9), "max_digits": 28, "error_messages": {}} | options)
 
     def to_python(self, value: Any) -> Any:
         found = super().to_python(value)
@@ -58,7 +82,7 @@ class BringForm(forms.Form):
     """What is brought, and from which wallet: the page's script fills the wallet in."""
 
     owner = AddressField(widget=forms.HiddenInput)
-    amount = PriceField(label=_("Amount"), min_value=Decimal("0.000000000000000001"))
+    amount = PriceField(label=_("Amount"), min_value=SMALLEST)
 
 
 class SignedForm(BringForm):
@@ -75,7 +99,7 @@ class SignedForm(BringForm):
 class SendForm(forms.Form):
     """What is sent back, and where."""
 
-    amount = PriceField(label=_("Amount"), min_value=Decimal("0.000000000000000001"))
+    amount = PriceField(label=_("Amount"), min_value=SMALLEST)
     to = AddressField(label=_("Address of your own wallet"), help_text=_("0x and 40 characters."))
 
 
@@ -93,7 +117,7 @@ class OfferForm(forms.Form):
     """A finished model and what it costs."""
 
     job = forms.ChoiceField(label=_("Model"))
-    price = PriceField(label=_("Price"), min_value=Decimal("0.000000000000000001"))
+    price = PriceField(label=_("Price"), min_value=SMALLEST)
 
     def __init__(self, *args: Any, jobs: list[Any], **options: Any) -> None:
         super().__init__(*args, **options)

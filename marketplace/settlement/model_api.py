@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from typing import Any
 
 from django.http import HttpResponse
-from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from drf_spectacular.utils import OpenApiTypes, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from collectives.api_fields import BaseUnits
+from collectives.api_owner import refused_without
 from collectives.paging import list_schema, paged
 from marketplace.accounts.models import Role
 from marketplace.settlement import preview, sales
 from marketplace.settlement.errors import SettlementError
 from marketplace.settlement.model_views import model_file
 from marketplace.settlement.models import ModelOffer, ModelPurchase
-
-AMOUNT = re.compile(r"[1-9][0-9]{0,37}")
 
 
 class FeeOut(serializers.Serializer[Any]):
@@ -55,28 +54,25 @@ class ModelOut(serializers.Serializer[Any]):
     )
 
 
+class BudgetIn(serializers.Serializer[Any]):
+    budget = BaseUnits(help_text="base units, as a decimal string")
+
+
 class PurchaseIn(serializers.Serializer[Any]):
-    most = serializers.RegexField(
-        "^" + AMOUNT.pattern + "$", help_text="the most you pay, base units, as a decimal string"
-    )
+    most = BaseUnits(help_text="the most you pay, base units, as a decimal string")
 
 
-@extend_schema(
-    tags=["money"],
-    responses=CostOut,
-    parameters=[
-        OpenApiParameter("budget", str, required=True, description="base units, as a decimal string")
-    ],
-)
+class OfferIn(serializers.Serializer[Any]):
+    price = BaseUnits(help_text="base units, as a decimal string")
+
+
+@extend_schema(tags=["money"], responses=CostOut, parameters=[BudgetIn])
 class Costs(APIView):
     def get(self, request: Request, collective_id: uuid.UUID) -> Response:
         """What a job with a budget costs you at most: every fee by name, and the gas of every transaction."""
-        budget = request.query_params.get("budget", "")
-        if not AMOUNT.fullmatch(budget):
-            raise SettlementError(
-                "bad_amount", "budget is a decimal string of base units, 1 or more.", status=400
-            )
-        cost = preview.of_job_of(request.user, collective_id, int(budget))
+        asked = BudgetIn(data=request.query_params)
+        asked.is_valid(raise_exception=True)
+        cost = preview.of_job_of(request.user, collective_id, asked.validated_data["budget"])
         return Response(
             {
                 "fees": [{"name": line.name, "amount": str(line.amount)} for line in cost.lines],
@@ -118,8 +114,29 @@ class Purchases(APIView):
             raise SettlementError("not_a_consumer", "Buying needs the data consumer role.", status=403)
         body = PurchaseIn(data=request.data)
         body.is_valid(raise_exception=True)
-        made = sales.buy(account=request.user, job_id=job_id, most=int(body.validated_data["most"]))
+        made = sales.buy(account=request.user, job_id=job_id, most=body.validated_data["most"])
         return Response(_model(made.offer, made), status=201)
+
+
+@extend_schema(tags=["models"], request=OfferIn, responses={201: ModelOut})
+class Offer(APIView):
+    def post(self, request: Request, job_id: uuid.UUID) -> Response:
+        """Offer the finished model of a job you paid yourself, or change its price."""
+        refused_without(
+            request, Role.OWNER, "Offering needs the collective owner role; add it in your account."
+        )
+        body = OfferIn(data=request.data)
+        body.is_valid(raise_exception=True)
+        made = sales.offer(actor=request.user, job_id=job_id, price=body.validated_data["price"])
+        return Response(_model(made, None), status=201)
+
+
+@extend_schema(tags=["models"], request=None, responses={204: None})
+class OfferWithdraw(APIView):
+    def post(self, request: Request, job_id: uuid.UUID) -> Response:
+        """Take your model off the market at once. Who bought it keeps it."""
+        sales.withdraw(actor=request.user, job_id=job_id)
+        return Response(status=204)
 
 
 @extend_schema(tags=["models"], responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})

@@ -1,4 +1,4 @@
-"""A consumer's funds, an owner's settlement totals and models for sale, over REST. Nothing names a person or a visit."""
+"""A consumer's funds and an owner's settlement totals, over REST. Nothing names a person or a visit."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from collectives import selectors as collectives
+from collectives.api_fields import BaseUnits
+from collectives.api_owner import owned, refused_without
 from collectives.paging import list_schema, paged
 from marketplace.accounts.models import Role
-from marketplace.settlement import sales, selectors, services
+from marketplace.settlement import selectors, services
 from marketplace.settlement.errors import SettlementError
 from marketplace.settlement.forms import FAUCET_MOST
 from marketplace.settlement.views import epochs_of
 
 UNIT = 10**18
-AMOUNT = r"^[1-9][0-9]{0,37}$"
+SUMS = ("in_escrow", "reserved", "unsettled", "spent", "refundable")
 
 
 class FundsOut(serializers.Serializer[Any]):
@@ -31,9 +32,11 @@ class FundsOut(serializers.Serializer[Any]):
         allow_null=True, help_text="null before the first job or the first tokens"
     )
     balance = serializers.CharField(allow_null=True, help_text="null while the chain does not answer")
-    in_escrow = serializers.CharField()
-    spent = serializers.CharField()
-    refundable = serializers.CharField(help_text="of what is in escrow, not spent yet")
+    in_escrow = serializers.CharField(help_text="of running jobs, not settled yet")
+    reserved = serializers.CharField(help_text="of it, promised to rounds that run now")
+    unsettled = serializers.CharField(help_text="of it, earned by visits and paid with the next epoch")
+    spent = serializers.CharField(help_text="settled visits")
+    refundable = serializers.CharField(help_text="what would come back if every job ended now")
     token = serializers.CharField()
 
 
@@ -45,7 +48,7 @@ class TransactionOut(serializers.Serializer[Any]):
 
 
 class AmountIn(serializers.Serializer[Any]):
-    amount = serializers.RegexField(AMOUNT, help_text="base units, as a decimal string")
+    amount = BaseUnits(help_text="base units, as a decimal string")
 
 
 class EpochOut(serializers.Serializer[Any]):
@@ -55,21 +58,6 @@ class EpochOut(serializers.Serializer[Any]):
     visits = serializers.IntegerField()
     amount = serializers.CharField(help_text="base units, for these visits")
     closed = serializers.DateTimeField()
-
-
-class OfferIn(serializers.Serializer[Any]):
-    price = serializers.RegexField(AMOUNT, help_text="base units, as a decimal string")
-
-
-class OfferOut(serializers.Serializer[Any]):
-    job_id = serializers.UUIDField()
-    price = serializers.CharField()
-    status = serializers.CharField()
-
-
-def _needs(request: Request, role: Role, sentence: str) -> None:
-    if not request.user.has_role(role):
-        raise SettlementError("role_missing", sentence, status=403)
 
 
 @extend_schema(tags=["money"])
@@ -82,10 +70,10 @@ class Funds(APIView):
     @extend_schema(request=AmountIn, responses={202: FundsOut})
     def post(self, request: Request) -> Response:
         """Development tokens, where this site has a faucet; they arrive when the chain has confirmed them."""
-        _needs(request, Role.CONSUMER, "Funds need the data consumer role; add it in your account.")
+        refused_without(request, Role.CONSUMER, "Funds need the data consumer role; add it in your account.")
         body = AmountIn(data=request.data)
         body.is_valid(raise_exception=True)
-        amount = int(body.validated_data["amount"])
+        amount = body.validated_data["amount"]
         if amount > FAUCET_MOST * UNIT:
             raise SettlementError("bad_amount", f"At most {FAUCET_MOST:,} tokens at once.", status=400)
         services.faucet(request.user, amount)
@@ -97,16 +85,16 @@ def _funds(account: Any) -> dict[str, Any]:
     return {
         "address": money["wallet"].address if money["wallet"] else None,
         "balance": None if money["balance"] is None else str(money["balance"]),
-        **{name: str(money[name]) for name in ("in_escrow", "spent", "refundable")},
+        **{name: str(money[name]) for name in SUMS},
         "token": settings.TOKEN_SYMBOL,
     }
 
 
 class Transactions(APIView):
-    @list_schema(TransactionOut, by="offset", tags=["money"])
+    @list_schema(TransactionOut, tags=["money"])
     def get(self, request: Request) -> Response:
-        """The last transactions of your wallet, newest first."""
-        return paged(request, selectors.funds(request.user)["transactions"], _transaction)
+        """The transactions of your wallet, newest first."""
+        return paged(request, selectors.transactions_of(request.user), _transaction, ordering=("-pk",))
 
 
 def _transaction(row: Any) -> dict[str, Any]:
@@ -122,9 +110,7 @@ class Settlement(APIView):
     @list_schema(EpochOut, by="offset", tags=["owners"])
     def get(self, request: Request, collective_id: uuid.UUID) -> Response:
         """Visits and amounts of your collective for each settlement epoch; there is no line per person."""
-        if collectives.owned(request.user, collective_id) is None:
-            raise SettlementError("unknown_collective", "You own no such collective.", status=404)
-        return paged(request, epochs_of(collective_id), _epoch)
+        return paged(request, epochs_of(owned(request, collective_id).pk), _epoch)
 
 
 def _epoch(row: dict[str, Any]) -> dict[str, Any]:
@@ -137,24 +123,3 @@ def _epoch(row: dict[str, Any]) -> dict[str, Any]:
         "amount": str(row["amount"]),
         "closed": epoch.created_at,
     }
-
-
-@extend_schema(tags=["models"])
-class Offer(APIView):
-    @extend_schema(request=OfferIn, responses={201: OfferOut})
-    def post(self, request: Request, job_id: uuid.UUID) -> Response:
-        """Offer the finished model of a job you paid yourself, or change its price."""
-        _needs(request, Role.OWNER, "Offering needs the collective owner role; add it in your account.")
-        body = OfferIn(data=request.data)
-        body.is_valid(raise_exception=True)
-        made = sales.offer(actor=request.user, job_id=job_id, price=int(body.validated_data["price"]))
-        shown = {"job_id": str(made.job_id), "price": str(int(made.price)), "status": made.status}
-        return Response(shown, status=201)
-
-
-@extend_schema(tags=["models"], request=None, responses={204: None})
-class OfferWithdraw(APIView):
-    def post(self, request: Request, job_id: uuid.UUID) -> Response:
-        """Take your model off the market at once. Who bought it keeps it."""
-        sales.withdraw(actor=request.user, job_id=job_id)
-        return Response(status=204)

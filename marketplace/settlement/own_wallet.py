@@ -16,7 +16,7 @@ from django.db import IntegrityError, transaction
 from collectives.terms.description import tokens
 from marketplace.settlement import addresses, assets, orders, outbox, permits, selectors
 from marketplace.settlement.chain import chain, encode_call
-from marketplace.settlement.errors import ChainUnavailable, SettlementError, WrongChain
+from marketplace.settlement.errors import SettlementError, before_money_moves
 from marketplace.settlement.models import ChainTransaction, ConsumerWallet, Escrow, FundsMovement
 from marketplace.settlement.wallets import consumer_wallet
 
@@ -108,14 +108,8 @@ def send(*, account: Any, to: str, amount: int) -> FundsMovement:
 
 
 def _question(owner: str, wallet: ConsumerWallet, amount: int, deadline: int) -> permits.Question:
-    try:
+    with before_money_moves():
         asked = permits.question(owner, wallet.address, amount, deadline)
-    except WrongChain as error:
-        raise SettlementError("wrong_chain", f"{error} Nothing was moved.") from error
-    except ChainUnavailable as error:
-        raise SettlementError(
-            "chain_down", "The chain does not answer now. Nothing was moved; try again later."
-        ) from error
     if asked is None:
         raise SettlementError(
             "no_permits",
@@ -167,8 +161,7 @@ def _carry(made: FundsMovement, asked: permits.Question, signature: bytes) -> No
     row = _fuel(made.wallet, GAS["permit"] + GAS["bring"] + JOB_GAS)
     token, owner, spender = selectors.address("DevToken"), asked.owner, asked.spender
     if int(chain().read("DevToken", token, "allowance", owner, spender)) < asked.value:
-        v = signature[64] if signature[64] > 26 else signature[64] + 27
-        arguments = [owner, spender, asked.value, asked.deadline, v, signature[:32], signature[32:64]]
+        arguments = [owner, spender, asked.value, asked.deadline, *permits.parts(signature)]
         row = _call(made, "permit", "permit", arguments, row)
     _call(made, "bring", "transferFrom", [owner, spender, asked.value], row)
 
@@ -203,11 +196,5 @@ def _fuel(wallet: ConsumerWallet, gas: int) -> ChainTransaction | None:
 
 
 def _balance(holder: str) -> int:
-    try:
-        return int(chain().read("DevToken", selectors.address("DevToken"), "balanceOf", holder))
-    except WrongChain as error:
-        raise SettlementError("wrong_chain", f"{error} Nothing was moved.") from error
-    except ChainUnavailable as error:
-        raise SettlementError(
-            "chain_down", "The chain does not answer now. Nothing was moved; try again later."
-        ) from error
+    with before_money_moves():
+        return selectors.balance(holder)

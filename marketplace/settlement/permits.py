@@ -9,10 +9,10 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from eth_abi import encode
-from eth_hash.auto import keccak
-from eth_keys import keys
+from eth_account import Account
+from eth_account.messages import SignableMessage, encode_typed_data
 from eth_keys.exceptions import BadSignature, ValidationError
+from eth_utils import keccak
 
 from marketplace.settlement import selectors
 from marketplace.settlement.chain import NotThere, chain
@@ -21,12 +21,6 @@ from marketplace.settlement.outbox import key_for
 
 SECONDS = 24 * 3600
 """How long a permit is good: longer than a transaction ever waits, shorter than anybody forgets it."""
-PERMIT_TYPE = bytes(
-    keccak(b"Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)")
-)
-DOMAIN_TYPE = bytes(
-    keccak(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
-)
 Parts = tuple[int, bytes, bytes]
 
 
@@ -55,21 +49,11 @@ class Question:
     @property
     def digest(self) -> bytes:
         """The 32 bytes that are signed (EIP-712)."""
-        domain = _hash(
-            ["bytes32", "bytes32", "bytes32", "uint256", "address"],
-            [
-                DOMAIN_TYPE,
-                keccak(self.name.encode()),
-                keccak(self.version.encode()),
-                self.chain_id,
-                self.token,
-            ],
-        )
-        message = _hash(
-            ["bytes32", "address", "address", "uint256", "uint256", "uint256"],
-            [PERMIT_TYPE, self.owner, self.spender, self.value, self.nonce, self.deadline],
-        )
-        return bytes(keccak(b"\x19\x01" + domain + message))
+        asked = self._message()
+        return keccak(b"\x19" + asked.version + asked.header + asked.body)
+
+    def _message(self) -> SignableMessage:
+        return encode_typed_data(full_message=self.typed_data())
 
     def typed_data(self) -> dict[str, Any]:
         """The same for `eth_signTypedData_v4`: numbers above 2^53 as decimal text."""
@@ -100,9 +84,7 @@ class Question:
     def signed_by(self, signature: bytes) -> str | None:
         """Whose signature (r ‖ s ‖ v) it is; None for bytes that are none."""
         try:
-            v = signature[64] - 27 if signature[64] > 26 else signature[64]
-            made = keys.Signature(signature_bytes=signature[:64] + bytes([v]))
-            return str(made.recover_public_key_from_msg_hash(self.digest).to_checksum_address())
+            return str(Account.recover_message(self._message(), signature=signature))
         except (BadSignature, ValidationError, IndexError, ValueError):
             return None
 
@@ -150,9 +132,6 @@ def sign(wallet: ConsumerWallet, spender: str, value: int) -> Permit | None:
 
 
 def parts(signature: bytes) -> Parts:
-    """(v, r, s) of r ‖ s ‖ v."""
-    return signature[64], signature[:32], signature[32:64]
-
-
-def _hash(kinds: list[str], values: list[Any]) -> bytes:
-    return bytes(keccak(encode(kinds, values)))
+    """(v, r, s) of r ‖ s ‖ v. Some wallets write v as 0 or 1; contracts take 27 or 28."""
+    v = signature[64]
+    return v if v > 26 else v + 27, signature[:32], signature[32:64]

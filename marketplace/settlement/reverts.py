@@ -9,12 +9,12 @@ from typing import Any
 
 from eth_abi import decode
 from eth_abi.exceptions import DecodingError
-from eth_hash.auto import keccak
+from eth_utils.abi import abi_to_signature, function_signature_to_4byte_selector, get_abi_input_types
 
 from collectives.terms.description import tokens
 
 CONTRACTS = ("DevToken", "CollectiveEscrow", "ModelSale", "PayoutPool", "SubscriptionRegistry")
-TEXT = bytes(keccak(b"Error(string)"))[:4]
+TEXT = function_signature_to_4byte_selector("Error(string)")
 
 
 def _moment(seconds: int) -> str:
@@ -45,16 +45,15 @@ WORDS: dict[str, Callable[..., str]] = {
 def _errors() -> dict[bytes, tuple[str, list[str]]]:
     from marketplace.settlement.chain import artifact
 
-    found = {}
-    for contract in CONTRACTS:
-        for entry in artifact(contract)["abi"]:
-            if entry["type"] == "error":
-                kinds = [part["type"] for part in entry["inputs"]]
-                found[bytes(keccak(f"{entry['name']}({','.join(kinds)})".encode()))[:4]] = (
-                    entry["name"],
-                    kinds,
-                )
-    return found
+    return {
+        function_signature_to_4byte_selector(abi_to_signature(entry)): (
+            entry["name"],
+            get_abi_input_types(entry),
+        )
+        for contract in CONTRACTS
+        for entry in artifact(contract)["abi"]
+        if entry["type"] == "error"
+    }
 
 
 def words(data: bytes) -> str:

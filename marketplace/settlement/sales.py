@@ -20,12 +20,11 @@ from aggregation.wire.secret import Secret
 from collectives.models import Checkpoint, Job
 from collectives.terms.description import tokens
 from marketplace.settlement import assets, clients, conf, orders, outbox, permits, selectors, subjects
-from marketplace.settlement.chain import chain, encode_call, job_bytes
-from marketplace.settlement.errors import ChainUnavailable, SettlementError
+from marketplace.settlement.chain import encode_call, job_bytes
+from marketplace.settlement.errors import ChainUnavailable, SettlementError, before_money_moves
 from marketplace.settlement.models import (
     Asset,
     ChainTransaction,
-    ConsumerWallet,
     Escrow,
     ModelOffer,
     ModelPurchase,
@@ -182,7 +181,8 @@ def buy(*, account: Any, job_id: uuid.UUID, most: int) -> ModelPurchase:
             "too_dear",
             f"The price is {tokens(int(found.price))} now, above your {tokens(most)}. Nothing was moved.",
         )
-    balance = _balance(wallet)
+    with before_money_moves():
+        balance = selectors.balance(wallet.address)
     if balance < found.price:
         raise SettlementError(
             "insufficient_funds",
@@ -196,15 +196,6 @@ def buy(*, account: Any, job_id: uuid.UUID, most: int) -> ModelPurchase:
         return ModelPurchase.objects.exclude(status=Purchase.FAILED).get(offer=found, buyer=wallet)
     assets.wake()
     return made
-
-
-def _balance(wallet: ConsumerWallet) -> int:
-    try:
-        return int(chain().read("DevToken", selectors.address("DevToken"), "balanceOf", wallet.address))
-    except ChainUnavailable as error:
-        raise SettlementError(
-            "chain_down", "The chain does not answer now. Nothing was moved; try again later."
-        ) from error
 
 
 def advance() -> int:

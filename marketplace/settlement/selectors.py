@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
+from django.db.models import QuerySet
 
 from collectives import selectors as collectives
 from collectives.terms.description import duration, tokens
@@ -162,31 +163,34 @@ def collective_totals(collective_id: uuid.UUID) -> CollectiveTotals:
 
 
 def funds(account: Any) -> dict[str, Any]:
-    """A consumer's money: wallet balance (None while the chain does not answer), escrows, sums, transactions."""
+    """A consumer's money, for the page and the API alike: `balance` (None while the chain does not answer) and sums in base units,
+    `rows` of escrows with their jobs, the last `transactions`.
+    """
     wallet = ConsumerWallet.objects.filter(account=account).first()
-    if wallet is None:
-        return {
-            "wallet": None,
-            "balance": 0,
-            "escrows": [],
-            "in_escrow": 0,
-            "spent": 0,
-            "refundable": 0,
-            "transactions": [],
-        }
-    escrows = list(wallet.escrows.all())
-    standing = [e for e in escrows if e.status in ("open", "closing")]
+    escrows = list(wallet.escrows.all()) if wallet else []
+    jobs = collectives.jobs_by_id(escrow.job_id for escrow in escrows)
+    running = [(e, jobs[e.job_id]) for e in escrows if e.status == Escrow.Status.OPEN and e.job_id in jobs]
+    standing = [e for e in escrows if e.status in (Escrow.Status.OPEN, Escrow.Status.CLOSING)]
+    in_escrow = sum(int(e.budget - e.spent) for e in standing)
+    reserved = sum(job.visits_reserved * int(escrow.rate) for escrow, job in running)
+    unsettled = sum(job.visits_earned * int(escrow.rate) - int(escrow.spent) for escrow, job in running)
     return {
         "wallet": wallet,
-        "balance": _token_balance(wallet.address),
-        "escrows": escrows,
-        "in_escrow": sum(int(e.budget - e.spent) for e in standing),
+        "balance": _shown_balance(wallet.address) if wallet else 0,
+        "rows": [{"escrow": escrow, "job": jobs.get(escrow.job_id)} for escrow in escrows],
+        "in_escrow": in_escrow,
+        "reserved": reserved,
+        "unsettled": unsettled,
         "spent": sum(int(e.spent) for e in escrows),
-        "refundable": sum(int(e.budget - e.spent) for e in standing),
-        "transactions": list(
-            ChainTransaction.objects.filter(purpose=f"consumer:{wallet.pk}").order_by("-id")[:50]
-        ),
+        "refundable": max(0, in_escrow - reserved - unsettled),
+        "transactions": transactions_of(account)[:50],
     }
+
+
+def transactions_of(account: Any) -> QuerySet[ChainTransaction]:
+    """What a consumer's wallet sent or is about to send, newest first."""
+    wallets = ConsumerWallet.objects.filter(account=account).values_list("pk", flat=True)
+    return ChainTransaction.objects.filter(purpose__in=[f"consumer:{pk}" for pk in wallets]).order_by("-pk")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,8 +262,18 @@ def next_epoch() -> tuple[int | None, str]:
     return due, why
 
 
-def _token_balance(holder: str) -> int | None:
+def balance(holder: str) -> int:
+    """Base units of the token at an address.
+
+    Raises:
+        ChainUnavailable: the chain does not answer now.
+        SettlementError: nothing is deployed.
+    """
+    return int(chain().read("DevToken", address("DevToken"), "balanceOf", holder))
+
+
+def _shown_balance(holder: str) -> int | None:
     try:
-        return int(chain().read("DevToken", address("DevToken"), "balanceOf", holder))
+        return balance(holder)
     except (ChainUnavailable, SettlementError):
         return None

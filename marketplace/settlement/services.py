@@ -16,8 +16,8 @@ from collectives.selectors import subscriptions as agreements
 from collectives.terms.description import tokens
 from marketplace import telemetry
 from marketplace.settlement import assets, clients, effects, orders, outbox, preview, sales, selectors
-from marketplace.settlement.chain import MOST_RECIPIENTS, chain, encode_call, job_bytes
-from marketplace.settlement.errors import ChainUnavailable, SettlementError, WrongChain
+from marketplace.settlement.chain import MOST_RECIPIENTS, encode_call, job_bytes
+from marketplace.settlement.errors import ChainUnavailable, SettlementError, before_money_moves
 from marketplace.settlement.models import (
     Asset,
     ChainTransaction,
@@ -151,17 +151,9 @@ def _asset_to_order(collective_id: uuid.UUID | None) -> Asset | None:
 
 def _check_funds(wallet: ConsumerWallet, budget: int, asset: Asset | None) -> None:
     """The budget, and what an order of the collective costs where none is left over."""
-    try:
-        balance = int(chain().read("DevToken", selectors.address("DevToken"), "balanceOf", wallet.address))
+    with before_money_moves():
+        balance = selectors.balance(wallet.address)
         extra = preview.order_cost(wallet, asset) if asset is not None else 0
-    except WrongChain as error:
-        raise SettlementError(
-            "wrong_chain", f"{error} Nothing was moved; the administrator must look."
-        ) from error
-    except ChainUnavailable as error:
-        raise SettlementError(
-            "chain_down", "The chain does not answer now. Nothing was moved; try again later."
-        ) from error
     if balance < budget + extra:
         order = f" and its order {tokens(extra)}" if extra else ""
         raise SettlementError(

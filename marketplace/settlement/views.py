@@ -28,19 +28,8 @@ MOVEMENTS_SHOWN = 20
 @needs_role(Role.CONSUMER)
 @require_safe
 def funds(request: HttpRequest) -> HttpResponse:
-    money = selectors.funds(request.user)
-    jobs = collectives.jobs_by_id(escrow.job_id for escrow in money["escrows"])
-    rows = [{"escrow": escrow, "job": jobs.get(escrow.job_id)} for escrow in money["escrows"]]
-    running = [(row["escrow"], row["job"]) for row in rows if row["job"] and row["escrow"].status == "open"]
-    reserved = sum(job.visits_reserved * int(escrow.rate) for escrow, job in running)
-    unsettled = sum(job.visits_earned * int(escrow.rate) - int(escrow.spent) for escrow, job in running)
     context = {
-        "reserved": reserved,
-        "unsettled": unsettled,
-        # What would come back if every job ended now.
-        "refundable": max(0, money["refundable"] - reserved - unsettled),
-        "money": money,
-        "rows": rows,
+        "money": selectors.funds(request.user),
         "orders": selectors.orders_of(request.user),
         "movements": FundsMovement.objects.filter(wallet__account=request.user)[:MOVEMENTS_SHOWN],
         "form": FaucetForm() if settings.DEVELOPMENT else None,

@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from marketplace.settlement.forms import TokensField
 from tests.apps import cast
 from tests.apps.cast import World
 from tests.apps.pages.test_permissions import snapshot
@@ -186,3 +187,8 @@ QUERIES = [
 def test_odd_addresses_are_answered(world: World, url: str) -> None:
     status = world.client("carla").get(url).status_code
     assert status in ((400,) if url.startswith("/api/") else (200, 404))
+
+
+def test_an_amount_is_exact_to_its_last_digit() -> None:
+    """Of 33 digits; the usual decimal arithmetic keeps 28."""
+    assert TokensField().clean("123456789012345.123456789012345678") == 123456789012345123456789012345678

@@ -35,7 +35,7 @@ def test_another_chain_is_refused_by_number_and_nothing_is_sent(
     real = chains.chain()
     wrong = chains.Chain(settings.CHAIN_RPC_URL, 4242)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(services, "chain", lambda: wrong)
+        patch.setattr(selectors, "chain", lambda: wrong)
         patch.setattr(services.outbox, "chain", lambda: wrong)
         with pytest.raises(
             SettlementError, match=r"serves chain 1337, but CHAIN_ID says 4242.*Nothing was moved"
