@@ -25,7 +25,6 @@ Assumed besides: one answer within the bound does not make a bucket stand out by
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -110,8 +109,3 @@ def visits_needed(*, share: float, chance: float, most: int = 1000) -> int | Non
         if account.accused:
             return visit
     return None
-
-
-def crossing(levels: Sequence[Account]) -> int | None:
-    """The first of these accounts that accuses; for tests and simulations."""
-    return next((place for place, account in enumerate(levels) if account.accused), None)

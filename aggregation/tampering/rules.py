@@ -35,7 +35,7 @@ RATIO, FEW_COORDINATES = 5.0, 60.0
 """A distance beyond RATIO + FEW_COORDINATES / d² times the lower quartile of all stands out; in few coordinates distances spread more.
 
 The quartile and not the median with its deviations: with buckets of 50 and one wallet in a hundred tampering, two buckets in five are
-hit, and then half of all distances are not honest ones. Measured on Adult: honest ones reach 3.5 quartiles, hit ones begin at 8.
+hit, and then half of all distances are not honest ones. How many stand out on Adult: docs/benchmarks/tampering-adult.md.
 """
 DEVIATIONS, LEAST_ANGLE = 6.0, 0.2
 """Of cosines: median absolute deviations below the median, and no less than that."""

@@ -56,7 +56,9 @@ def note(row: Round, counts: Mapping[int, int], found: Combined) -> None:
     chance = together(sum(counts.values()), max(counts.values()))
     known = {
         one.subscription_key: one
-        for one in Suspicion.objects.select_for_update().filter(collective_id=row.job.collective_id)
+        for one in Suspicion.objects.select_for_update()
+        .filter(collective_id=row.job.collective_id, subscription_key__in=list(in_bucket))
+        .order_by("pk")
     }
     _weigh(row, in_bucket, odd, known, share=share, chance=chance)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -29,6 +30,7 @@ from tests.benchmarks.learning.gradients import updates
 from tests.benchmarks.learning.headers import header_of, seeded
 from tests.benchmarks.tampering.attacks import Attack, trigger_of, with_trigger
 
+Floats = NDArray[np.float64]
 RELEASE_MIN = 100
 BUCKET_MIN = {50: 38, 25: 20}
 CLIP, RATE = 2.0, 0.2
@@ -209,7 +211,8 @@ class Simulation:
         return float((predict(self.manifest, self.state.weights, worn)[:, 0] > 0.5).mean())
 
 
-def _chunks(parts: Any) -> Any:
+def _chunks(parts: Iterator[tuple[NDArray[np.int_], Floats]]) -> Iterator[tuple[int, Floats]]:
+    """Where each chunk of updates begins, and the chunk."""
     start = 0
     for _, raw in parts:
         yield start, raw
