@@ -148,7 +148,7 @@ def _below(most: float, least: float) -> str:
     }
 
 
-class Table(BaseFormSet):  # type: ignore[type-arg]  # generic in the stubs only
+class Table(BaseFormSet):  # type: ignore[type-arg]  # generic in the stubs only; at run time it takes no brackets
     """All lines, and what is wrong with them as sentences that name the line."""
 
     default_error_messages = {

@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
 from rest_framework import serializers
-from rest_framework.pagination import BasePagination, CursorPagination, LimitOffsetPagination
+from rest_framework.pagination import CursorPagination, LimitOffsetPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -36,9 +36,12 @@ class RowPages(CursorPagination):
 
 
 class ListPages(LimitOffsetPagination):
-    """Pages of a list that is put in order in memory."""
+    """Pages of a list that is put in order in memory; they answer as those of rows do, without a count."""
 
     default_limit, max_limit = USUAL, MOST
+
+    def get_paginated_response(self, data: list[Any]) -> Response:
+        return Response({"next": self.get_next_link(), "previous": self.get_previous_link(), "results": data})
 
 
 def paged(
@@ -56,11 +59,17 @@ def paged(
     Raises:
         NotFound: a cursor that is none of ours.
     """
-    pages: BasePagination = RowPages(ordering) if isinstance(rows, QuerySet) else ListPages()
-    found = list(pages.paginate_queryset(rows, request) or [])  # type: ignore[arg-type]
-    entries = shapes(found) if shapes else [shape(row) for row in found] if shape else found
-    body = {"next": pages.get_next_link(), "previous": pages.get_previous_link()}  # type: ignore[attr-defined]
-    return Response(body | {"results": entries})
+    pages: RowPages | ListPages
+    if isinstance(rows, QuerySet):
+        pages = RowPages(ordering)
+        found = pages.paginate_queryset(rows, request)
+    else:
+        pages = ListPages()
+        found = pages.paginate_queryset(rows, request)
+    page = list(found or ())
+    return pages.get_paginated_response(
+        shapes(page) if shapes else [shape(row) for row in page] if shape else page
+    )
 
 
 @cache  # one page of one name in the schema, wherever it is answered

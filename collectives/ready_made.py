@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.utils.translation import gettext as _
@@ -49,7 +49,7 @@ class ReadyMadeForm(forms.Form):
         ]
         choices = {"kind": [(e.name, described(e)) for e in entries()], "inputs": names, "target": names}
         for field, offered in choices.items():
-            self.fields[field].choices = offered  # type: ignore[attr-defined]
+            cast("forms.ChoiceField", self.fields[field]).choices = offered
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or {}

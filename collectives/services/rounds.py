@@ -293,10 +293,7 @@ def _rotation_seed(job: Job, current: Round) -> bytes:
     """As the round's header has it."""
     latest = job.checkpoints.last()
     assert latest is not None
-    digest = checkpoint_hash(
-        bytes.fromhex(job.algorithm.manifest_hash), current.number - 1, bytes(latest.weights)
-    )
-    return seed_of(job=job.pk.bytes, number=current.number, checkpoint=digest)
+    return seed_of(job=job.pk.bytes, number=current.number, checkpoint=bytes.fromhex(latest.hash))
 
 
 def _noise_of_mean(job: Job, manifest: Manifest, wallets: int) -> float:

@@ -17,7 +17,7 @@ from django.views.i18n import set_language
 
 from marketplace.accounts import erasing, own_data, services, tokens
 from marketplace.accounts.forms import DeleteForm, RolesForm, TokenForm
-from marketplace.accounts.models import Role
+from marketplace.accounts.models import Account, Role
 
 
 @login_required
@@ -40,8 +40,8 @@ def account(request: HttpRequest) -> HttpResponse:
 def language(request: HttpRequest) -> HttpResponse:
     """Pages are in this language from now on, and so are the letters of who is signed in."""
     chosen = request.POST.get("language", "")
-    if request.user.is_authenticated and chosen in dict(settings.LANGUAGES):
-        services.set_language(actor=request.user, language=chosen)  # type: ignore[arg-type]
+    if isinstance(request.user, Account) and chosen in dict(settings.LANGUAGES):
+        services.set_language(actor=request.user, language=chosen)
     return set_language(request)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
@@ -52,8 +52,9 @@ class OfferForm(WalletChoiceForm):
         super().__init__(*args, **kwargs)
         periods = [seconds for seconds in SHORTER if seconds < valid_seconds]
         choices = [(seconds, duration(seconds)) for seconds in periods]
-        self.fields["lasts"].choices = [*choices, (0, duration(valid_seconds))]  # type: ignore[attr-defined]
-        self.fields["lasts"].initial = periods[0] if periods else 0
+        lasts = cast("forms.TypedChoiceField", self.fields["lasts"])
+        lasts.choices = [*choices, (0, duration(valid_seconds))]
+        lasts.initial = periods[0] if periods else 0
 
     def clean_lasts(self) -> int:
         """Somebody who says nothing gets the proposed period, never a longer one."""

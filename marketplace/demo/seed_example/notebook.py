@@ -21,7 +21,7 @@ NAME = "seed-example.json"
 
 @dataclass(kw_only=True)
 class Phase:
-    """Seconds by the clock, CPU seconds by part, and what was done for it (wallets or visits)."""
+    """Seconds by the clock, CPU seconds by part, and how many wallets it is done for."""
 
     seconds: float = 0.0
     cpu: dict[str, float] = field(default_factory=dict)

@@ -105,7 +105,7 @@ class Run:
             self._stand_by()
         order = self._ordered()
         job = Job.objects.get(pk=order.job_id)
-        with self._phase("rounds", lambda: self._visits(order.job_id)):
+        with self._phase("rounds"):
             moved, before = time.monotonic(), -1
             while True:
                 job.refresh_from_db()
@@ -127,7 +127,7 @@ class Run:
     def settle(self) -> Order:
         """Every visit paid, the rest refunded."""
         order = Order.objects.get(pk=self.book.order_id)
-        with self._phase("settlement", lambda: self._visits(order.job_id)):
+        with self._phase("settlement"):
             self._until(lambda: self._settled(order), "payouts and refund")
         order.refresh_from_db()
         return order
@@ -203,15 +203,13 @@ class Run:
     # watching
 
     @contextmanager
-    def _phase(self, name: str, count: Callable[[], int] | None = None) -> Iterator[None]:
+    def _phase(self, name: str) -> Iterator[None]:
         self._last = self._cpu()
         self._began = time.monotonic()
         try:
             yield
         finally:
             self._measure(name)
-            if count is not None:
-                self.book.phase(name).done = count()
             self.book.save(self._stage.folder)
 
     def _did(self, name: str, count: int) -> None:

@@ -54,7 +54,10 @@ def manifest(
 
 def arrays(made: Manifest, records: int) -> tuple[Any, Any, Any]:
     """Weights, x and y that differ from wallet to wallet."""
-    spread = lambda shape, step: np.sin(np.arange(np.prod(shape)) * step).reshape(shape).astype(np.float32)  # noqa: E731
+
+    def spread(shape: tuple[int, ...], step: float) -> Any:
+        return np.sin(np.arange(np.prod(shape)) * step).reshape(shape).astype(np.float32)
+
     x = spread((WALLETS, records, 3), 12.9898)
     if made.loss == "softmax-cross-entropy":
         y = (np.arange(WALLETS * records) % 3).reshape(WALLETS, records, 1).astype(np.float32)
