@@ -47,10 +47,18 @@ const hinted = (text) => (text ? make("p", { id: unique("hint"), class: "hint" }
 
 const range = (schema) => {
   const { minimum: least, maximum: most } = schema;
-  if (least !== undefined && most !== undefined) return `from ${least} to ${most}`;
-  if (least !== undefined) return `at least ${least}`;
-  return most !== undefined ? `at most ${most}` : "";
+  if (least !== undefined && most !== undefined) return ` from ${least} to ${most}`;
+  if (least !== undefined) return `, at least ${least}`;
+  return most !== undefined ? `, at most ${most}` : "";
 };
+const size = ({ minLength: least, maxLength: most }) => {
+  if (least && most) return ` of ${least} to ${most} characters`;
+  if (least) return ` of at least ${least} characters`;
+  return most ? ` of at most ${most} characters` : "";
+};
+const kind = (schema) => ({
+  integer: () => `a whole number${range(schema)}`, number: () => `a number${range(schema)}`, string: () => `text${size(schema)}`,
+})[schema.type]();
 const amount = (schema) => {
   const { minItems: least, maxItems: most } = schema;
   if (least && most) return least === most ? `exactly ${least}` : `${least} to ${most}`;
@@ -62,7 +70,7 @@ const entriesOf = (schema) => {
   return words && `${words} ${(schema.maxItems ?? schema.minItems) === 1 ? "entry" : "entries"}`;
 };
 const chosenOf = (schema) => amount(schema) && `choose ${amount(schema)}`;
-const sentence = (...parts) => parts.filter(Boolean).join(". ");
+const sentence = (...parts) => parts.filter(Boolean).map((part) => part[0].toUpperCase() + part.slice(1)).join(". ");
 
 const choice = (schema, name, needed) => {
   const options = schema.type === "boolean" && !schema.enum ? [true, false] : schema.enum ?? [schema.const];
@@ -87,7 +95,7 @@ const text = (schema, name, needed) => {
     return numeric && Number.isFinite(Number(typed)) ? Number(typed) : typed;
   };
   const label = make("label", { for: control.id }, named(schema, name), star(needed));
-  const hint = hinted(sentence(schema.description, numeric ? range(schema) : ""));
+  const hint = hinted(sentence(schema.description, kind(schema)));
   return leaf(control, read, (value) => { control.value = String(value); }, { label, hint });
 };
 
