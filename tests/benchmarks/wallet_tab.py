@@ -1,12 +1,12 @@
 """What a wallet costs in a tab of a real Chromium, against the Python agent in the same run: `make bench-wallet-tab`.
 
-    python -m tests.benchmarks.wallet_tab [--quick] [--out FILE]
+    python -m tests.benchmarks.wallet_tab [--quick] [--docs FOLDER] [--out FILE]
 
 Rounds: one wallet's own part of a whole round with 100 neighbours (keys, shares, masks, agreement, unmasking), by length of the vector. The tab's
 client and a Python client are members of the same bucket; up to 10,000 numbers the sum is compared with the plain one. Training: one gradient over one record, by
-number of parameters, with the same numbers in both; the answers are compared within 1e-6. Both are times by the clock around the work alone, the
+number of parameters, and one over 32 records, with the same numbers in both; the answers are compared within 1e-6. Both are times by the clock around the work alone, the
 tab's by the worker's own clock, and alternate; of each the best of several counts, because a busy machine only adds. Page weight: every file the tab is made of, as it is
-and compressed. Ends with one line of JSON; a full run also writes docs/benchmarks/wallet-tab.md and its picture.
+and compressed. Ends with one line of JSON; a full run also writes wallet-tab.md, .json and .svg into docs/benchmarks (a quick one only where `--docs` says).
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ KEYS = (
     "tab_round_over_agent_100k",
     "tab_gradient_10k_ms",
     "tab_gradient_over_agent_10k",
+    "tab_batch_ms",
     "page_bytes",
     "page_gzip_bytes",
 )
@@ -55,6 +56,8 @@ class Plan:
     vectors: tuple[int, ...] = (1_000, 10_000, 100_000, 1_000_000)
     widths: tuple[int, ...] = (14, 142, 1_428)
     """Hidden units of 64 → h → 5: about 1,000, 10,000 and 100,000 parameters."""
+    batch: tuple[int, int, int, int] = (100, 64, 10, 32)
+    """Columns in, hidden units, columns out, records: what the design's prototype was measured with."""
     rounds: int = 3
     gradients: int = 21
     members: int = MEMBERS
@@ -65,12 +68,15 @@ QUICK = Plan(vectors=(1_000, 10_000), widths=(14, 142), rounds=1, gradients=3, m
 
 @dataclass(kw_only=True)
 class Figures:
-    """Milliseconds by the clock, the best of several. `rounds`: d → (tab, agent); `gradients`: parameters → (tab, agent); `phases` of the tab's longest round."""
+    """Milliseconds by the clock, the best of several. `rounds`: d → (tab, agent); `gradients`: parameters → (tab, agent), `batch` the same over 32
+    records; `phases` of the tab's longest round."""
 
     browser: str = ""
     rounds: dict[int, tuple[float, float]] = field(default_factory=dict)
     gradients: dict[int, tuple[float, float]] = field(default_factory=dict)
+    batch: tuple[float, float] = (0.0, 0.0)
     phases: dict[str, float] = field(default_factory=dict)
+    members: int = MEMBERS
     files: int = 0
     page_bytes: int = 0
     page_gzip_bytes: int = 0
@@ -85,6 +91,7 @@ class Figures:
             large and large[0] / large[1],
             gradient and gradient[0],
             gradient and gradient[0] / gradient[1],
+            self.batch[0],
             self.page_bytes,
             self.page_gzip_bytes,
         )
@@ -204,19 +211,19 @@ def measure_rounds(ask: Callable[..., Any], plan: Plan, figures: Figures) -> Non
         figures.phases = {step: min(tab.steps[step] for tab, _ in pairs) for step in pairs[0][0].steps}
 
 
-def manifest(hidden: int) -> dict[str, Any]:
+def manifest(width_in: int, hidden: int, width_out: int) -> dict[str, Any]:
     return {
         "version": 1,
         "name": "benchmark",
         "purpose": "measure a tab",
         "inputs": ["a"],
         "target": ["b"],
-        "width_in": 64,
-        "width_out": 5,
+        "width_in": width_in,
+        "width_out": width_out,
         "layers": [
             {"op": "linear", "out": hidden, "bias": True},
             {"op": "relu"},
-            {"op": "linear", "out": 5, "bias": True},
+            {"op": "linear", "out": width_out, "bias": True},
         ],
         "loss": "mse",
         "training": {"learning_rate_micro": 1000, "steps": 1},
@@ -226,27 +233,39 @@ def manifest(hidden: int) -> dict[str, Any]:
 
 def measure_gradients(ask: Callable[..., Any], plan: Plan, figures: Figures) -> None:
     for hidden in plan.widths:
-        document = manifest(hidden)
-        parsed = parse_manifest(document)
-        count = parameter_count(parsed)
-        weights, x, y = _spread(count, 0.1), _spread(64, 1.0), _spread(5, 1.0)
-        given = {
-            "manifest": document,
-            "weights": _text(weights.tobytes()),
-            "x": _text(x.tobytes()),
-            "y": _text(y.tobytes()),
-        }
-        tab: list[float] = []
-        agent: list[float] = []
-        for _ in range(plan.gradients):
-            said = ask("train", **given, repeats=2)
-            tab.append(said["times"][-1])
-            began = time.perf_counter()
-            expected = compute_update(parsed, weights, x.reshape(1, -1), y.reshape(1, -1), bytes(32))
-            agent.append((time.perf_counter() - began) * 1000)
-        found = np.frombuffer(base64.b64decode(said["update"]), "<f4")
-        assert np.max(np.abs(found - expected)) <= TOLERANCE * max(1.0, float(np.max(np.abs(expected))))
-        figures.gradients[count] = (min(tab), min(agent))
+        count, best = one_gradient(ask, plan, (64, hidden, 5, 1))
+        figures.gradients[count] = best
+    _, figures.batch = one_gradient(ask, plan, plan.batch)
+
+
+def one_gradient(
+    ask: Callable[..., Any], plan: Plan, size: tuple[int, int, int, int]
+) -> tuple[int, tuple[float, float]]:
+    """How many parameters, and the best times of both over the same numbers."""
+    width_in, hidden, width_out, records = size
+    document = manifest(width_in, hidden, width_out)
+    parsed = parse_manifest(document)
+    count = parameter_count(parsed)
+    weights, x, y = _spread(count, 0.1), _spread(width_in * records, 1.0), _spread(width_out * records, 1.0)
+    given = {
+        "manifest": document,
+        "weights": _text(weights.tobytes()),
+        "x": _text(x.tobytes()),
+        "y": _text(y.tobytes()),
+    }
+    tab: list[float] = []
+    agent: list[float] = []
+    for _ in range(plan.gradients):
+        said = ask("train", **given, repeats=2)
+        tab.append(said["times"][-1])
+        began = time.perf_counter()
+        expected = compute_update(
+            parsed, weights, x.reshape(records, width_in), y.reshape(records, width_out), bytes(32)
+        )
+        agent.append((time.perf_counter() - began) * 1000)
+    found = np.frombuffer(base64.b64decode(said["update"]), "<f4")
+    assert np.max(np.abs(found - expected)) <= TOLERANCE * max(1.0, float(np.max(np.abs(expected))))
+    return count, (min(tab), min(agent))
 
 
 def _spread(count: int, scale: float) -> Any:
@@ -296,7 +315,7 @@ def asking(folder: Path) -> Iterator[tuple[Callable[..., Any], str]]:
 
 
 def measure(plan: Plan) -> Figures:
-    figures = Figures()
+    figures = Figures(members=plan.members)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketplace.settings.test")
     weigh(figures)
     with tempfile.TemporaryDirectory() as name, asking(Path(name)) as (ask, figures.browser):
@@ -309,13 +328,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="small sizes, once; writes no page")
+    parser.add_argument("--quick", action="store_true", help="small sizes, once; writes no page by itself")
+    parser.add_argument("--docs", type=Path, help="folder for page, picture and JSON")
     parser.add_argument("--out", type=Path, help="also keep the figures here as JSON")
     options = parser.parse_args()
     figures = measure(QUICK if options.quick else Plan())
     print(report.table(figures))
-    if not options.quick:
-        report.write(figures, ROOT / "docs" / "benchmarks")
+    docs = options.docs or (None if options.quick else ROOT / "docs" / "benchmarks")
+    if docs:
+        report.write(
+            figures, docs, command="make bench-wallet-tab" + (" ARGS=--quick" if options.quick else "")
+        )
     line = json.dumps(figures.values())
     if options.out:
         options.out.write_text(line + "\n", encoding="utf-8")
