@@ -104,9 +104,15 @@ def owned_by(account: Any) -> list[Card]:
     return [_card(c) for c in _with_card_parts(Collective.objects.filter(owner=account)) if c.terms.all()]
 
 
+def current_terms(collective_id: uuid.UUID) -> TermsVersion | None:
+    """The newest terms with their collective, in one query; a card counts subscribers besides."""
+    versions = TermsVersion.objects.filter(collective_id=collective_id).select_related("collective")
+    return versions.order_by("-version").first()
+
+
 def terms_envelope(collective_id: uuid.UUID) -> dict[str, Any] | None:
     """The current signed terms, or None."""
-    terms = TermsVersion.objects.filter(collective_id=collective_id).order_by("-version").first()
+    terms = current_terms(collective_id)
     return terms.envelope() if terms else None
 
 

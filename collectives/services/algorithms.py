@@ -200,14 +200,20 @@ def _check_ratio(manifest: Manifest, terms: Mapping[str, Any]) -> None:
 def _send_notice(admission: Admission) -> None:
     """To everybody the distributor knows now, and once more behind every subscriber it is still to hear of."""
     base = f"/collectives/{admission.collective_id}"
-    call = {"method": "PUT", "path": f"{base}/notices/{admission.id}", "body": {"envelope": admission.notice}}
-    enqueue(key=f"notice:{admission.id}", **call)
+    path, body = f"{base}/notices/{admission.id}", {"envelope": admission.notice}
+    enqueue(key=f"notice:{admission.id}", method="PUT", path=path, body=body)
     newcomers = OutgoingCall.objects.filter(
         status=OutgoingCall.Status.WAITING, method="PUT", path__startswith=f"{base}/subscribers/"
     )
     for newcomer in newcomers:
         key = newcomer.path.rsplit("/", 1)[1]
-        enqueue(key=f"notice:{admission.id}:{key}", after=newcomer, **call)
+        enqueue(
+            key=f"notice:{admission.id}:{key}",
+            method="PUT",
+            path=f"{path}/subscribers/{key}",
+            body=body,
+            after=newcomer,
+        )
 
 
 def activate_due(now: datetime) -> int:

@@ -95,7 +95,7 @@ def _send_running_notices(
         enqueue(
             key=f"notice:{admission.id}:{subscription_key}",
             method="PUT",
-            path=f"/collectives/{collective.id}/notices/{admission.id}",
+            path=f"/collectives/{collective.id}/notices/{admission.id}/subscribers/{subscription_key}",
             body={"envelope": admission.notice},
             after=after,
         )

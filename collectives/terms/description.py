@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from collectives.terms import classes
@@ -88,6 +89,11 @@ class Terms:
     sandbox: str = "any"
     algorithms: tuple[Mapping[str, Any], ...] = ()
     document: Mapping[str, Any] = field(repr=False, compare=False)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the document's RFC 8785 form, hex: what a subscription pins."""
+        return digest(self.document).hex()
 
     @classmethod
     def parse(cls, document: Any) -> Terms:
@@ -170,7 +176,7 @@ def build_terms(**values: Any) -> dict[str, Any]:
 
 def terms_hash(terms: Terms | Mapping[str, Any]) -> str:
     """SHA-256 of the RFC 8785 form, hex: what a subscription pins."""
-    return digest(terms.document if isinstance(terms, Terms) else terms).hex()
+    return terms.hash if isinstance(terms, Terms) else digest(terms).hex()
 
 
 def tokens(amount: int) -> str:

@@ -66,7 +66,10 @@ class Mail(models.Model):
             # The sender's reference makes a repeated call the same mail.
             models.UniqueConstraint(fields=["key", "ref"], name="mail_once_per_reference"),
         ]
-        indexes = [models.Index(fields=["key"], condition=Q(state="waiting"), name="mail_waiting")]
+        indexes = [
+            models.Index(fields=["key"], condition=Q(state="waiting"), name="mail_waiting"),
+            models.Index(fields=["ref"], condition=Q(kind="notice"), name="mail_of_a_notice"),
+        ]
         verbose_name_plural = "mail"
 
 

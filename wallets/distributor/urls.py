@@ -13,6 +13,7 @@ urlpatterns = [
     path("mailboxes/<str:key>/messages/<str:ref>", views.message),
     path("collectives/<uuid:collective_id>/subscribers/<str:key>", views.subscriber),
     path("collectives/<uuid:collective_id>/notices/<str:ref>", views.notice),
+    path("collectives/<uuid:collective_id>/notices/<str:ref>/subscribers/<str:key>", views.notice_to),
     path("jobs/<uuid:job_id>", views.job),
     path("jobs/<uuid:job_id>/announcement", views.announcement),
     path("jobs/<uuid:job_id>/rounds/<int:number>", views.round_),

@@ -78,6 +78,16 @@ def _put_notice(*, body: Body, collective_id: uuid.UUID, ref: str) -> Body:
     return selectors.notice_counts(collective_id, ref)
 
 
+def _put_notice_to(*, body: Body, collective_id: uuid.UUID, ref: str, key: str) -> Body:
+    routes.post_notice_to(
+        collective_id=collective_id,
+        ref=ref,
+        envelope=_compact(_envelope(body)),
+        key=hex_bytes(key, "the subscription key"),
+    )
+    return {}
+
+
 def _get_notice(*, body: Body, collective_id: uuid.UUID, ref: str) -> Body:
     return selectors.notice_counts(collective_id, ref)
 
@@ -142,6 +152,7 @@ messages = service("market", POST=_post_mail)
 message = service("market", GET=_get_mail)
 subscriber = service("collectives", PUT=_put_subscriber, DELETE=_delete_subscriber)
 notice = service("collectives", PUT=_put_notice, GET=_get_notice)
+notice_to = service("collectives", PUT=_put_notice_to)
 job = service("collectives", PUT=_put_job, GET=_get_job, DELETE=_delete_job)
 announcement = service("collectives", PUT=_put_announcement)
 round_ = service("collectives", PUT=_put_round, GET=_get_round)

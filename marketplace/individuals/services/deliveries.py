@@ -63,14 +63,14 @@ def deliver_offer(link: SubscriptionLink) -> None:
     if link.wallet is None:
         _end_offer(link)
         return
-    card = collectives.card(link.collective_id)
-    if card is None:
+    terms = collectives.current_terms(link.collective_id)
+    if terms is None:
         _end_offer(link)
         return
     body = {
         "version": 1,
         "collective_id": str(link.collective_id),
-        "terms": card.terms.envelope(),
+        "terms": terms.envelope(),
         "offer_ref": link.offer_ref,
         "reply_url": f"{settings.SITE_URL.rstrip('/')}/api/v1/wallets/links",
     }
@@ -88,9 +88,7 @@ def deliver_offer(link: SubscriptionLink) -> None:
         ):  # a conflict means that it lies there already, with the terms of that moment
             raise
     else:
-        SubscriptionLink.objects.filter(pk=link.pk).update(
-            terms_hash=card.terms.hash, terms_version=card.terms.version
-        )
+        SubscriptionLink.objects.filter(pk=link.pk).update(terms_hash=terms.hash, terms_version=terms.version)
     SubscriptionLink.objects.filter(pk=link.pk, status=Link.SENDING).update(status=Link.OFFERED)
 
 

@@ -44,14 +44,14 @@ def send_offer(
             "no_wallet", _("Pair a wallet first: your wallet is what subscribes."), status=409
         )
     mine(account, chosen)
-    card = collectives.card(collective_id)
-    if card is None:
+    terms = collectives.current_terms(collective_id)
+    if terms is None:
         raise IndividualError("unknown_collective", _("There is no such collective."), status=404)
-    if card.collective.status != "active":
+    if terms.collective.status != "active":
         raise IndividualError(
             "suspended",
             _("This collective is suspended and takes no subscriptions now: %(why)s")
-            % {"why": card.collective.status_reason},
+            % {"why": terms.collective.status_reason},
             status=409,
         )
     now = timezone.now()
@@ -62,8 +62,8 @@ def send_offer(
                 account=account,
                 wallet=chosen,
                 collective_id=collective_id,
-                terms_hash=card.terms.hash,
-                terms_version=card.terms.version,
+                terms_hash=terms.hash,
+                terms_version=terms.version,
                 offer_ref=secrets.token_hex(16),
                 created_at=now,
                 expires_at=now + timedelta(seconds=OFFER_SECONDS),

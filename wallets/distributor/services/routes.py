@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from wallets.distributor import config
 from wallets.distributor.errors import Conflict, Malformed, Unknown
@@ -159,15 +160,10 @@ def stop_subscriber(*, collective_id: uuid.UUID, key: str, notify: bool) -> None
 @transaction.atomic(using=ALIAS)
 def post_notice(*, collective_id: uuid.UUID, ref: str, envelope: str) -> Notice:
     """Address a notice to every subscriber of the collective. Repeating it addresses those who came in between."""
-    if len(envelope.encode()) > MAX_MAIL:
-        raise Malformed(f"A notice holds at most {MAX_MAIL} bytes.", code="too_large", status=413)
-    notice, created = Notice.objects.get_or_create(
-        collective_id=collective_id, ref=ref, defaults={"envelope": envelope, "created": config.now()}
-    )
-    if not created and notice.envelope != envelope:
-        raise Conflict("This notice was sent with another text.")
+    notice = _notice(collective_id, ref, envelope)
     expires = config.now() + NOTICE_KEPT_SECONDS
-    keys = Subscriber.objects.filter(collective_id=collective_id).exclude(state=Subscriber.State.STOPPED)
+    told = Mail.objects.filter(ref=ref, kind=Mail.Kind.NOTICE)
+    keys = _reachable(collective_id).exclude(key__in=told.values("key"))
     Mail.objects.bulk_create(
         [
             Mail(
@@ -178,10 +174,42 @@ def post_notice(*, collective_id: uuid.UUID, ref: str, envelope: str) -> Notice:
         ignore_conflicts=True,
         batch_size=500,
     )
-    notice.addressed = Mail.objects.filter(ref=ref, kind=Mail.Kind.NOTICE).count()
+    notice.addressed = told.count()
     notice.save(update_fields=["addressed"])
     tell_hubs(notice=ref)
     return notice
+
+
+@transaction.atomic(using=ALIAS)
+def post_notice_to(*, collective_id: uuid.UUID, ref: str, envelope: str, key: str) -> None:
+    """Address a notice to one subscriber, who came after it was sent to all; repeating it changes nothing.
+
+    Looking at one row and not at all subscribers: a collective that grows while an algorithm is announced calls this for each newcomer.
+    """
+    notice = _notice(collective_id, ref, envelope)
+    before = Mail.objects.filter(key=key, ref=ref).exists()
+    if before or not _reachable(collective_id).filter(key=key).exists():
+        return
+    expires = config.now() + NOTICE_KEPT_SECONDS
+    leave_mail(key=key, ref=ref, kind=Mail.Kind.NOTICE, body=envelope, expires=expires)
+    notice.addressed += 1
+    notice.save(update_fields=["addressed"])
+
+
+def _notice(collective_id: uuid.UUID, ref: str, envelope: str) -> Notice:
+    """The notice, locked: two calls count who was addressed one after the other."""
+    if len(envelope.encode()) > MAX_MAIL:
+        raise Malformed(f"A notice holds at most {MAX_MAIL} bytes.", code="too_large", status=413)
+    notice, created = Notice.objects.select_for_update().get_or_create(
+        collective_id=collective_id, ref=ref, defaults={"envelope": envelope, "created": config.now()}
+    )
+    if not created and notice.envelope != envelope:
+        raise Conflict("This notice was sent with another text.")
+    return notice
+
+
+def _reachable(collective_id: uuid.UUID) -> QuerySet[Subscriber]:
+    return Subscriber.objects.filter(collective_id=collective_id).exclude(state=Subscriber.State.STOPPED)
 
 
 def expire_mail() -> int:
