@@ -328,3 +328,14 @@ def test_every_variable_of_the_production_settings_is_explained() -> None:
     assert len(asked) > 20
     assert [name for name in sorted(asked) if f"`{name}`" not in explained] == []
     assert [name for names in KEY_FILES.values() for name in names if f"`{name}`" not in explained] == []
+
+
+def test_every_alert_asks_for_a_figure_that_is_counted() -> None:
+    """A renamed figure would leave an alert that never fires."""
+    asked = set(
+        re.findall(r"^\| `cssi_(\w+)", (REPOSITORY / "docs" / "operations.md").read_text(), re.MULTILINE)
+    )
+    ours = ("marketplace", "collectives", "aggregation", "wallets", "attestation")
+    sources = [path.read_text() for name in ours for path in (REPOSITORY / name).rglob("metrics.py")]
+    assert len(asked) > 6
+    assert [n for n in sorted(asked) if not any(re.search(f'"(cssi_)?{n}"', s) for s in sources)] == []
