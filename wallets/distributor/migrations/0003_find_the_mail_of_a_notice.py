@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('distributor', '0003_a_round_may_be_drawn_by_coins'),
+        ('distributor', '0002_subscribers_may_be_excluded'),
     ]
 
     operations = [
