@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from marketplace.individuals.server_description import subscription_link
 from tests.apps.cast import World
 from tests.e2e.conftest import FLAGS, apart, chromium
-from tests.e2e.looking import check_screen
+from tests.e2e.looking import check_screen, picture_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True, databases=["default", "distributor"])]
 PASSPHRASE = "correct horse battery"
@@ -128,6 +129,12 @@ def test_a_whole_life_in_one_tab(tab: Tab, world: World) -> None:
 
     tab.go("Now")
     tab.check("now-empty")
+    link = apart(lambda: subscription_link(world.collective.pk))
+    with page.expect_file_chooser() as chooser:
+        tab.click("Read it from a picture")
+    chooser.value.set_files(picture_of(link))
+    tab.said("The code was read")
+    expect(page.get_by_label("Link or id of the collective")).to_have_value(link)
     tab.click("Review its terms")
     expect(page.get_by_text("You earn 0.005 ")).to_be_visible()
     tab.check("review")

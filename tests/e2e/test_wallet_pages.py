@@ -7,7 +7,6 @@ request the browser makes is watched: none may leave this machine.
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import threading
 from collections.abc import Coroutine, Iterator
@@ -18,7 +17,7 @@ import pytest
 import segno
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.looking import check_screen
+from tests.e2e.looking import check_screen, picture_of
 from tests.e2e.wallet_lists import REQUIREMENT, a_list_by_keyboard, fill_lists, tab_to
 from tests.unit.agent import documents
 from tests.unit.agent.world import World
@@ -302,10 +301,11 @@ def test_a_qr_code_is_read_with_the_camera_or_from_a_picture(browser: Browser, s
         page.get_by_label("Pairing link"),
         "stream.getTracks().every((track) => track.readyState === 'ended')",
     )
-    for file, said in ((b"no picture", "cannot be opened"), (drawn(code), "The code was read")):
+    shot = picture_of(stage.pairing_link)
+    for file, said in (({**shot, "buffer": b"no picture"}, "cannot be opened"), (shot, "The code was read")):
         with page.expect_file_chooser() as chooser:
             window.click("Read it from a picture")
-        chooser.value.set_files({"name": "code.png", "mimeType": "image/png", "buffer": file})
+        chooser.value.set_files(file)
         window.said(said)
     expect(link).to_have_value(stage.pairing_link)
 
@@ -325,13 +325,6 @@ def test_a_qr_code_is_read_with_the_camera_or_from_a_picture(browser: Browser, s
     window.click("Pair")
     window.said("Paired")
     window.close()
-
-
-def drawn(code: segno.QRCode) -> bytes:
-    """A screenshot's worth of it."""
-    out = io.BytesIO()
-    code.save(out, kind="png", scale=3, border=4)
-    return out.getvalue()
 
 
 def test_a_one_time_code_is_typed_where_there_is_no_camera(browser: Browser, stage: Stage) -> None:

@@ -41,6 +41,7 @@ const CLOSED = new Set(["locked", "evicted"]);
 const REDRAW = new Set(["connected", "disconnected", "visit", "visit_over", "question", "subscribed", "not_subscribed", "revoked", "accepted", "standing"]);
 
 const app = new App(new TabWallet(happened), PAGES, start);
+app.kept.site = location.origin; // whose account one would pair with
 
 /** @param {any} event */
 function happened(event) {

@@ -1,14 +1,7 @@
 // @ts-check
 /** The one door between the pages and a wallet, here a worker of this very page. Twin of the door to an agent, wallets/agent/web/client.js. */
 
-/** What a wallet says instead of doing what was asked: a stable code and a sentence for the person. */
-export class WalletProblem extends Error {
-  /** @param {string} code @param {string} sentence */
-  constructor(code, sentence) {
-    super(sentence);
-    this.code = code;
-  }
-}
+import { WalletProblem } from "./problem.js";
 
 /** A wallet in a worker. Only questions, answers and what is shown pass; keys stay on the other side. */
 export class TabWallet {

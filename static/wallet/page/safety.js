@@ -1,8 +1,8 @@
 // @ts-check
 /** Keeping the wallet: backup, moving to an always-on agent, locking, secrets, receipts, and deleting it from this browser. */
 
-import { button, careful, field, h, list, onSubmit, save } from "./dom.js";
-import { secrets } from "./records.js";
+import { careful, field, h, onSubmit } from "./dom.js";
+import { reading, receipts, secrets } from "./records.js";
 import { download } from "./start.js";
 
 /** @param {import("./app.js").App} app */
@@ -48,26 +48,11 @@ function changing(app, kept) {
   }), "Saved."));
 }
 
-/** @param {any} consents */
-function receipts(consents) {
-  if (!consents.receipts.length) return h("p", { class: "muted" }, "None yet. Each subscription leaves one: signed proof of what you agreed to, and when you withdrew it.");
-  return [
-    list(consents.receipts.map((/** @type {any} */ one) => {
-      const last = one.document.events.at(-1);
-      return `${one.document.party_identification[0].party_name}: ${last.event_state.replaceAll("_", " ")}, ${last.event_time}${one.genuine ? "" : " – SIGNATURE DOES NOT HOLD"}`;
-    })),
-    h("div", {}, button("Export them", () => save("consent-receipts.json", consents.export, "application/json"))),
-  ];
-}
-
 /** @param {import("./app.js").App} app */
 function ending(app) {
   const secret = passphraseNow();
   return [
-    h("div", {}, button("Check everything in the wallet", async () => {
-      const found = await app.wallet.act("check-store");
-      app.say(found.problems.join(" ") || `${found.records} records can be read; journal and receipts are what was written.`);
-    })),
+    h("div", {}, reading(app)),
     field("Passphrase, to delete the wallet", secret),
     careful("Delete this wallet", "Everything here is overwritten. Only a backup leads back.", () =>
       app.attempt(() => app.wallet.act("destroy", { passphrase: secret.value }), "The wallet was deleted from this browser.")),

@@ -2,9 +2,11 @@
 /** Before a wallet in this browser is open: make one and keep a backup of it, unlock it, or bring one back from a backup. */
 
 import { limits } from "./about.js";
-import { button, check, field, h, onSubmit, save } from "./dom.js";
+import { button, field, h, onSubmit, save } from "./dom.js";
+import { bytesOf, choosing, restoring, unlock } from "./opening.js";
 
 const BINARY = "application/octet-stream";
+const GONE = "Had you a wallet here and it is gone? A browser may delete what a site keeps, when room runs short or when you clear it. Your backup brings it back.";
 
 /** @param {import("./app.js").App} app @param {string} state @param {number} lockedUntil */
 export function start(app, state, lockedUntil) {
@@ -24,18 +26,12 @@ function busy(app) {
 
 /** @param {import("./app.js").App} app */
 function create(app) {
-  const first = h("input", { type: "password", autocomplete: "new-password", minlength: "10", required: true });
-  const second = h("input", { type: "password", autocomplete: "new-password", required: true });
-  const form = h("form", {},
-    field("Passphrase", first, "At least 10 characters. It never leaves this browser and nobody can reset it."),
-    field("The same again", second), h("div", {}, h("button", { class: "button primary" }, "Create my wallet")));
-  onSubmit(form, () => {
-    if (first.value !== second.value) return app.say("The two passphrases differ. Nothing was created.");
+  const form = choosing(app, "At least 10 characters. It never leaves this browser and nobody can reset it.", (passphrase) => {
     app.say("Your wallet is being made. This takes a second or two.");
     return app.attempt(async () => {
-      const made = await app.wallet.act("create", { passphrase: first.value });
+      const made = await app.wallet.act("create", { passphrase });
       app.kept.code = made.recovery_code;
-      app.kept.passphrase = first.value; // until the backup is kept, then it is forgotten
+      app.kept.passphrase = passphrase; // until the backup is kept, then it is forgotten
       await navigator.storage.persist?.();
     }, "Your wallet is made. Now keep a way back to it.");
   });
@@ -45,22 +41,8 @@ function create(app) {
       app.kept.wanted ? h("p", { class: "note" }, "First make a wallet; then it shows you what this collective asks for.") : null),
     h("section", { class: "card" }, h("h2", {}, "Create a wallet"), form),
     h("section", { class: "card" }, h("h2", {}, "What a wallet in a browser cannot do"), limits()),
-    h("section", { class: "card" }, h("h2", {}, "Bring one back from a backup"), restoring(app)),
+    h("section", { class: "card" }, h("h2", {}, "Bring one back from a backup"), h("p", { class: "muted" }, GONE), restoring(app, (bytes) => bytes, "Of a wallet in a browser, or of an always-on agent.")),
   ];
-}
-
-/** @param {import("./app.js").App} app */
-function restoring(app) {
-  const file = h("input", { type: "file", required: true });
-  const secret = h("input", { type: "password", autocomplete: "current-password", required: true });
-  const code = h("input", { type: "checkbox" });
-  const form = h("form", {}, field("Backup file", file, "Of a wallet in a browser, or of an always-on agent."),
-    field("Passphrase or recovery code", secret, "What opened the wallet on the day of the backup."),
-    check("This is the recovery code", code), h("div", {}, h("button", { class: "button" }, "Restore")));
-  const gone = h("p", { class: "muted" }, "Had you a wallet here and it is gone? A browser may delete what a site keeps, when room runs short or when you clear it. Your backup brings it back.");
-  return [gone, onSubmit(form, () => app.attempt(async () => {
-    await app.wallet.act("restore", { file: await bytesOf(file), [code.checked ? "recovery_code" : "passphrase"]: secret.value });
-  }, "Your wallet is back. Running jobs were left out; it takes part again from the next one."))];
 }
 
 /** The way back, before any data can be entered: the code on paper, a backup that was kept and opens. @param {import("./app.js").App} app */
@@ -109,19 +91,3 @@ export async function download(app, passphrase) {
     app.say(/** @type {Error} */ (problem).message);
   }
 }
-
-/** @param {import("./app.js").App} app @param {number} lockedUntil */
-function unlock(app, lockedUntil) {
-  const secret = h("input", { type: "password", autocomplete: "current-password", required: true });
-  const code = h("input", { type: "checkbox" });
-  const form = h("form", {}, field("Passphrase", secret), check("Use the recovery code instead", code), h("div", {}, h("button", { class: "button primary" }, "Unlock")));
-  onSubmit(form, () => app.attempt(() => app.wallet.act("unlock", { [code.checked ? "recovery_code" : "passphrase"]: secret.value }), "Unlocked."));
-  const wait = Math.max(0, lockedUntil - Math.floor(Date.now() / 1000));
-  return [
-    h("div", { class: "stack" }, h("h1", {}, "Locked"), h("p", { class: "lead" }, "Nobody answers for this wallet while it is locked.")),
-    h("section", { class: "card" }, wait ? h("p", { class: "note wait" }, `Too many wrong attempts. Wait ${wait} seconds.`) : null, form),
-  ];
-}
-
-/** @param {any} input */
-const bytesOf = async (input) => new Uint8Array(await input.files[0].arrayBuffer());

@@ -56,6 +56,15 @@ def test_every_import_leads_to_a_listed_file() -> None:
             assert target.replace("./", "") in files, f"{name} imports {target}"
 
 
+def test_each_module_of_the_wallet_names_its_twin_and_stays_short() -> None:
+    modules = [file for file in browser_wallet.files().values() if file.parent.name in {"wallet", "tab"}]
+    assert len(modules) > 50
+    for file in modules:
+        lines = file.read_text(encoding="utf-8").splitlines()
+        assert re.search(r"\btwins?\b", " ".join(lines[:4]), re.IGNORECASE), file.name
+        assert len(lines) <= 400, file.name
+
+
 @pytest.mark.parametrize(
     "name", ["settings.py", "page/../../manage.py", "README.md", "package.json", "page/", "page"]
 )

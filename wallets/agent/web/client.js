@@ -1,14 +1,7 @@
 // @ts-check
 /** The one door between the pages and a wallet. A wallet in a browser tab offers the same two verbs and these pages stay as they are. */
 
-/** What a wallet says instead of doing what was asked: a stable code and a sentence for the person. */
-export class WalletProblem extends Error {
-  /** @param {string} code @param {string} sentence */
-  constructor(code, sentence) {
-    super(sentence);
-    this.code = code;
-  }
-}
+import { WalletProblem } from "./problem.js";
 
 /** A wallet behind the agent on this machine. */
 export class LocalWallet {

@@ -4,17 +4,18 @@
 import { scanning } from "./qr.js";
 import { check, field, h } from "./dom.js";
 
-/** @param {import("./app.js").App} app */
-export function pairing(app) {
+/** @param {import("./app.js").App} app @param {string} [why] what an account adds to this wallet */
+export function pairing(app, why = "") {
   const trust = h("input", { type: "checkbox" });
   /** @param {Record<string, unknown>} how */
   const pair = (how) => app.attempt(async () => {
     const made = await app.wallet.act("pair", { ...how, trust_web: trust.checked });
+    delete app.kept.link;
     app.kept.compare = made.compare;
   }, "Paired. The server's keys are pinned.");
-  return h("section", { class: "card" }, h("h2", {}, "Pair with your account"),
+  return h("section", { class: `card ${app.kept.link ? "calls" : ""}` }, h("h2", {}, "Pair with your account"), why ? h("p", {}, why) : null,
     check("What I confirm on the web counts as my yes", trust), byLink(app, pair),
-    h("details", {}, h("summary", {}, "Type the one-time code instead"), byCode(pair)));
+    h("details", {}, h("summary", {}, "Type the one-time code instead"), byCode(app, pair)));
 }
 
 /** Shown until it was confirmed: a typed code names no key, so the person compares. @param {import("./app.js").App} app */
@@ -34,7 +35,7 @@ export function comparing(app) {
 
 /** @param {import("./app.js").App} app @param {(how: Record<string, unknown>) => unknown} pair */
 function byLink(app, pair) {
-  const link = h("input", { type: "text", autocomplete: "off", spellcheck: "false", required: true });
+  const link = h("input", { type: "text", autocomplete: "off", spellcheck: "false", required: true, value: app.kept.link ?? "" });
   const scan = scanning((text) => { link.value = text; }, (text) => app.say(text));
   const form = h("form", {}, field("Pairing link", link, "The whole link that starts with cssi://pair, from the page “Pair your wallet”, or what its QR code holds."),
     scan, h("div", {}, h("button", { class: "button primary" }, "Pair")));
@@ -45,9 +46,9 @@ function byLink(app, pair) {
   return form;
 }
 
-/** @param {(how: Record<string, unknown>) => unknown} pair */
-function byCode(pair) {
-  const url = h("input", { type: "url", autocomplete: "off", spellcheck: "false", required: true });
+/** @param {import("./app.js").App} app @param {(how: Record<string, unknown>) => unknown} pair */
+function byCode(app, pair) {
+  const url = h("input", { type: "url", autocomplete: "off", spellcheck: "false", required: true, value: app.kept.site ?? "" });
   const code = h("input", { type: "text", autocomplete: "one-time-code", spellcheck: "false", required: true });
   const form = h("form", {}, field("Address of the site", url, "As your browser shows it on the page “Pair your wallet”."),
     field("One-time code", code, "It stands on the page “Pair your wallet” and works once."), h("div", {}, h("button", { class: "button" }, "Pair with the code")));

@@ -55,24 +55,36 @@ function question(app, one) {
 }
 
 /** @param {import("./app.js").App} app */
-function joining(app) {
-  const wanted = h("input", { type: "text", autocomplete: "off", required: true });
-  const form = h("form", {}, field("Link or id of the collective", wanted, "A link starts with cssi://subscribe."),
-    scanning((text) => { wanted.value = text; }, (text) => app.say(text)), h("div", {}, h("button", { class: "button" }, "Review its terms")));
+export function joining(app) {
+  const wanted = h("input", { type: "text", autocomplete: "off", spellcheck: "false", required: true, value: app.kept.wanted ?? "" });
   const place = h("div", { class: "stack", "data-asked": true });
+  const form = h("form", {}, field("Link or id of the collective", wanted, "A link starts with cssi://subscribe; the id stands on the collective's page."),
+    scanning((text) => { wanted.value = text; }, (text) => app.say(text)), h("div", {}, h("button", { class: "button" }, "Review its terms")));
   form.addEventListener("submit", async (/** @type {Event} */ event) => {
     event.preventDefault();
     try {
       const terms = await app.wallet.act("review", { collective: wanted.value.trim() });
-      place.replaceChildren(h("h3", {}, terms.name), list(terms.sentences), terms.missing.length
-        ? h("div", { class: "note wait" }, h("p", {}, "Your data still lacks:"), list(terms.missing))
-        : h("div", {}, button("Go on to the question", () => app.attempt(() => app.wallet.act("subscribe", { collective: terms.collective })), "primary")));
+      app.kept.wanted = terms.collective;
+      const heading = h("h3", { tabindex: "-1" }, terms.name);
+      place.replaceChildren(heading, list(terms.sentences), terms.missing.length ? lacking(terms) : asking(app, terms));
+      heading.focus();
     } catch (problem) {
       app.say(/** @type {Error} */ (problem).message);
     }
   });
   return h("section", { class: "card" }, h("h2", {}, "Join a collective"), form, place);
 }
+
+/** @param {any} terms */
+const lacking = (terms) => h("div", { class: "note wait" }, h("p", {}, "Your data still lacks:"), list(terms.missing),
+  h("p", {}, h("a", { href: "#/data" }, "Enter it under “My data”")));
+
+/** @param {import("./app.js").App} app @param {any} terms */
+const asking = (app, terms) => h("div", { class: "stack" }, h("p", { class: "good" }, "Everything it asks for is in your wallet."),
+  h("div", {}, button("Go on to the question", async () => {
+    /** @type {HTMLElement | null} */ (document.activeElement)?.blur(); // the question takes this place
+    await app.attempt(() => app.wallet.act("subscribe", { collective: terms.collective }));
+  }, "primary")));
 
 /** @param {import("./app.js").App} app */
 export async function permits(app) {

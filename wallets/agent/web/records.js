@@ -111,18 +111,25 @@ export async function health(app) {
     h("section", { class: "card" }, h("h2", {}, "Settings"), changing(app, seen.settings)),
     h("section", { class: "card" }, h("h2", {}, "Passphrase and recovery code"), secrets(app, " If a secret may have leaked, lock this wallet and run `rekey`.")),
     h("section", { class: "card" }, h("h2", {}, "Backup"), facts([["Last backup", when(seen.backup.at)]]), backing(app)),
-    h("section", { class: "card" }, h("h2", {}, "Consent receipts"),
-      h("p", {}, "Signed proof of what you agreed to and when you withdrew it. They are yours."),
-      list(consents.receipts.map((/** @type {any} */ one) => {
-        const last = one.document.events.at(-1);
-        return `${one.document.party_identification[0].party_name}: ${last.event_state.replaceAll("_", " ")}, ${last.event_time}${one.genuine ? "" : " – SIGNATURE DOES NOT HOLD"}`;
-      })),
-      h("div", {}, button("Export them", () => save("consent-receipts.json", consents.export, "application/json")))),
+    h("section", { class: "card" }, h("h2", {}, "Consent receipts"), receipts(consents)),
+  ];
+}
+
+/** @param {any} consents */
+export function receipts(consents) {
+  if (!consents.receipts.length) return h("p", { class: "muted" }, "None yet. Each subscription leaves one: signed proof of what you agreed to, and when you withdrew it.");
+  return [
+    h("p", {}, "Signed proof of what you agreed to and when you withdrew it. They are yours."),
+    list(consents.receipts.map((/** @type {any} */ one) => {
+      const last = one.document.events.at(-1);
+      return `${one.document.party_identification[0].party_name}: ${last.event_state.replaceAll("_", " ")}, ${last.event_time}${one.genuine ? "" : " – SIGNATURE DOES NOT HOLD"}`;
+    })),
+    h("div", {}, button("Export them", () => save("consent-receipts.json", consents.export, "application/json"))),
   ];
 }
 
 /** @param {import("./app.js").App} app */
-function reading(app) {
+export function reading(app) {
   return button("Check everything in the wallet", async () => {
     const found = await app.wallet.act("check-store");
     app.say(found.problems.join(" ") || `${found.records} records can be read; journal, permits and receipts are what was written.`);

@@ -1,7 +1,8 @@
 // @ts-check
 /** Before the wallet is open: make one (and back it up first), unlock it, or bring one back from a backup. */
 
-import { button, check, field, h, save } from "./dom.js";
+import { button, field, h, save } from "./dom.js";
+import { choosing, restoring, unlock } from "./opening.js";
 
 /** @param {import("./app.js").App} app @param {string} state @param {number} lockedUntil */
 export function start(app, state, lockedUntil) {
@@ -11,44 +12,17 @@ export function start(app, state, lockedUntil) {
 
 /** @param {import("./app.js").App} app */
 function create(app) {
-  const first = h("input", { type: "password", autocomplete: "new-password", minlength: "10", required: true });
-  const second = h("input", { type: "password", autocomplete: "new-password", required: true });
-  const form = h("form", {},
-    field("Passphrase", first, "At least 10 characters. It never leaves this machine and nobody can reset it."),
-    field("The same again", second),
-    h("div", {}, h("button", { class: "button primary" }, "Create my wallet")));
-  form.addEventListener("submit", (/** @type {Event} */ event) => {
-    event.preventDefault();
-    if (first.value !== second.value) return app.say("The two passphrases differ. Nothing was created.");
-    return app.attempt(async () => {
-      const made = await app.wallet.act("create", { passphrase: first.value });
-      app.kept.onboarding = made.recovery_code;
-      app.kept.passphrase = first.value;
-    });
-  });
+  const form = choosing(app, "At least 10 characters. It never leaves this machine and nobody can reset it.", (passphrase) => app.attempt(async () => {
+    const made = await app.wallet.act("create", { passphrase });
+    app.kept.onboarding = made.recovery_code;
+    app.kept.passphrase = passphrase;
+  }));
   return [
     h("div", { class: "stack" }, h("h1", {}, "Your own wallet"),
       h("p", { class: "lead" }, "Your data stays here, encrypted. Collectives may ask to learn from it; you decide, and only masked sums leave.")),
     h("section", { class: "card" }, h("h2", {}, "Create a wallet"), form),
-    h("section", { class: "card" }, h("h2", {}, "Bring one back from a backup"), restoring(app)),
+    h("section", { class: "card" }, h("h2", {}, "Bring one back from a backup"), restoring(app, base64)),
   ];
-}
-
-/** @param {import("./app.js").App} app */
-function restoring(app) {
-  const file = h("input", { type: "file", required: true });
-  const secret = h("input", { type: "password", autocomplete: "current-password", required: true });
-  const code = h("input", { type: "checkbox" });
-  const form = h("form", {}, field("Backup file", file), field("Passphrase or recovery code", secret, "What opened the wallet on the day of the backup."),
-    check("This is the recovery code", code), h("div", {}, h("button", { class: "button" }, "Restore")));
-  form.addEventListener("submit", (/** @type {Event} */ event) => {
-    event.preventDefault();
-    return app.attempt(async () => {
-      const bytes = new Uint8Array(await file.files[0].arrayBuffer());
-      await app.wallet.act("restore", { file: base64(bytes), [code.checked ? "recovery_code" : "passphrase"]: secret.value });
-    }, "Your wallet is back. Running jobs were left out; it takes part again from the next one.");
-  });
-  return form;
 }
 
 /** The recovery code once, then a backup, before anything else can be done. @param {import("./app.js").App} app */
@@ -87,23 +61,6 @@ export async function download(app, passphrase) {
   } catch (problem) {
     app.say(/** @type {Error} */ (problem).message);
   }
-}
-
-/** @param {import("./app.js").App} app @param {number} lockedUntil */
-function unlock(app, lockedUntil) {
-  const secret = h("input", { type: "password", autocomplete: "current-password", required: true });
-  const code = h("input", { type: "checkbox" });
-  const form = h("form", {}, field("Passphrase", secret), check("Use the recovery code instead", code),
-    h("div", {}, h("button", { class: "button primary" }, "Unlock")));
-  form.addEventListener("submit", (/** @type {Event} */ event) => {
-    event.preventDefault();
-    return app.attempt(() => app.wallet.act("unlock", { [code.checked ? "recovery_code" : "passphrase"]: secret.value }), "Unlocked.");
-  });
-  const wait = Math.max(0, lockedUntil - Math.floor(Date.now() / 1000));
-  return [
-    h("div", { class: "stack" }, h("h1", {}, "Locked"), h("p", { class: "lead" }, "Nobody answers for this wallet while it is locked.")),
-    h("section", { class: "card" }, wait ? h("p", { class: "note wait" }, `Too many wrong attempts. Wait ${wait} seconds.`) : null, form),
-  ];
 }
 
 /** @param {Uint8Array} bytes */
