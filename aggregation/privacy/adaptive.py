@@ -6,7 +6,7 @@ those says, with the same noise as everything else, what share of wallets is wit
 C ← C·exp(−rate·(share − target)).
 
 The indicator travels as coordinate d, scaled to `weight`·C/2, so that the whole vector has norm at most C·√(1 + weight²/4):
-that is what a wallet is charged for (`sensitivity_factor`).
+that is what a wallet is charged for (`sensitivity_factor`). A round's header bounds the whole vector; `inner_bound` is the C in it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from aggregation.privacy.clipping import clip, lengths
 
 Floats = NDArray[np.float64]
+WEIGHT = 0.2
+"""Of the indicator in every wallet's answer. Part of the protocol: agents and tabs know no other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +30,7 @@ class Rule:
 
     target: float = 0.5
     rate: float = 0.2
-    weight: float = 0.2
+    weight: float = WEIGHT
     least: float = 1e-3
     most: float = 1e3
 
@@ -41,7 +43,12 @@ class Rule:
     @property
     def sensitivity_factor(self) -> float:
         """The norm bound of update and indicator together, in clip bounds."""
-        return math.sqrt(1 + self.weight**2 / 4)
+        return math.sqrt(1 + self.weight * self.weight / 4)
+
+
+def inner_bound(whole: float, rule: Rule) -> float:
+    """The bound of the update where update and indicator together have the bound `whole`."""
+    return whole / rule.sensitivity_factor
 
 
 def with_indicator(updates: Floats, bound: float, rule: Rule) -> Floats:

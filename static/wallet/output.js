@@ -12,20 +12,32 @@ const FRACTION = 256n; // bits of the fixed point in which the table is computed
 const ONE = 1n << FRACTION;
 const TAIL = 9.6;
 const LARGEST_TABLE = 2 ** 21; // on each side
+const MARK = 0.2; // weight of the mark of an adaptive clip; twin: aggregation/privacy/adaptive.py
 
 /**
  * The quantised, noised update, every |value| below 2^(q−1). Throws OutputRefused: `short`, `not_finite`.
  * Noise is added in quantiser units, after rounding, so that its distribution is exactly the published table's.
- * @param {Float32Array} raw [header.d] from the interpreter @param {import("./messages.js").Message} header
+ * @param {Float32Array} raw [header.d] from the interpreter, one fewer when `marked` @param {import("./messages.js").Message} header
+ * @param {(n: number) => Uint8Array} rng
+ * @param {boolean} marked one coordinate more says whether the update was within its bound (Andrew et al. 2021, algorithm 1)
  * @returns {Promise<Int32Array>}
  */
-export async function contract(raw, header, rng = random) {
-  if (raw.length !== header.d) throw new OutputRefused("short", "The computed update has the wrong length.");
-  const clipped = clip(Float64Array.from(raw), header.clip_micro / MICRO);
+export async function contract(raw, header, rng = random, marked = false) {
+  if (raw.length !== header.d - Number(marked)) throw new OutputRefused("short", "The computed update has the wrong length.");
+  const bound = header.clip_micro / MICRO, update = Float64Array.from(raw);
+  const clipped = clip(marked ? withMark(update, bound / Math.sqrt(1 + (MARK * MARK) / 4)) : update, bound);
   const turned = header.rotation_seed.length ? await rotate(clipped, header.rotation_seed) : clipped;
   const values = await quantise(turned, header.f, header.q, rng);
   const noise = await sample(values.length, header.noise_micro, header.f, rng);
   return clamped(Float64Array.from(values, (value, i) => value + noise[i]), header.q);
+}
+
+/** The clipped update, and ±MARK·bound/2 for whether it was within. @param {Float64Array} update @param {number} bound */
+function withMark(update, bound) {
+  const clipped = clip(update, bound), made = new Float64Array(update.length + 1);
+  made.set(clipped);
+  made[update.length] = (clipped === update ? 0.5 : -0.5) * (MARK * bound);
+  return made;
 }
 
 /**

@@ -21,7 +21,7 @@ import {patiently, pause} from "./patience.js";
 import {openPayload} from "./payload.js";
 import {REFUSALS} from "./refusals.js";
 import {project} from "./requirement.js";
-import {objection} from "./rules.js";
+import {marked, objection} from "./rules.js";
 import {checkChallenge, isMalformed} from "./session.js";
 import {Queue, ROUND_FRAME_BYTES} from "./transport.js";
 
@@ -333,7 +333,8 @@ export class RoundSession {
     let code = "";
     try {
       const raw = await this.agent.train(this.payload, project(this.record, requirement), requirement, this.agent.rng(32));
-      this.update = await contract(raw, this.visit.header, this.agent.rng);
+      const {header} = this.visit;
+      this.update = await contract(raw, header, this.agent.rng, marked(this.payload.manifest, header));
       this.agent.spy(this.visit, this.update);
     } catch (error) {
       code = error instanceof OutputRefused ? error.code : "training";

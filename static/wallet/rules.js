@@ -15,7 +15,7 @@ const [PROBES, PROBE_KEY, SELDOM, SELDOM_SHARE] = [256, utf8("cssi/v1/probes\0\0
  * @param {Manifest} manifest @param {import("./messages.js").Message} header
  */
 export async function objection(manifest, header) {
-  if (header.d !== outputLength(manifest) || header.clip_micro > manifest.clipMicro) return "shape_mismatch";
+  if (header.d !== outputLength(manifest) + Number(marked(manifest, header)) || header.clip_micro > manifest.clipMicro) return "shape_mismatch";
   if (header.round === 1 && manifest.kind !== "evaluation") {
     const weights = await initialWeights(manifest, header.job);
     const first = await checkpointHash(fromHex(await manifestHash(manifest.document), 32), 0, new Uint8Array(weights.buffer));
@@ -24,6 +24,11 @@ export async function objection(manifest, header) {
   const quiet = BigInt(header.bucket_min) * BigInt(header.noise_micro) ** 2n < BigInt(header.clip_micro) ** 2n;
   if (quiet && !header.development && releaseRatio(manifest, header.release_min) > mostRatio(manifest)) return "ratio_too_high";
   return null;
+}
+
+/** Whether the round asks, beside an update, for the mark of an adaptive clip. @param {Manifest} manifest @param {import("./messages.js").Message} header */
+export function marked(manifest, header) {
+  return ["gradient", "delta"].includes(manifest.kind) && header.d === outputLength(manifest) + 1;
 }
 
 /**

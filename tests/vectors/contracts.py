@@ -20,15 +20,19 @@ CASES: dict[str, tuple[dict[str, Any], float]] = {
     "nothing but noise": ({"d": 12}, 0.0),
     "rotated": ({"d": 11, "rotation_seed": bytes(range(32))}, 0.3),
     "clipped, then rotated": ({"d": 130, "rotation_seed": bytes(range(32)), "clip_micro": 700_000}, 1.0),
+    "marked, within the bound": ({"d": 6, "noise_micro": 0}, 0.1),
+    "marked, clipped": ({"d": 6, "clip_micro": 500_000}, 3.0),
+    "marked, clipped, then rotated": ({"d": 131, "rotation_seed": bytes(range(32))}, 1.0),
 }
-"""Name -> header fields, size of the raw values."""
+"""Name -> header fields, size of the raw values. Of `marked` ones the last coordinate says whether the update was within its bound."""
 _LOUD = header(d=5, f=30, noise_micro=10**12)
 
 
 def contract_vectors() -> dict[str, Any]:
     return {
         "rule": "clip the float64 of the raw float32 to clip_micro / 10^6 (norm: numpy's pairwise sum of squares of x / max|x|), rotate with a "
-        "rotation seed, round with the first draw, add noise with the second, clamp to +-(2^(q-1) - 1)",
+        "rotation seed, round with the first draw, add noise with the second, clamp to +-(2^(q-1) - 1); marked: first clip to C = clip_micro / 10^6 / sqrt(1.01) and "
+        "append 0.1 C when the update was no longer than C, else -0.1 C",
         "cases": [_case(name, header(**fields), size) for name, (fields, size) in CASES.items()],
         "refused": [
             {"why": "too short", "code": "short", "raw_f32": bytes(16)},
@@ -53,6 +57,8 @@ def _case(name: str, head: Header, size: float) -> dict[str, Any]:
         return draws[-1]
 
     noise = np.frombuffer(Entropy(("raw", name))(4 * head.d), "<i4").astype(np.float64) / 2**31
-    raw = (noise * size).astype("<f4").tobytes()
-    values = output.contract(raw, head, rng)
-    return {"name": name, "header": head.to_bytes(), "raw_f32": raw, "draws": draws, "values": values}
+    marked = name.startswith("marked")
+    raw = (noise[: head.d - marked] * size).astype("<f4").tobytes()
+    values = output.contract(raw, head, rng, marked=marked)
+    made = {"name": name, "header": head.to_bytes(), "raw_f32": raw, "draws": draws, "values": values}
+    return made | {"marked": marked}

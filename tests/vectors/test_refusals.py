@@ -93,7 +93,8 @@ def test_headers_and_what_follows_from_them() -> None:
 def test_the_output_contract() -> None:
     data = load("contract")
     for case in data["cases"]:
-        made = output.contract(b(case["raw_f32"]), Header.from_bytes(b(case["header"])), Draws(case["draws"]))
+        head, draws = Header.from_bytes(b(case["header"])), Draws(case["draws"])
+        made = output.contract(b(case["raw_f32"]), head, draws, marked=case["marked"])
         assert made.tolist() == case["values"], case["name"]
     assert any(np.abs(case["values"]).max() == 31 for case in data["cases"]), "one case is clamped"
     for case in data["refused"]:

@@ -32,7 +32,7 @@ from wallets.agent.messages import AboutToLeave, PayloadArrived, Refusal, Refuse
 from wallets.agent.patience import patiently
 from wallets.agent.payload import Payload, encode_job, open_payload
 from wallets.agent.round_line import RoundLine, Step, VisitOver
-from wallets.agent.rules import objection
+from wallets.agent.rules import marked, objection
 from wallets.agent.session import MALFORMED
 
 if TYPE_CHECKING:
@@ -337,7 +337,9 @@ class RoundSession(RoundLine):
             held = self._held()
             job = encode_job(self._payload, held.record, held.requirement, self.agent.rng(32))
             raw = await self.agent.launcher.train(job, started=started)
-            self._update = output.contract(raw, self.visit.header, self.agent.rng)
+            header = self.visit.header
+            with_mark = marked(self._payload.manifest, header)
+            self._update = output.contract(raw, header, self.agent.rng, marked=with_mark)
             self.agent.spy_on(self.visit, self._update)
         except (SandboxError, OutputRefused) as error:
             code = error.code

@@ -7,7 +7,14 @@ the vocabulary, and these rules compare it with the round's header. What they re
 from __future__ import annotations
 
 from aggregation.secagg.messages import Header
-from collectives.terms.algorithm import EVALUATION, Manifest, most_ratio, output_length, release_ratio
+from collectives.terms.algorithm import (
+    EVALUATION,
+    TRAINED,
+    Manifest,
+    most_ratio,
+    output_length,
+    release_ratio,
+)
 from collectives.training.checkpoint import checkpoint_hash, weights_to_bytes
 from collectives.training.init import initial_weights
 from wallets.agent.refusals import Refusal
@@ -16,12 +23,15 @@ from wallets.agent.refusals import Refusal
 def objection(manifest: Manifest, header: Header) -> Refusal | None:
     """The first rule that the algorithm breaks in this round, or None.
 
-    * The answer has the length, and the clip is at most the one, that the announced algorithm says: a round may clip harder.
+    * The answer has the length, and the clip is at most the one, that the announced algorithm says: a round may clip harder. An
+      update may carry one coordinate more, the mark of an adaptive clip.
     * A job's first model is the one its public seed gives, so nobody crafted it. An evaluation judges a given one instead.
     * Not more numbers are released than `most_ratio` per wallet and field, by the smallest cohort the header allows. Noise of at
       least the clip bound on every bucket sum is enough without this rule; development rounds have no minimum to speak of.
     """
-    if header.d != output_length(manifest) or header.clip_micro > manifest.output.clip_micro:
+    if header.d != output_length(manifest) + marked(manifest, header):
+        return Refusal.SHAPE_MISMATCH
+    if header.clip_micro > manifest.output.clip_micro:
         return Refusal.SHAPE_MISMATCH
     if header.round == 1 and manifest.output.kind != EVALUATION and not _initial(manifest, header):
         return Refusal.NOT_INITIAL
@@ -33,6 +43,11 @@ def objection(manifest: Manifest, header: Header) -> Refusal | None:
     ):
         return Refusal.RATIO_TOO_HIGH
     return None
+
+
+def marked(manifest: Manifest, header: Header) -> bool:
+    """Whether the round asks, beside an update, for the mark of an adaptive clip."""
+    return manifest.output.kind in TRAINED and header.d == output_length(manifest) + 1
 
 
 def _initial(manifest: Manifest, header: Header) -> bool:

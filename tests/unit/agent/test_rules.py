@@ -13,7 +13,7 @@ from collectives.training.init import initial_weights
 from tests.unit.agent import documents
 from tests.vectors.algorithms import ANSWERS, NETS
 from wallets.agent.refusals import Refusal
-from wallets.agent.rules import objection
+from wallets.agent.rules import marked, objection
 
 JOB = str(uuid.UUID(int=7))
 HIDDEN = documents.manifest(layers=stack([3, 1]))
@@ -43,7 +43,8 @@ def test_an_honest_round_of_every_kind_is_taken(name: str) -> None:
     ("changes", "expected"),
     [
         ({"d": 12}, Refusal.SHAPE_MISMATCH),
-        ({"d": 14}, Refusal.SHAPE_MISMATCH),
+        ({"d": 14}, None),
+        ({"d": 15}, Refusal.SHAPE_MISMATCH),
         ({"clip_micro": 1_000_001}, Refusal.SHAPE_MISMATCH),
         ({"clip_micro": 500_000}, None),
         ({"checkpoint_hash": bytes(32)}, Refusal.NOT_INITIAL),
@@ -55,6 +56,14 @@ def test_what_a_header_may_not_say(changes: dict[str, Any], expected: Refusal | 
     manifest = parse_manifest(HIDDEN)
     assert output_length(manifest) == 13
     assert objection(manifest, header(manifest, **changes)) is expected
+
+
+def test_only_updates_carry_the_mark_of_an_adaptive_clip() -> None:
+    query = wide("mean", 5)
+    assert objection(query, header(query, d=6)) is Refusal.SHAPE_MISMATCH
+    assert (marked(query, header(query, d=6)), marked(query, header(query))) == (False, False)
+    update = parse_manifest(HIDDEN)
+    assert (marked(update, header(update, d=14)), marked(update, header(update))) == (True, False)
 
 
 def test_an_evaluation_begins_with_the_model_it_judges() -> None:

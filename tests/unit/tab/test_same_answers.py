@@ -352,13 +352,13 @@ async def test_the_output_contract_is_the_same_bit_for_bit(tab: Script) -> None:
     draws = random.Random(8)
     for d in (1, 2, 7, 8, 9, 127, 128, 129, 1000, 4097):
         head = header(d=d, q=draws.choice((8, 16)), f=draws.randint(0, 12), clip_micro=draws.choice((10**5, 10**7)), noise_micro=draws.choice((0, 20_000, 300_000)), rotation_seed=draws.choice((b"", draws.randbytes(32))))  # fmt: skip
-        raw = uniform(draws.randbytes(16), d, 10.0 ** draws.randint(-3, 2)).tobytes()
+        marked = d > 1 and draws.random() < 0.5
+        raw = uniform(draws.randbytes(16), d - marked, 10.0 ** draws.randint(-3, 2)).tobytes()
         keys = [draws.randbytes(16), draws.randbytes(16)]
         left = iter(keys)
-        expected = output.contract(raw, head, lambda _, left=left: next(left))
-        said = await tab.ask(
-            "contract", raw=raw.hex(), header=head.to_bytes().hex(), draws=[key.hex() for key in keys]
-        )
+        expected = output.contract(raw, head, lambda _, left=left: next(left), marked=marked)
+        sent = {"raw": raw.hex(), "header": head.to_bytes().hex(), "draws": [key.hex() for key in keys]}
+        said = await tab.ask("contract", **sent, marked=marked)
         assert said == expected.tolist()
 
 

@@ -38,7 +38,7 @@ async def test_a_round_is_objected_to_for_the_same_reason(tab: Script) -> None:
         head = header(
             job=JOB,
             round=draws.choice((1, 1, 2)),
-            d=output_length(manifest) + draws.choice((0, 0, 0, 1)),
+            d=output_length(manifest) + draws.choice((0, 0, 0, 1, 2)),
             clip_micro=draws.choice((1_000_000, 1_000_000, 1_000_001)),
             noise_micro=draws.choice((20_000, 250_000)),
             checkpoint_hash=draws.choice((honest, honest, bytes(32))),

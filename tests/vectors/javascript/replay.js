@@ -313,9 +313,9 @@ async function refusals(data, checks) {
 
 async function contracts(data, checks) {
   const raw = (text) => new Float32Array(b(text).buffer);
-  for (const {name, header, raw_f32, draws, values} of data.cases) {
+  for (const {name, header, raw_f32, draws, values, marked} of data.cases) {
     const left = [...draws];
-    checks.same(name, await contract(raw(raw_f32), read("header", b(header)), (length) => fromHex(left.shift(), length)), values);
+    checks.same(name, await contract(raw(raw_f32), read("header", b(header)), (length) => fromHex(left.shift(), length), marked), values);
     checks.same(`${name}: draws`, left, []);
   }
   for (const {why, code, raw_f32, header = data.refused_header} of data.refused) {

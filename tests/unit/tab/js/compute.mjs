@@ -28,7 +28,7 @@ await serve({
     const made = await computeUpdate(parseManifest(manifest), floats(weights), floats(x), floats(y), bytes(seed));
     return new Uint8Array(made.buffer);
   },
-  contract: async ({ raw, header, draws }) => [...await contract(floats(raw), read("header", bytes(header)), () => bytes(draws.shift()))],
+  contract: async ({ raw, header, draws, marked }) => [...await contract(floats(raw), read("header", bytes(header)), () => bytes(draws.shift()), marked)],
   rules: async ({ manifest, header, job }) => {
     const parsed = parseManifest(manifest);
     const first = new Uint8Array((await initialWeights(parsed, bytes(job))).buffer);
