@@ -51,6 +51,34 @@ class Sampling:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Coins:
+    """How a site draws by coins: each wallet with `probability`, for `rounds` rounds; at least `least` wallets are in a released sum.
+
+    Unlike `Sampling` it keeps nothing secret but who was drawn: how many were is told, because their visits are paid for.
+    """
+
+    probability: float
+    rounds: int
+    least: int
+
+    def share(self, delta: float) -> float:
+        """The largest share of the wallets that could have come which a cohort is, but for a chance of delta over all rounds.
+
+        Given how many came, every set of so many is as likely. Of n wallets more than max(least, share · n) come with a chance of at most
+        exp(−n · KL(share ‖ probability)) (Chernoff), which is largest at n = least / share, however many there are. 1 where nothing
+        smaller is sure.
+        """
+        low, high = self.probability, 1.0
+        if low >= 1.0:
+            return 1.0
+        for _ in range(50):
+            middle = (low + high) / 2
+            wrong = math.exp(-self.least / middle * _divergence(middle, self.probability))
+            low, high = (low, middle) if self.rounds * wrong <= delta else (middle, high)
+        return high
+
+
+@dataclass(frozen=True, kw_only=True)
 class Statement:
     """The two epsilons of a plan at δ, and the conditions they hold under. math.inf where nothing can be claimed."""
 
@@ -99,6 +127,26 @@ def epsilon_sampled(multiplier: float, *, sampling: Sampling, delta: float) -> f
     return float(accountant.get_epsilon(left))
 
 
+@lru_cache(maxsize=256)
+def epsilon_coins(multiplier: float, *, coins: Coins, delta: float) -> float:
+    """ε towards a reader who knows how many wallets were drawn, but not which ones; math.inf without noise.
+
+    A cohort of known size is a sample without replacement: in place of a wallet that was not drawn another one was, so two
+    cohorts lie up to 2Δ apart. What dominates is a Poisson sample of a Gaussian of half the multiplier (Zhu, Dong, Wang 2022, "Optimal
+    Accounting of Differential Privacy via Characteristic Function", section on subsampling). A tenth of δ pays for sizes beyond
+    `Coins.share`.
+    """
+    if multiplier < SMALLEST:
+        return math.inf
+    share = coins.share(delta / 10)
+    if share >= 1.0:
+        return math.inf  # known cohorts say as much
+    accountant = pld_privacy_accountant.PLDAccountant(value_discretization_interval=STEP)
+    one = dp_event.PoissonSampledDpEvent(share, dp_event.GaussianDpEvent(multiplier / 2))
+    accountant.compose(one, coins.rounds)
+    return float(accountant.get_epsilon(0.9 * delta))
+
+
 def state(
     mechanism: Mechanism,
     *,
@@ -107,18 +155,23 @@ def state(
     visits: int,
     delta: float,
     sampling: Sampling | None = None,
+    coins: Coins | None = None,
 ) -> Statement:
     """Both numbers of a plan. `visits`: how often one wallet takes part at most, which an agent's ledger enforces."""
     seen = mechanism.multiplier(release_min)
     consumer = epsilon(seen, visits=visits, delta=delta)
     if sampling is not None:
         consumer = min(consumer, epsilon_sampled(seen, sampling=sampling, delta=delta))
+    amplified = sampling is not None
+    if coins is not None:
+        less = epsilon_coins(seen, coins=coins, delta=delta)
+        consumer, amplified = min(consumer, less), less < consumer
     return Statement(
         consumer=consumer,
         operator=epsilon(mechanism.multiplier(bucket_min), visits=visits, delta=delta),
         delta=delta,
         visits=visits,
-        amplified=sampling is not None,
+        amplified=amplified,
     )
 
 
@@ -154,11 +207,13 @@ def _chernoff(count: int, n: int, p: float) -> float:
     """A bound on how likely a binomial (n, p) is to be that far from its mean: exp(−n·KL(count/n ‖ p))."""
     if count < 0 or count > n:
         return 0.0
-    at = count / n
-    gap = (at * math.log(at / p) if at else 0.0) + (
-        (1 - at) * math.log((1 - at) / (1 - p)) if at < 1 else 0.0
-    )
-    return math.exp(-n * gap)
+    return math.exp(-n * _divergence(count / n, p))
+
+
+def _divergence(at: float, p: float) -> float:
+    """KL(at ‖ p) of two coins, in nats."""
+    no = (1 - at) * math.log((1 - at) / (1 - p)) if at < 1 else 0.0
+    return (at * math.log(at / p) if at else 0.0) + no
 
 
 def _shown(value: float) -> str:

@@ -216,6 +216,8 @@ class Round(models.Model):
     minimum = models.PositiveIntegerField()
     wanted = models.PositiveIntegerField()
     """How many acceptances are sought: cohort times over-selection, at most `max_deliveries`."""
+    coin_ppm = models.PositiveIntegerField(default=0)
+    """Each wallet is invited by a coin of its own with this chance in a million; 0: in turn."""
     max_deliveries = models.PositiveIntegerField()
     accept_until = models.BigIntegerField()
     expires = models.BigIntegerField()

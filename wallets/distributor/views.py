@@ -126,6 +126,7 @@ def _put_round(*, body: Body, job_id: uuid.UUID, number: int) -> Body:
         over_selection_ppm=integer(body, "over_selection_ppm", rounds.MILLION, 10 * rounds.MILLION),
         max_deliveries=integer(body, "max_deliveries", 1, 1_000_000),
         accept_seconds=integer(body, "accept_seconds", 1, DAY),
+        coin_ppm=integer(body, "coin_ppm", 0, rounds.MILLION) if "coin_ppm" in body else 0,
     )
     rounds.open_round(job_id=job_id, order=order)
     return {}

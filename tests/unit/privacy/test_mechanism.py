@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.stats import binom
 
 from aggregation.privacy import accounting, adaptive, budget, clipping, noise, quantise, rotation
 from aggregation.privacy.mechanism import Mechanism, calibrated, excess
@@ -193,6 +194,33 @@ def test_a_cap_that_is_often_reached_leaves_nothing_to_claim() -> None:
 
     assert tight.outside() > 1e-3
     assert math.isinf(accounting.epsilon_sampled(1.0, sampling=tight, delta=1e-6))
+
+
+def test_a_cohort_by_coins_is_hardly_ever_a_larger_share_than_is_counted_with() -> None:
+    """Whatever the number of wallets that could have come: exact tails against the bound."""
+    coins = accounting.Coins(probability=0.1, rounds=20, least=100)
+    share = coins.share(1e-7)
+
+    assert 0.1 < share < 0.2
+    for wallets in (120, 400, round(100 / share), 1000, 5000, 100_000):
+        most = max(coins.least - 1, math.floor(share * wallets))
+        assert coins.rounds * binom.sf(most, wallets, coins.probability) <= 1e-7, wallets
+    assert accounting.Coins(probability=1.0, rounds=1, least=100).share(1e-7) == 1.0
+
+
+def test_coins_promise_less_than_a_secret_size_and_more_than_known_cohorts() -> None:
+    coins = accounting.Coins(probability=0.01, rounds=8, least=720)
+    sampling = accounting.Sampling(probability=0.01, rounds=8, population=100_000, cap=1300, least=720)
+    mechanism = calibrated(2.0, clip_micro=10**6, wallets=720, coordinates=10, fraction_bits=16)
+    stated = accounting.state(mechanism, release_min=720, bucket_min=720, visits=8, delta=1e-6, coins=coins)
+    known = accounting.epsilon(mechanism.multiplier(720), visits=8, delta=1e-6)
+
+    secret = accounting.epsilon_sampled(mechanism.multiplier(720), sampling=sampling, delta=1e-6)
+    assert secret < stated.consumer < known == stated.operator
+    assert stated.amplified and "drawn in secret" in stated.words()
+    often = accounting.Coins(probability=1.0, rounds=8, least=720)
+    unhelped = accounting.state(mechanism, release_min=720, bucket_min=720, visits=8, delta=1e-6, coins=often)
+    assert (unhelped.consumer, unhelped.amplified) == (known, False)
 
 
 @given(st.integers(1, 10**9), st.integers(3, 9))

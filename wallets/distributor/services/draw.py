@@ -3,6 +3,9 @@
 Order: HMAC-SHA256 under the job's committed cohort key over (frozen root, round, job key); who was drawn least often comes
 first, so nobody is drawn twice before everybody was drawn once (sampling without replacement inside a pass). Wallets
 that are not connected are passed over and keep their turn.
+
+Or by coins, where a job wants its cohorts to say less about who was visited: the same keyed hash, read as a number between 0 and 1, is
+every wallet's own coin for the round. Nobody is drawn in another's place then.
 """
 
 from __future__ import annotations
@@ -45,6 +48,21 @@ def candidates(job: Job, number: int, most: int | None = None) -> list[Enrolment
         part = Enrolment.objects.filter(pk__in=chosen[start : start + CHUNK])
         rows |= {row.pk: row for row in part.only("id", "job_key", "subscription_key", "times_drawn")}
     return [rows[pk] for pk in chosen]
+
+
+def by_coin(job: Job, number: int, ppm: int) -> list[Enrolment]:
+    """Of everybody who may be invited now those whose coin falls: each with a chance of ppm / 10^6, whoever else is drawn."""
+    below = ppm * 2**64 // 1_000_000
+    chosen = [
+        pk
+        for pk, job_key, _ in _waiting(job, number)
+        if int.from_bytes(rank(job, number, job_key)[:8], "big") < below
+    ]
+    return [
+        row
+        for start in range(0, len(chosen), CHUNK)
+        for row in Enrolment.objects.filter(pk__in=chosen[start : start + CHUNK])
+    ]
 
 
 def _waiting(job: Job, number: int) -> list[tuple[int, str, int]]:

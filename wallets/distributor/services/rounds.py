@@ -30,7 +30,11 @@ MAX_TASK = 16 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class RoundOrder:
-    """What the collective asks for. `over_selection_ppm`: 1,100,000 seeks 1.1 acceptances per place in the cohort."""
+    """What the collective asks for. `over_selection_ppm`: 1,100,000 seeks 1.1 acceptances per place in the cohort.
+
+    `coin_ppm`: 0 invites in turn until enough accepted; else every wallet is invited once with that chance in a million, nobody takes the
+    place of one who declines, and a round that more accept than are paid for is not held.
+    """
 
     number: int
     task_body: bytes
@@ -41,6 +45,7 @@ class RoundOrder:
     over_selection_ppm: int
     max_deliveries: int
     accept_seconds: int
+    coin_ppm: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,12 +107,14 @@ def open_round(*, job_id: uuid.UUID, order: RoundOrder) -> Round:
         cohort=order.cohort,
         minimum=order.minimum,
         wanted=wanted,
+        coin_ppm=order.coin_ppm,
         max_deliveries=order.max_deliveries,
         accept_until=config.now() + order.accept_seconds,
         expires=task.expires,
         created=config.now(),
     )
-    draw.invite(row, draw.candidates(job, row.number, wanted))
+    drawn = draw.by_coin(job, row.number, row.coin_ppm) if row.coin_ppm else None
+    draw.invite(row, draw.candidates(job, row.number, wanted) if drawn is None else drawn)
     tell_hubs(round=row.pk)
     return row
 
@@ -162,7 +169,7 @@ def settled(row: Round) -> bool:
     """Whether nothing can be gained by waiting: enough accepted, or nobody is left to answer."""
     states = list(Invitation.objects.filter(round=row).values_list("state", flat=True))
     accepted, pending = states.count(Invitation.State.ACCEPTED), states.count(Invitation.State.INVITED)
-    return accepted >= row.wanted or pending == 0
+    return pending == 0 or (accepted >= row.wanted and not row.coin_ppm)
 
 
 def step(round_id: int) -> None:
@@ -198,7 +205,10 @@ def _decide(round_id: int) -> None:
         Invitation.objects.filter(round=row, state=Invitation.State.ACCEPTED).select_related("enrolment")
     )
     pending = Invitation.objects.filter(round=row, state=Invitation.State.INVITED).count()
-    if len(accepted) < row.wanted and config.now() < row.accept_until:
+    if row.coin_ppm:
+        if pending and config.now() < row.accept_until:
+            return
+    elif len(accepted) < row.wanted and config.now() < row.accept_until:
         missing = row.wanted - len(accepted) - pending
         more = draw.invite(row, draw.candidates(row.job, row.number, missing)) if missing > 0 else 0
         if more:
@@ -207,7 +217,8 @@ def _decide(round_id: int) -> None:
             return
         if len(accepted) < row.minimum:
             return  # others may come back before the time is up
-    if len(accepted) < row.minimum:
+    most = row.max_deliveries if row.coin_ppm else len(accepted)
+    if not row.minimum <= len(accepted) <= most:
         cancel(row)
         return
     _fix_cohort(row, accepted)
