@@ -185,6 +185,9 @@ class Checkpoint(models.Model):
     hash = hex32()
     aggregate_hash = hex32(blank=True, help_text="SHA-256 of the released mean this step was made from.")
     wallets = models.PositiveIntegerField(default=0, help_text="in the sum of this step")
+    clip_micro = models.PositiveBigIntegerField(
+        default=0, help_text="The next round's clip bound in millionths, where it adapts; 0: the algorithm's."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -9,7 +9,7 @@ from typing import Any
 from aggregation.privacy import budget
 from collectives.models import Job
 from collectives.services.plan import JobPlan
-from collectives.services.privacy import FORMAL_EPSILON, mechanism_of
+from collectives.services.privacy import FORMAL_EPSILON, mechanism_of, visits_planned
 from collectives.terms.algorithm import parse_manifest
 
 
@@ -46,6 +46,9 @@ def privacy_spent(job: Job, terms: dict[str, Any], rounds_held: int) -> Spent | 
 
 def visits_held(job: Job, rounds: int) -> int:
     """How often one wallet was visited at most in so many rounds: cohorts are drawn least visited first."""
+    plan = JobPlan.from_json(job.plan)
+    if plan.poisson:
+        return min(rounds, visits_planned(job))
     if not job.enrolled:
         return rounds
-    return min(rounds, math.ceil(rounds * JobPlan.from_json(job.plan).invited() / job.enrolled))
+    return min(rounds, math.ceil(rounds * plan.invited() / job.enrolled))

@@ -12,8 +12,8 @@ from aggregation.wire import cbor
 from collectives.models import Job, Round
 from collectives.services.keys import signing_key
 from collectives.services.plan import JobPlan
-from collectives.services.privacy import mechanism_of, rule_of
-from collectives.terms.algorithm import Manifest, output_length
+from collectives.services.privacy import answer_length, clip_of, mechanism_of, rule_of
+from collectives.terms.algorithm import Manifest
 from collectives.terms.canonical import canonical
 from collectives.terms.envelope import SignedDocument
 from collectives.terms.permit import JobAnnouncement, Task
@@ -65,12 +65,12 @@ def announcement(job: Job, found: dict[str, Any]) -> dict[str, Any]:
 def parameters(job: Job, manifest: Manifest, checkpoint: bytes) -> dict[str, Any]:
     """What the aggregator builds a round's header from."""
     terms, plan = terms_of(job), JobPlan.from_json(job.plan)
-    clip = manifest.output.clip_micro
+    clip = clip_of(job, manifest)
     return {
         "manifest_hash": manifest.hash,
         "checkpoint_hash": checkpoint.hex(),
         "requirement_hash": terms["requirement_hash"],
-        "d": output_length(manifest),
+        "d": answer_length(manifest, plan),
         "clip_micro": clip,
         "noise_micro": mechanism_of(job, manifest, terms).share_micro,
         "q": plan.value_bits,
@@ -115,4 +115,5 @@ def dispatch(job: Job, current: Round, *, header: bytes, checkpoint: bytes, weig
         "over_selection_ppm": plan.over_selection_ppm,
         "max_deliveries": current.reserved,
         "accept_seconds": plan.accept_seconds,
+        "coin_ppm": plan.coin_ppm(job.enrolled),
     }

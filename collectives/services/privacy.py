@@ -10,33 +10,59 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from aggregation.privacy import budget, rotation
+import numpy as np
+from django.db.models import Sum
+from numpy.typing import NDArray
+
+from aggregation.privacy import adaptive, budget, rotation
 from aggregation.privacy.mechanism import Mechanism, calibrated
 from collectives.models import Job
 from collectives.services.plan import JobPlan
 from collectives.terms.algorithm import Manifest, output_length, parse_manifest
 
 if TYPE_CHECKING:
-    from aggregation.privacy.accounting import Statement
+    from aggregation.privacy.accounting import Coins, Statement
 
 FORMAL_EPSILON, DELTA = 3.0, 1e-6
+LEAST_CLIP = 1e-3
+"""An adaptive bound never falls below this share of the algorithm's."""
+Floats = NDArray[np.float64]
 
 
 def visits_planned(job: Job) -> int:
-    """How often one wallet is visited at most when every round is held: cohorts are drawn least visited first."""
-    plan = JobPlan.from_json(job.plan)
+    """How often one wallet is visited at most when every round is held: cohorts are drawn least visited first.
+
+    Where coins decide there is no such number; then it is one that a wallet hardly ever exceeds (three standard deviations), and one
+    that is drawn more often says no by its own ledger.
+    """
+    plan, rounds = JobPlan.from_json(job.plan), int(job.max_rounds)
     if not job.enrolled:
-        return int(job.max_rounds)
-    return min(int(job.max_rounds), math.ceil(job.max_rounds * plan.invited() / job.enrolled) + 1)
+        return rounds
+    if plan.poisson:
+        often = rounds * plan.coin_ppm(job.enrolled) / 1e6
+        return min(rounds, math.ceil(often + 3 * math.sqrt(often)) + 1)
+    return min(rounds, math.ceil(rounds * plan.invited() / job.enrolled) + 1)
+
+
+def exhausted(job: Job, terms: dict[str, Any]) -> bool:
+    """Whether the wallets' own ledgers have no room for one more smallest round of a formal job.
+
+    Its noise is calibrated to so many visits of each enrolled wallet. Rounds that came to nothing after they were delivered count too.
+    """
+    if terms["privacy_level"] != "formal" or not job.enrolled:
+        return False
+    used = job.rounds.aggregate(visits=Sum("delivered"))["visits"] or 0
+    return bool(used + terms["release_min"] > job.enrolled * visits_planned(job))
 
 
 def mechanism_of(job: Job, manifest: Manifest, terms: dict[str, Any]) -> Mechanism:
-    """The noise of this job's rounds; the same answer in every round, because what it follows from is fixed by then.
+    """The noise of this job's next round. Its size against the clip bound is the same in every round, because what that follows from is
+    fixed by then; the bound itself moves where the plan lets it.
 
     Raises:
         ValueError: no noise of this plan's fraction bits is enough.
     """
-    plan, clip = JobPlan.from_json(job.plan), manifest.output.clip_micro
+    plan, clip = JobPlan.from_json(job.plan), clip_of(job, manifest)
     d = sent_length(manifest, plan)
     floor = Mechanism(
         clip_micro=clip,
@@ -60,8 +86,31 @@ def mechanism_of(job: Job, manifest: Manifest, terms: dict[str, Any]) -> Mechani
 
 def sent_length(manifest: Manifest, plan: JobPlan) -> int:
     """Coordinates of a wallet's answer on the wire, and of a round's sum."""
-    length = output_length(manifest)
+    length = answer_length(manifest, plan)
     return rotation.padded(length) if plan.rotated else length
+
+
+def answer_length(manifest: Manifest, plan: JobPlan) -> int:
+    """Coordinates of a wallet's answer: the algorithm's, and the mark of an adaptive clip."""
+    return output_length(manifest) + (plan.clip_quantile_ppm > 0)
+
+
+def clip_of(job: Job, manifest: Manifest) -> int:
+    """The clip bound of the job's next round, in millionths: the algorithm's, or what its last round made of it."""
+    latest = job.checkpoints.last()
+    return latest.clip_micro if latest is not None and latest.clip_micro else manifest.output.clip_micro
+
+
+def next_clip(job: Job, manifest: Manifest, mean: Floats) -> tuple[Floats, int]:
+    """(the mean update [d], the next round's bound in millionths) of a released mean [d + 1] with the wallets' marks as its last."""
+    share = JobPlan.from_json(job.plan).clip_quantile_ppm / 1e6
+    most = adaptive.inner_bound(manifest.output.clip_micro / budget.MICRO, adaptive.Rule())
+    rule = adaptive.Rule(target=share, most=most, least=most * LEAST_CLIP)
+    update, bound, _ = adaptive.next_bound(
+        adaptive.inner_bound(clip_of(job, manifest) / budget.MICRO, rule), mean, rule
+    )
+    whole = math.floor(bound * rule.sensitivity_factor * budget.MICRO)
+    return update, min(manifest.output.clip_micro, max(1, whole))
 
 
 def rule_of(job: Job, terms: dict[str, Any]) -> str:
@@ -86,6 +135,18 @@ def statement_of(job: Job, terms: dict[str, Any]) -> Statement | None:
         bucket_min=terms["bucket_min"],
         visits=visits_planned(job),
         delta=DELTA,
+        coins=_coins(job, terms),
+    )
+
+
+def _coins(job: Job, terms: dict[str, Any]) -> Coins | None:
+    from aggregation.privacy.accounting import Coins
+
+    plan = JobPlan.from_json(job.plan)
+    if not plan.poisson or not job.enrolled:
+        return None
+    return Coins(
+        probability=plan.coin_ppm(job.enrolled) / 1e6, rounds=int(job.max_rounds), least=terms["release_min"]
     )
 
 

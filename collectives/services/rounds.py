@@ -31,9 +31,9 @@ from collectives.services import jobs, opening
 from collectives.services.lease import LostLease, claim, holding, release
 from collectives.services.opening import terms_of
 from collectives.services.plan import JobPlan
-from collectives.services.privacy import mechanism_of, sent_length
+from collectives.services.privacy import answer_length, exhausted, mechanism_of, next_clip, sent_length
 from collectives.services.starting import AGAIN, DONE, WAIT, admission_of, enrol, prepare, suspend
-from collectives.terms.algorithm import Manifest, output_length, parse_manifest
+from collectives.terms.algorithm import Manifest, parse_manifest
 from collectives.training.checkpoint import checkpoint_hash, weights_to_bytes
 from collectives.training.outcome import advance
 from collectives.training.update import ServerState
@@ -146,7 +146,8 @@ def _left(held: Job) -> int:
 
 def _ending(held: Job) -> tuple[str, str] | None:
     """(final status, why) when no further round may begin."""
-    left, least = _left(held), terms_of(held)["release_min"]
+    plan = JobPlan.from_json(held.plan)
+    left, least = _left(held), plan.invited() if plan.poisson else terms_of(held)["release_min"]
     if held.stop_requested:
         return S.STOPPED, held.stop_reason or "stopped by the consumer"
     if admission_of(held) is None:
@@ -155,6 +156,8 @@ def _ending(held: Job) -> tuple[str, str] | None:
         return S.COMPLETED, f"all {held.max_rounds} rounds are done"
     if left < least:
         return S.BUDGET_EXHAUSTED, f"the rest pays {left} visits, fewer than the minimum of {least}"
+    if exhausted(held, terms_of(held)):
+        return S.PRIVACY_EXHAUSTED, "the privacy budgets of its wallets are used up"
     last = held.rounds.last()
     if held.failures >= MOST_FAILURES or (last is not None and last.number >= opening.last_number(held)):
         return S.FAILED, last.reason if last else "rounds could not be completed"
@@ -201,8 +204,9 @@ def _invite(job: Job, fence: int, current: Round) -> str:
     counts = {name: found.get(name) or 0 for name in ("invited", "accepted", "delivered")}
     if found["state"] == "short":
         needed = terms_of(job)["release_min"]
+        which = f"{needed} are needed" if counts["accepted"] < needed else f"{current.reserved} are paid for"
         reason = (
-            f"Round {current.number} stopped: {counts['accepted']} wallets answered, {needed} are needed. Nobody's data was "
+            f"Round {current.number} stopped: {counts['accepted']} wallets answered, {which}. Nobody's data was "
             "revealed and nothing was charged."
         )
         return _abandon(job, fence, current, reason, counts=counts)
@@ -258,18 +262,23 @@ def _collect(job: Job, fence: int, current: Round) -> str:
         total,
         count=found["count"],
         fraction_bits=plan.fraction_bits,
-        d=output_length(manifest),
+        d=answer_length(manifest, plan),
         rotation_seed=_rotation_seed(job, current) if plan.rotated else b"",
     )
+    aggregate = hashlib.sha256(mean.astype("<f8").tobytes()).hexdigest()
     with holding(job, fence) as held:
         latest = held.checkpoints.last()
         assert latest is not None
+        noise = _noise_of_mean(held, manifest, found["count"])
+        clip = 0
+        if plan.clip_quantile_ppm:
+            mean, clip = next_clip(held, manifest, mean)
         state = advance(
             manifest,
             ServerState.from_bytes(bytes(latest.weights), bytes(latest.moments)),
             mean,
             wallets=found["count"],
-            noise=_noise_of_mean(held, manifest, found["count"]),
+            noise=noise,
             optimiser=plan.optimiser,
             learning_rate_micro=plan.learning_rate_micro,
             decay_rounds=held.max_rounds if plan.decay else 0,
@@ -281,7 +290,8 @@ def _collect(job: Job, fence: int, current: Round) -> str:
             weights=weights,
             moments=state.moments_to_bytes(),
             hash=checkpoint_hash(bytes.fromhex(manifest.hash), current.number, weights).hex(),
-            aggregate_hash=hashlib.sha256(mean.astype("<f8").tobytes()).hexdigest(),
+            aggregate_hash=aggregate,
+            clip_micro=clip,
             wallets=found["count"],
         )
         held.failures = 0

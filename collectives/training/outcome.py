@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collectives.terms.algorithm import EVALUATION, QUERIES, TRAINED, Manifest, output_length
+from collectives.training.plateau import Evaluation
 from collectives.training.ridge import solve
-from collectives.training.statistics import moments, result
+from collectives.training.statistics import LOSS_UNIT, moments, result
 from collectives.training.update import ServerState, step
 
 Array = NDArray[np.float64]
@@ -78,6 +79,19 @@ def findings(manifest: Manifest, state: ServerState) -> dict[str, Any]:
         return {}
     wallets, variance = state.second
     return said | {"wallets": int(wallets), "noise": float(math.sqrt(variance) / wallets)}
+
+
+def judged(manifest: Manifest, state: ServerState) -> Evaluation:
+    """The loss that an evaluation's answers so far say a model has, with its standard error: from sampling and from noise.
+
+    A nat and a squared error both spread by half a unit at most in models worth judging; that is public knowledge about losses, not about
+    these wallets.
+    """
+    wallets, variance = (float(value) for value in state.second)
+    mean, each = _mean(state), 1 if manifest.loss == "softmax-cross-entropy" else manifest.width_out
+    unit = 1.0 if manifest.loss == "mse" else LOSS_UNIT
+    loss = float(mean.reshape(each, -1)[:, 0].mean()) * unit
+    return Evaluation(loss=loss, error=math.sqrt(0.25 / wallets + (unit / wallets) ** 2 * variance))
 
 
 def _weights(manifest: Manifest, state: ServerState) -> NDArray[np.float32]:

@@ -76,11 +76,14 @@ class Market:
         rounds: int,
         plan: dict[str, Any] | None = None,
         stop_rule: dict[str, Any] | None = None,
+        plateau: dict[str, Any] | None = None,
         request: str = "",
         judged: tuple[str, int] | None = None,
         key: str = "",
     ) -> Job:
         """Order a training job; `Job.fund` comes next. `budget` in base units, `algorithm` by its manifest's hash.
+
+        `plateau`, such as {"evaluation": hash, "every": 5}, has other wallets judge the models and stops where they get no better.
 
         The same `key` with the same order again is the same job; without one, each call orders anew, though an answer that
         got lost on the way never orders twice.
@@ -93,6 +96,7 @@ class Market:
         }
         body |= {"plan": plan} if plan else {}
         body |= {"stop_rule": stop_rule} if stop_rule else {}
+        body |= {"plateau": plateau} if plateau else {}
         body |= {"request": request} if request else {}
         body |= {"judged": {"job_id": judged[0], "number": judged[1]}} if judged else {}
         placed = self._connection.post("jobs", body, key=key or uuid.uuid4().hex)

@@ -31,6 +31,22 @@ class Order(models.Model):
     )
     stop_value = models.FloatField(null=True, blank=True)
     stop_at_least = models.BooleanField(default=True, help_text="Else at most.")
+    judge_hash = models.CharField(
+        max_length=64,
+        blank=True,
+        help_text="Manifest of the evaluation by which the job stops where it gets no better.",
+    )
+    judge_every = models.PositiveIntegerField(default=0)
+    judge_window = models.PositiveIntegerField(default=0)
+    judges = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        related_name="evaluations",
+        null=True,
+        blank=True,
+        help_text="The order whose model this one judges.",
+    )
+    judged_number = models.PositiveIntegerField(default=0)
     closed = models.BooleanField(default=False, help_text="Settled, the rest refunded.")
     created_at = models.DateTimeField(auto_now_add=True)
 

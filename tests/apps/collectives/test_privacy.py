@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from typing import Any
 
+import numpy as np
 import pytest
 
 from aggregation.tampering import rules
@@ -15,10 +17,13 @@ from collectives.services import privacy
 from collectives.services.opening import parameters, terms_of
 from collectives.services.plan import RULES, JobPlan
 from collectives.terms.algorithm import output_length, parse_manifest
-from tests.apps.collectives.conftest import Stage
+from tests.apps.collectives.conftest import Drive, Stage
+from tests.apps.collectives.double import Roles, Script
 from tests.unit.agent import documents
 from wallets.agent.ledger import Budgets, Ledger, charge
 from wallets.agent.refusals import Refusal
+
+ROUNDS = pytest.mark.usefixtures("no_rest", "nothing_a_real_role_would_refuse")
 
 MINIMA = {"bucket_min": 40, "release_min": 120}
 
@@ -34,6 +39,55 @@ def test_visits_follow_from_the_draw(stage: Stage, enrolled: int, expected: int)
     job.enrolled = enrolled
 
     assert privacy.visits_planned(job) == expected
+
+
+@ROUNDS
+def test_a_formal_job_ends_when_its_wallets_ledgers_are_full(
+    stage: Stage, roles: Roles, drive: Drive
+) -> None:
+    """Twelve wallets take two visits each; a round came to nothing, and there is no room for a third one."""
+    roles.enrolled, roles.scripts[2] = 12, Script(outcome="abandoned")
+    terms = stage.collective.terms.first()
+    terms.document = terms.document | {"privacy_level": "formal"}
+    terms.save()
+    job = drive(stage.job(rounds=2, plan=stage.plan(value_bits=24)))
+
+    assert job.status == "privacy_exhausted", job.reason
+    assert job.reason == "the privacy budgets of its wallets are used up"
+    assert list(job.rounds.values_list("status", flat=True)) == ["posted", "abandoned"]
+
+
+def test_coins_may_fall_more_often_than_turns_come(stage: Stage) -> None:
+    """Twenty rounds at a chance of a quarter: five visits are expected, three standard deviations more are planned for."""
+    job = stage.job(rounds=20, plan=stage.plan(poisson=True))
+    job.enrolled = 44
+    plan = JobPlan.from_json(job.plan)
+
+    assert (plan.coin_ppm(44), plan.coin_ppm(5), plan.sought(), plan.invited()) == (250_000, 10**6, 11, 31)
+    assert privacy.visits_planned(job) == math.ceil(5 + 3 * math.sqrt(5)) + 1 == 13
+    assert stage.plan().coin_ppm(44) == 0
+    found = privacy.statement_of(job, formal(stage))
+    assert found is not None and found.visits == 13
+    with pytest.raises(CollectiveError, match="a round may need 31"):
+        stage.job(visits=30, plan=plan)
+
+
+def test_an_adaptive_clip_is_for_updates_and_within_the_algorithms_bound(stage: Stage) -> None:
+    job = stage.job(plan=stage.plan(clip_quantile_ppm=500_000))
+    manifest, most = parse_manifest(stage.algorithm.manifest), 1_000_000
+    assert privacy.clip_of(job, manifest) == most
+    nobody = np.full(18, -0.1 / math.sqrt(1.01))  # every wallet was clipped: the bound cannot grow
+    assert privacy.next_clip(job, manifest, nobody)[1] == most
+    everybody = np.full(18, 0.1 / math.sqrt(1.01))
+    update, clip = privacy.next_clip(job, manifest, everybody)
+    assert update.tolist() == everybody[:17].tolist()
+    assert clip == pytest.approx(most * math.exp(-0.1), rel=1e-4)
+    job.checkpoints.update(clip_micro=clip)
+    floor = privacy.mechanism_of(job, manifest, terms_of(job))
+    assert (floor.clip_micro, floor.coordinates) == (clip, 18)
+    assert math.sqrt(4) * floor.share_micro >= 0.1 * clip
+    with pytest.raises(CollectiveError, match="clip_quantile_ppm must be"):
+        JobPlan(cohort=100, clip_quantile_ppm=50_000)
 
 
 def test_aggregate_terms_get_the_floor_and_no_claim(stage: Stage) -> None:

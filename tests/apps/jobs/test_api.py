@@ -110,4 +110,5 @@ def test_the_schema_describes_orders_and_keys(world: World) -> None:
         "plan",
         "request",
         "stop_rule",
+        "plateau",
     }

@@ -38,11 +38,14 @@ class Wallet:
         self.subscription = signing.generate(os.urandom)
         self.public = signing.public_key(self.subscription)
         self.job_key = signing.generate(os.urandom)
-        self.enrolment = b""
+        self.enrolments: dict[str, bytes] = {}
         self.frames: list[dict[str, Any]] = []
         self.outcomes: list[str] = []
         self.errors: list[str] = []
         self.updates: dict[int, Any] = {}
+        self.headers: dict[int, Header] = {}
+        self.asked: Visit | None = None
+        """The visit whose update is computed."""
         self.revealed: set[tuple[bytes, int]] = set()
         self.invited: dict[bytes, bytes] = {}
         self.visits: list[asyncio.Task[None]] = []
@@ -115,18 +118,17 @@ class Wallet:
         if self.script.get("decline_job"):
             return {"t": "decline", "id": message["id"], "code": "no"}
         document = json.loads(message["body"])["document"]
-        self.enrolment = (
-            self.enrolment
-            or Enrolment.sign(
+        job = document["job_id"]
+        if job not in self.enrolments:
+            self.enrolments[job] = Enrolment.sign(
                 self.subscription,
-                job=uuid.UUID(document["job_id"]).bytes,
+                job=uuid.UUID(job).bytes,
                 collective=uuid.UUID(document["collective_id"]).bytes,
                 manifest_hash=bytes.fromhex(document["manifest_hash"]),
                 job_key=signing.public_key(self.job_key),
                 expires=document["expires"],
             ).to_bytes()
-        )
-        return {"t": "enrol", "id": message["id"], "body": self.enrolment}
+        return {"t": "enrol", "id": message["id"], "body": self.enrolments[job]}
 
     async def _visit(self, task: dict[str, Any], delivery: dict[str, Any]) -> None:
         visit = Visit(self, task, delivery)
@@ -158,7 +160,8 @@ class Visit:
         url = self.world.url(f"{self.delivery['payload_url']}?token={self.delivery['payload_token']}")
         answer = await self.world.client.get(url)
         assert answer.status_code == 200, answer.status_code
-        assert "weights" in cbor.decode(answer.content)
+        self.payload = cbor.decode(answer.content)
+        assert "weights" in self.payload
         while True:
             try:
                 if await self._take_part():
@@ -260,6 +263,8 @@ class Visit:
             answer = self.client.receive_list(data, now=int(time.time()))
         elif step == "bundle":
             self.client.receive_shares(data)
+            self.wallet.asked = self
+            self.wallet.headers[self.header.round] = self.header
             update = self.world.update(self.wallet, self.task["round"])
             self.wallet.updates[self.task["round"]] = update
             self.input = self.wallet.input = self.client.mask(update)
