@@ -82,6 +82,9 @@ class NoticeOut(serializers.Serializer[Any]):
     status = serializers.ChoiceField(choices=Admission.Status.choices)
     announced = serializers.DateTimeField()
     effective = serializers.DateTimeField()
+    delivered = serializers.CharField(
+        help_text="to how many wallets the notice was delivered, in steps; 'fewer than' the smallest group below it"
+    )
     without = serializers.CharField(help_text="who go on without it, in steps")
     leaving = serializers.CharField(help_text="who left because of it, in steps")
     remaining = serializers.CharField(help_text="who would run it, in steps")
@@ -248,6 +251,7 @@ def _notice(numbers: selectors.NoticeNumbers) -> dict[str, Any]:
         "status": row.status,
         "announced": row.announced_at,
         "effective": row.effective_at,
+        "delivered": numbers.delivered,
         "without": numbers.without,
         "leaving": numbers.leaving,
         "remaining": numbers.remaining,

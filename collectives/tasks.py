@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from collectives import wakeups
 from collectives.models import Job
-from collectives.services import algorithms, audits, outgoing, rounds
+from collectives.services import algorithms, audits, deliveries, outgoing, rounds
 
 STEPS = 20
 POLL_SECONDS = 0.25
@@ -58,6 +58,12 @@ def sweep() -> None:
 def flush_outgoing() -> None:
     """Deliver calls that wait for the distributor."""
     outgoing.flush()
+
+
+@shared_task(name="collectives.count_deliveries", ignore_result=True)
+def count_deliveries() -> None:
+    """Ask the distributor how many wallets got the notices that run."""
+    deliveries.count_due(timezone.now())
 
 
 @shared_task(name="collectives.audit_waiting", ignore_result=True)

@@ -90,6 +90,10 @@ class Admission(models.Model):
     notice = models.JSONField(help_text="The signed notice as it was sent.")
     announced_at = models.DateTimeField()
     effective_at = models.DateTimeField()
+    delivered = models.PositiveIntegerField(
+        null=True, help_text="Wallets that got the notice; empty until the distributor was asked."
+    )
+    counted_at = models.DateTimeField(null=True, help_text="When the distributor was asked last.")
 
     class Meta:
         ordering = ["-announced_at"]

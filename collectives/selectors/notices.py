@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from collectives.models import Admission, Collective, NoticeAnswer, Subscription, TermsVersion
-from collectives.selectors.steps import bucketed
+from collectives.selectors.steps import bucketed, bucketed_above
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +19,7 @@ class NoticeNumbers:
     """What an owner may know about a notice: steps, never who."""
 
     admission: Admission
+    delivered: str
     without: str
     leaving: str
     remaining: str
@@ -102,6 +104,7 @@ def notice_numbers(collective: Collective, release_min: int) -> list[NoticeNumbe
         found.append(
             NoticeNumbers(
                 admission=row,
+                delivered=_delivered(row, release_min),
                 without=bucketed(row.refused),
                 leaving=bucketed(row.left),
                 remaining=bucketed(remain),
@@ -109,6 +112,13 @@ def notice_numbers(collective: Collective, release_min: int) -> list[NoticeNumbe
             )
         )
     return found
+
+
+def _delivered(admission: Admission, release_min: int) -> str:
+    """To how many wallets the notice went. Below the smallest group not even in steps: arrivals tell who is online."""
+    if admission.delivered is not None:
+        return bucketed_above(admission.delivered, release_min)
+    return _("not counted yet") if admission.effective_at > timezone.now() else _("no notice was needed")
 
 
 def _remaining(

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+
 STEPS = (1, 10, 50, 100, 300, 500, 1_000, 2_000, 5_000, 10_000, 50_000, 100_000)
 
 
 def bucketed(count: int) -> str:
-    """A number of people in steps: 447 -> '300+'."""
+    """A number of people in steps, in the reader's words: 447 -> '300+'."""
     reached = [step for step in STEPS if step <= count]
-    return f"{reached[-1]:,}+" if reached else "none yet"
+    return _at_least(reached[-1]) if reached else _("none yet")
+
+
+def bucketed_above(count: int, least: int) -> str:
+    """As `bucketed`, and below `least` only that: of few people even a step tells when one of them came."""
+    if count < least:
+        return _("fewer than %(least)s") % {"least": _grouped(least)}
+    return _at_least(max(step for step in (least, *STEPS) if step <= count))
+
+
+def _at_least(step: int) -> str:
+    return f"{_grouped(step)}+"
+
+
+def _grouped(number: int) -> str:
+    return str(number_format(number, use_l10n=True, force_grouping=True))

@@ -225,6 +225,7 @@ CELERY_BEAT_SCHEDULE = {
     "aggregator": {"task": "aggregator.sweep", "schedule": 2.0, "options": {"expires": 2}},
     "collectives": {"task": "collectives.sweep", "schedule": 2.0, "options": {"expires": 2}},
     "outgoing": {"task": "collectives.flush_outgoing", "schedule": 2.0, "options": {"expires": 2}},
+    "deliveries": {"task": "collectives.count_deliveries", "schedule": 10.0, "options": {"expires": 10}},
     "individuals": {"task": "individuals.sweep", "schedule": 5.0, "options": {"expires": 5}},
     "letters": {"task": "individuals.letters", "schedule": 5.0, "options": {"expires": 5}},
     "erasures": {"task": "accounts.finish_erasures", "schedule": 60.0, "options": {"expires": 60}},

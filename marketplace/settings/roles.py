@@ -40,6 +40,7 @@ QUEUES = {
 }
 ROUTES: tuple[tuple[str, str], ...] = (
     ("collectives.audit*", "audits"),
+    ("collectives.count*", "notices"),
     ("collectives.*", "rounds"),
     ("jobs.*", "rounds"),
     ("settlement.*", "settlement"),

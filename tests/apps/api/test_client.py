@@ -153,6 +153,7 @@ def test_an_owner_registers_changes_announces_and_sees_steps_only(world: World, 
     (row,) = made.announcements()
     assert row == said
     assert (row["status"], row["remaining"], row["enough"]) == ("announced", "none yet", False)
+    assert row["delivered"] == "not counted yet"
     made.withdraw(row["id"])
     made.withdraw(row["id"])
     assert list(made.announcements()) == []

@@ -56,6 +56,8 @@ class Roles:
     opened: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
     reached: set[tuple[str, int]] = field(default_factory=set)
     """Rounds whose wallets were asked, whatever the distributor forgets later."""
+    notices: dict[str, int] = field(default_factory=dict)
+    """By reference: to how many wallets it was delivered, where a test says so."""
     problems: list[str] = field(default_factory=list)
     """Whatever a real role would have refused; a test asserts that it is empty."""
 
@@ -73,7 +75,7 @@ class Roles:
         role, parts = path.split("/")[2], path.split("/")[3:]
         if role == "distributor":
             if parts[0] == "collectives":
-                return 200, {"addressed": 1, "delivered": 0}
+                return 200, {"addressed": 1, "delivered": self.notices.get(parts[-1], 0)}
             job = parts[1]
             return self._job(method, job, parts[2:], body)
         return self._aggregator(method, (parts[1], int(parts[3])), parts[4:], body)
