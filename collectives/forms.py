@@ -30,6 +30,7 @@ from collectives.terms.description import (
 from collectives.terms.errors import TermsError
 from collectives.terms.fields import MOST_HASHES
 from collectives.terms.requirements import check_profile
+from collectives.words import told
 
 __all__ = [
     "AlgorithmForm",
@@ -204,7 +205,7 @@ class TermsForm(ClassFields):
             requirement = parse_object(text, _("The schema"))
             check_profile(requirement)
         except (forms.ValidationError, TermsError) as error:
-            self.add_error("schema", error if isinstance(error, forms.ValidationError) else str(error))
+            self.add_error("schema", error if isinstance(error, forms.ValidationError) else told(error))
             return None
         return requirement
 
@@ -226,7 +227,7 @@ class TermsForm(ClassFields):
         try:
             check_profile(requirement)
         except TermsError as error:
-            self.add_error(None, str(error))
+            self.add_error(None, told(error))
             return None
         return requirement
 
@@ -281,7 +282,7 @@ class SchemaFile(forms.Form):
         try:
             check_profile(requirement)
         except TermsError as error:
-            raise forms.ValidationError(str(error)) from error
+            raise forms.ValidationError(told(error)) from error
         return requirement
 
 

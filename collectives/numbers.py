@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as lazy
 
 from collectives.terms.canonical import check_depth
 from collectives.terms.errors import TermsError
+from collectives.words import told
 
 LARGEST = 10**15
 SHOWN_DIGITS = 24
@@ -82,7 +83,7 @@ def parse_object(text: str, what: str) -> dict[str, Any]:
             text, parse_constant=_refuse, parse_float=_float, parse_int=_int, object_pairs_hook=_unique
         )
     except TermsError as error:
-        raise forms.ValidationError(str(error)) from error
+        raise forms.ValidationError(told(error)) from error
     except ValueError as error:
         line = getattr(error, "lineno", 1)
         raise forms.ValidationError(

@@ -13,6 +13,7 @@ from collectives.example_record import label
 from collectives.terms.errors import TermsError
 from collectives.training.catalogue import Entry, build, entries
 from collectives.training.features import encoding
+from collectives.words import told
 
 NO_WAY = ("", "text")
 """Encodings of fields that no algorithm reads."""
@@ -69,7 +70,7 @@ class ReadyMadeForm(forms.Form):
                 purpose=values["purpose"],
             )
         except TermsError as error:
-            raise forms.ValidationError(str(error)) from error
+            raise forms.ValidationError(told(error)) from error
         return values
 
 

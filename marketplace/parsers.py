@@ -12,6 +12,7 @@ from rest_framework.parsers import JSONParser
 
 from collectives.terms.canonical import check_depth
 from collectives.terms.errors import TermsError
+from collectives.words import told
 
 
 class TooDeep(exceptions.ParseError):
@@ -42,5 +43,5 @@ class BoundedJSONParser(JSONParser):
         try:
             check_depth(body)
         except TermsError as error:
-            raise TooDeep(str(error)) from error
+            raise TooDeep(told(error)) from error
         return super().parse(io.BytesIO(body), media_type, parser_context)

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from collectives.errors import ServiceUnavailable
+from collectives.words import told
 from marketplace.parsers import TooDeep, TooLarge
 from marketplace.settlement.errors import ChainUnavailable
 
@@ -47,7 +48,7 @@ def problem_json(error: Exception, context: dict[str, Any]) -> Response | None:
     if not isinstance(code, str):
         return None  # a bug of ours: Django logs it and answers 500
     status = int(getattr(error, "status", 400))
-    return _problem({"code": code, "status": status, "detail": str(error)}, status, {})
+    return _problem({"code": code, "status": status, "detail": told(error)}, status, {})
 
 
 def _sentence(data: Any) -> str:

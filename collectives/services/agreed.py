@@ -24,21 +24,27 @@ def chosen(manifests: Sequence[str], requirement: Mapping[str, Any]) -> list[Alg
     if len(manifests) > MOST_HASHES:
         raise CollectiveError(
             "too_many_algorithms",
-            f"You chose {len(manifests)} algorithms; terms name at most {MOST_HASHES}. Announce the others later.",
+            "You chose %(number)s algorithms; terms name at most %(most)s. Announce the others later.",
+            number=len(manifests),
+            most=MOST_HASHES,
         )
     found = {row.manifest_hash: row for row in Algorithm.objects.filter(manifest_hash__in=manifests)}
     for ident in manifests:
         algorithm = found.get(ident)
         if algorithm is None or algorithm.status != Algorithm.Status.APPROVED:
-            name = f"“{algorithm.name}”" if algorithm else f"The algorithm {ident[:12]}…"
             raise CollectiveError(
-                "not_approved", f"{name} is not approved; leave it out or wait for the review."
+                "not_approved",
+                "“%(name)s” is not approved; leave it out or wait for the review.",
+                name=algorithm.name if algorithm else f"{ident[:12]}…",
             )
         audits.check(algorithm)
         problem = misfit(algorithm, requirement)
         if problem:
             raise CollectiveError(
-                "does_not_fit", f"“{algorithm.name}” does not fit the data requirement: {problem}"
+                "does_not_fit",
+                "“%(name)s” does not fit the data requirement: %(problem)s",
+                name=algorithm.name,
+                problem=problem,
             )
     return [found[ident] for ident in manifests]
 
@@ -48,7 +54,7 @@ def misfit(algorithm: Algorithm, requirement: Mapping[str, Any]) -> str:
     try:
         Encoder(requirement, parse_manifest(algorithm.manifest))
     except TermsError as error:
-        return str(error)
+        return error.sentence
     return ""
 
 
@@ -67,12 +73,18 @@ def check_class(
         if unknown:
             raise CollectiveError(
                 "unknown_field",
-                f"The class names {', '.join(unknown)}, which no field of the record is called.",
+                "The class names %(fields)s, which no field of the record is called.",
+                fields=", ".join(unknown),
             )
     for row in algorithms:
         problem = classes.outside(algorithm_class, parse_manifest(row.manifest))
         if problem:
-            raise CollectiveError("outside_class", f"“{row.name}” is outside the class: {problem}")
+            raise CollectiveError(
+                "outside_class",
+                "“%(name)s” is outside the class: %(problem)s",
+                name=row.name,
+                problem=problem,
+            )
 
 
 def named(algorithms: Sequence[Algorithm]) -> list[dict[str, str]]:

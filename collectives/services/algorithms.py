@@ -43,7 +43,7 @@ def submit(*, actor: Any, manifest: Mapping[str, Any], name: str = "") -> Algori
         parsed = parse_manifest(dict(manifest))
         ident = parsed.hash
     except TermsError as error:
-        raise CollectiveError(error.code, str(error)) from error
+        raise CollectiveError.because(error) from error
     checks = [
         {"check": "closed vocabulary", "ok": True, "detail": "Only known operators, no code."},
         {
@@ -102,8 +102,9 @@ def announce(*, actor: Any, collective: Collective, algorithm: Algorithm, reason
     if collective.status != Collective.Status.ACTIVE:
         raise CollectiveError(
             "suspended",
-            f"The collective is suspended; nothing can be announced: {collective.status_reason}",
+            "The collective is suspended; nothing can be announced: %(why)s",
             status=409,
+            why=collective.status_reason,
         )
     if algorithm.status != Algorithm.Status.APPROVED:
         raise CollectiveError("not_approved", "This algorithm is not approved yet; wait for the review.")
@@ -112,12 +113,16 @@ def announce(*, actor: Any, collective: Collective, algorithm: Algorithm, reason
     assert terms is not None
     problem = misfit(algorithm, terms.document["requirement"])
     if problem:
-        raise CollectiveError("does_not_fit", f"The algorithm does not fit the data requirement: {problem}")
+        raise CollectiveError(
+            "does_not_fit", "The algorithm does not fit the data requirement: %(problem)s", problem=problem
+        )
     problem = classes.outside(terms.document["algorithm_class"], parse_manifest(algorithm.manifest))
     if problem:
         raise CollectiveError(
             "outside_class",
-            f"The algorithm is outside the class that the terms promise, and every wallet would refuse it: {problem}",
+            "The algorithm is outside the class that the terms promise, and every wallet would refuse "
+            "it: %(problem)s",
+            problem=problem,
         )
     _check_ratio(parse_manifest(algorithm.manifest), terms.document)
     if _live(collective, algorithm):
@@ -192,8 +197,11 @@ def _check_ratio(manifest: Manifest, terms: Mapping[str, Any]) -> None:
         needed = math.ceil(release_ratio(manifest, 1) / most)
         raise CollectiveError(
             "asks_too_much",
-            f"It would learn {output_length(manifest):,} numbers from sums of as few as {least} wallets, and wallets would refuse it. "
-            f"Ask for less, or raise the collective's minimum to {needed}.",
+            "It would learn %(numbers)s numbers from sums of as few as %(least)s wallets, and "
+            "wallets would refuse it. Ask for less, or raise the collective's minimum to %(needed)s.",
+            numbers=output_length(manifest),
+            least=least,
+            needed=needed,
         )
 
 
@@ -255,6 +263,11 @@ def _review(actor: Any, algorithm: Algorithm, status: str, reason: str) -> None:
         raise CollectiveError("not_allowed", "Only an administrator reviews algorithms.", status=403)
     algorithm.refresh_from_db(fields=["status"])
     if algorithm.status == status:
-        raise CollectiveError("reviewed", f"It is {algorithm.get_status_display()} already.", status=409)
+        raise CollectiveError(
+            "reviewed",
+            "It is %(state)s already.",
+            status=409,
+            state=algorithm.get_status_display(),
+        )
     algorithm.status, algorithm.reason, algorithm.reviewed_at = status, reason, timezone.now()
     algorithm.save(update_fields=["status", "reason", "reviewed_at"])

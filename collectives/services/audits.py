@@ -93,8 +93,10 @@ def check(algorithm: Algorithm) -> None:
         why = (found.report or {}).get("why") or ["see the report"]
         raise CollectiveError(
             "audit_rejected",
-            f"The privacy audit rejects “{algorithm.name}”: {why[0]}. Change the algorithm, or have it audited again.",
+            "The privacy audit rejects “%(name)s”: %(why)s. Change the algorithm, or have it audited again.",
             status=409,
+            name=algorithm.name,
+            why=why[0],
         )
 
 
@@ -153,4 +155,6 @@ def _check_whole(algorithm: Algorithm, report: Mapping[str, Any]) -> None:
     made = {part["name"] for part in report["parts"]}
     if report["admitted"] and not made >= set(PARTS):
         missing = ", ".join(sorted(set(PARTS) - made))
-        raise CollectiveError("not_whole", f"The report lacks {missing}; run the audit without --only.")
+        raise CollectiveError(
+            "not_whole", "The report lacks %(missing)s; run the audit without --only.", missing=missing
+        )

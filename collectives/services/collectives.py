@@ -179,7 +179,7 @@ def _sign(collective: Collective, number: int, values: Mapping[str, Any]) -> Ter
             }
         )
     except TermsError as error:
-        raise CollectiveError(error.code, str(error)) from error
+        raise CollectiveError.because(error) from error
     envelope = SignedDocument.sign("terms", document, signing_key(collective))
     return TermsVersion(
         collective=collective,

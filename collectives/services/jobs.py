@@ -17,7 +17,7 @@ from collectives.models.jobs import ENDED, TRANSITIONS
 from collectives.services import audits
 from collectives.services.outgoing import enqueue
 from collectives.services.plan import JobPlan
-from collectives.terms.algorithm import EVALUATION, TRAINED, model_hash, parse_manifest
+from collectives.terms.algorithm import EVALUATION, model_hash, parse_manifest
 from collectives.training.checkpoint import checkpoint_hash, weights_from_bytes, weights_to_bytes
 from collectives.training.init import initial_weights
 from collectives.training.outcome import begin
@@ -52,7 +52,7 @@ def create(
     text = terms.document
     if collective.status != Collective.Status.ACTIVE:
         raise CollectiveError(
-            "suspended", f"This collective is suspended: {collective.status_reason}", status=409
+            "suspended", "This collective is suspended: %(why)s", status=409, why=collective.status_reason
         )
     if text["order_policy"] == "owner" and actor.pk != collective.owner_id:
         raise CollectiveError("owner_only", "This collective takes orders from its owner only.", status=403)
@@ -73,24 +73,30 @@ def create(
         raise CollectiveError("bad_rounds", "Choose 1 to 100,000 rounds.")
     if plan.cohort < text["release_min"]:
         raise CollectiveError(
-            "cohort_too_small", f"The cohort must be at least {text['release_min']} wallets."
+            "cohort_too_small",
+            "The cohort must be at least %(release_min)s wallets.",
+            release_min=text["release_min"],
         )
     if visits_budget < text["release_min"]:
         raise CollectiveError(
             "budget_too_small",
-            f"This budget pays {visits_budget} visits; a single round needs at least {text['release_min']}.",
+            "This budget pays %(visits_budget)s visits; a single round needs at least %(release_min)s.",
+            visits_budget=visits_budget,
+            release_min=text["release_min"],
         )
     if visits_budget > MOST_VISITS:
         raise CollectiveError(
-            "budget_too_large", f"A job pays at most {MOST_VISITS:,} visits; lower the budget."
+            "budget_too_large",
+            "A job pays at most %(most_visits)s visits; lower the budget.",
+            most_visits=MOST_VISITS,
         )
     if plan.bucket_size < text["bucket_min"]:
         raise CollectiveError(
             "bad_plan",
-            f"bucket_size must be at least {text['bucket_min']}, the collective's smallest bucket.",
+            "bucket_size must be at least %(bucket_min)s, the collective's smallest bucket.",
+            bucket_min=text["bucket_min"],
         )
     _check_judged(algorithm, judged)
-    _check_options(algorithm, plan, visits_budget)
     with transaction.atomic():
         job = Job.objects.create(
             collective=collective,
@@ -254,18 +260,6 @@ def wake(job_id: uuid.UUID) -> None:
 def _ask(job_id: uuid.UUID, **flags: bool) -> None:
     Job.objects.filter(pk=job_id).update(**flags)
     wake(job_id)
-
-
-def _check_options(algorithm: Algorithm, plan: JobPlan, visits_budget: int) -> None:
-    if plan.clip_quantile_ppm and parse_manifest(algorithm.manifest).output.kind not in TRAINED:
-        raise CollectiveError(
-            "bad_plan", "clip_quantile_ppm is for models that are trained; other answers have one bound."
-        )
-    if plan.poisson and visits_budget < plan.invited():
-        raise CollectiveError(
-            "budget_too_small",
-            f"This budget pays {visits_budget} visits; where coins decide, a round may need {plan.invited()}.",
-        )
 
 
 def _check_judged(algorithm: Algorithm, judged: Checkpoint | None) -> None:

@@ -25,7 +25,7 @@ def answer(*, collective_id: uuid.UUID, envelope: Mapping[str, Any]) -> None:
         signed = SignedDocument.from_json(envelope)
         document = AnswerDocument.parse(signed.open("notice-answer"))
     except TermsError as error:
-        raise CollectiveError(error.code, str(error)) from error
+        raise CollectiveError.because(error) from error
     if signed.key != document.subscription_key or document.collective_id != str(collective_id):
         raise CollectiveError("wrong_key", "An answer is signed by the subscription's own key.", status=403)
     with transaction.atomic(durable=True):

@@ -25,6 +25,7 @@ from collectives.terms import presence as documents
 from collectives.terms.envelope import SignedDocument
 from collectives.terms.errors import TermsError
 from collectives.terms.requirements import requirement_hash
+from collectives.terms.sentences import Sentence
 
 CLOCK_SKEW = 600
 FETCH_SECONDS = 5.0
@@ -45,8 +46,12 @@ def check(
     """
     asked, unlinkable = facts.asked(requirement), facts.asked(requirement, "unlinkable")
     if (presence["level"] == "attested") != bool(asked or unlinkable):
-        wanted = "an issuer's word for some fields" if asked or unlinkable else "the holder's word alone"
-        raise CollectiveError("presence_level", f"This requirement asks for {wanted}.")
+        wanted = (
+            Sentence("an issuer's word for some fields")
+            if asked or unlinkable
+            else Sentence("the holder's word alone")
+        )
+        raise CollectiveError("presence_level", "This requirement asks for %(wanted)s.", wanted=wanted)
     nonce = facts.nonce(
         collective_id=collective_id,
         requirement_hash=requirement_hash(requirement),
@@ -79,7 +84,7 @@ def restate(*, collective_id: uuid.UUID, envelope: Mapping[str, Any]) -> None:
         signed = SignedDocument.from_json(envelope)
         statement = documents.PresenceStatement.parse(signed.open("presence"))
     except TermsError as error:
-        raise CollectiveError(error.code, str(error)) from error
+        raise CollectiveError.because(error) from error
     if signed.key != statement.subscription_key or statement.collective_id != str(collective_id):
         raise CollectiveError("wrong_key", "A statement is signed by the subscription's own key.", status=403)
     if PresenceStatement.objects.filter(envelope_hash=signed.hash).exists():

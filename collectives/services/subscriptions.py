@@ -45,7 +45,10 @@ def subscribe(*, collective_id: uuid.UUID, envelope: Mapping[str, Any]) -> dict[
         )
     if collective.status != Collective.Status.ACTIVE:
         raise CollectiveError(
-            "suspended", f"This collective is suspended: {collective.status_reason}", status=409
+            "suspended",
+            "This collective is suspended: %(why)s",
+            status=409,
+            why=collective.status_reason,
         )
     terms = _current_terms(collective, document)
     _check_agreement(document, terms)
@@ -111,7 +114,7 @@ def revoke_by_holder(*, collective_id: uuid.UUID, envelope: Mapping[str, Any]) -
         signed = SignedDocument.from_json(envelope)
         revocation = Revocation.parse(signed.open("revocation"))
     except TermsError as error:
-        raise CollectiveError(error.code, str(error)) from error
+        raise CollectiveError.because(error) from error
     if signed.key != revocation.subscription_key or revocation.collective_id != str(collective_id):
         raise CollectiveError(
             "wrong_key", "A revocation is signed by the subscription's own key.", status=403
@@ -160,7 +163,7 @@ def _opened(envelope: Mapping[str, Any]) -> tuple[SignedDocument, SubscriptionDo
         signed = SignedDocument.from_json(envelope)
         document = SubscriptionDocument.parse(signed.open("subscription"))
     except TermsError as error:
-        raise CollectiveError(error.code, str(error)) from error
+        raise CollectiveError.because(error) from error
     if signed.key != document.subscription_key:
         raise CollectiveError("wrong_key", "A subscription is signed by its own key.")
     if abs(document.created - int(time.time())) > CLOCK_SKEW:

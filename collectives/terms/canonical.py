@@ -26,7 +26,9 @@ def canonical(document: Any) -> bytes:
     except (rfc8785.CanonicalizationError, UnicodeError, RecursionError, TypeError) as error:
         raise TermsError("not_json", "The document holds a value that JSON cannot carry exactly.") from error
     if len(body) > MAX_BYTES:
-        raise TermsError("too_large", f"The document is larger than {MAX_BYTES // 1024} KiB.")
+        raise TermsError(
+            "too_large", "The document is larger than %(max_bytes)s KiB.", max_bytes=MAX_BYTES // 1024
+        )
     return bytes(body)
 
 
@@ -42,7 +44,9 @@ def parse_json(text: str | bytes) -> Any:
         TermsError: `not_json`, `too_large`, `too_deep`.
     """
     if len(text) > MAX_BYTES:
-        raise TermsError("too_large", f"The document is larger than {MAX_BYTES // 1024} KiB.")
+        raise TermsError(
+            "too_large", "The document is larger than %(max_bytes)s KiB.", max_bytes=MAX_BYTES // 1024
+        )
     check_depth(text)
     try:
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
@@ -73,7 +77,9 @@ def check_depth(text: str | bytes) -> None:
             depth += 1 if sign in "[{" else -1
             if depth > MAX_DEPTH:
                 raise TermsError(
-                    "too_deep", f"The document is nested more than {MAX_DEPTH} deep. Send a flatter one."
+                    "too_deep",
+                    "The document is nested more than %(max_depth)s deep. Send a flatter one.",
+                    max_depth=MAX_DEPTH,
                 )
 
 

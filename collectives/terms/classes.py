@@ -12,6 +12,7 @@ from collectives.terms import fields as f
 from collectives.terms.algorithm import Manifest, output_length, parameter_count
 from collectives.terms.algorithm.outputs import OUTPUTS
 from collectives.terms.errors import TermsError
+from collectives.terms.sentences import Sentence
 
 MAX_PARAMETERS = 2_000_000
 _ALWAYS = ("purpose", "max_parameters")
@@ -37,16 +38,20 @@ def parse(value: Any) -> Mapping[str, Any] | None:
     for name in there:
         _names(m[name], name)
     if not set(m.get("outputs", ())) <= set(OUTPUTS):
-        raise TermsError("malformed", f"outputs of the class must be some of {', '.join(OUTPUTS)}.")
+        raise TermsError(
+            "malformed", "outputs of the class must be some of %(outputs)s.", outputs=", ".join(OUTPUTS)
+        )
     return dict(m)
 
 
 def _names(value: Any, name: str) -> None:
     good = isinstance(value, list) and 1 <= len(value) <= _MOST
     if not good or not all(isinstance(item, str) and 0 < len(item) <= 120 for item in value):
-        raise TermsError("malformed", f"{name} of the class must list 1 to {_MOST} names.")
+        raise TermsError(
+            "malformed", "%(name)s of the class must list 1 to %(most)s names.", name=name, most=_MOST
+        )
     if len(set(value)) != len(value):
-        raise TermsError("malformed", f"{name} of the class names something twice.")
+        raise TermsError("malformed", "%(name)s of the class names something twice.", name=name)
 
 
 def outside(algorithm_class: Mapping[str, Any] | None, manifest: Manifest) -> str:
@@ -56,14 +61,22 @@ def outside(algorithm_class: Mapping[str, Any] | None, manifest: Manifest) -> st
     size = max(parameter_count(manifest), output_length(manifest))
     most = algorithm_class["max_parameters"]
     if size > most:
-        return f"It has {size:,} parameters; the class admits at most {most:,}."
-    for name, verb, used in (("inputs", "reads", manifest.inputs), ("target", "predicts", manifest.target)):
-        more = sorted(set(used) - set(algorithm_class.get(name, used)))
+        return Sentence(
+            "It has %(size)s parameters; the class admits at most %(most)s.", size=size, most=most
+        )
+    for name, used in (("inputs", manifest.inputs), ("target", manifest.target)):
+        more = ", ".join(sorted(set(used) - set(algorithm_class.get(name, used))))
+        if more and name == "inputs":
+            return Sentence("It reads %(fields)s, which the class does not.", fields=more)
         if more:
-            return f"It {verb} {', '.join(more)}, which the class does not."
+            return Sentence("It predicts %(fields)s, which the class does not.", fields=more)
     kinds = algorithm_class.get("outputs")
     if kinds is not None and manifest.output.kind not in kinds:
-        return f"It sends back {manifest.output.kind}; the class admits {', '.join(kinds)}."
+        return Sentence(
+            "It sends back %(kind)s; the class admits %(kinds)s.",
+            kind=manifest.output.kind,
+            kinds=", ".join(kinds),
+        )
     return ""
 
 

@@ -103,7 +103,9 @@ class Terms:
         later = [name for name in _LATER if isinstance(document, Mapping) and name in document]
         m = f.exactly(document, [*_NAMES, *later], "Terms")
         if m["version"] != VERSION:
-            raise TermsError("malformed", f"This program knows version {VERSION} of the terms.")
+            raise TermsError(
+                "malformed", "This program knows version %(version)s of the terms.", version=VERSION
+            )
         check_profile(m["requirement"])
         if m["requirement_hash"] != requirement_hash(m["requirement"]):
             raise TermsError("malformed", "requirement_hash is not the hash of the requirement.")
@@ -144,7 +146,12 @@ class Terms:
     def _check_rules(self) -> None:
         if self.rate not in RATE_TIERS:
             choices = ", ".join(tokens(tier) for tier in RATE_TIERS)
-            raise TermsError("rate_not_in_tier", f"The rate must be one of {choices} {self.token} per visit.")
+            raise TermsError(
+                "rate_not_in_tier",
+                "The rate must be one of %(choices)s %(token)s per visit.",
+                choices=choices,
+                token=self.token,
+            )
         if self.algorithms and tuple(a["manifest_hash"] for a in self.algorithms) != self.permitted_manifests:
             raise TermsError(
                 "malformed", "algorithms must name exactly the permitted manifests, in their order."
@@ -155,7 +162,10 @@ class Terms:
         if low and not self.development:
             raise TermsError(
                 "minima_too_low",
-                f"A sum must come from at least {BUCKET_MIN_FLOOR} wallets for the aggregator and {RELEASE_MIN_FLOOR} for a consumer.",
+                "A sum must come from at least %(bucket_min_floor)s wallets for the aggregator and "
+                "%(release_min_floor)s for a consumer.",
+                bucket_min_floor=BUCKET_MIN_FLOOR,
+                release_min_floor=RELEASE_MIN_FLOOR,
             )
 
 
@@ -259,7 +269,9 @@ def _agreed_words(terms: Terms, say: Callable[[str], str]) -> list[str]:
 
 def _algorithms(value: Any) -> tuple[Mapping[str, Any], ...]:
     if not isinstance(value, list) or not 1 <= len(value) <= f.MOST_HASHES:
-        raise TermsError("malformed", f"algorithms must list 1 to {f.MOST_HASHES} algorithms.")
+        raise TermsError(
+            "malformed", "algorithms must list 1 to %(most_hashes)s algorithms.", most_hashes=f.MOST_HASHES
+        )
     for item in value:
         m = f.exactly(item, ("manifest_hash", "name", "purpose"), "An algorithm of the terms")
         f.hex_bytes(m, "manifest_hash", 32)

@@ -76,9 +76,13 @@ class SignedDocument:
             TermsError: `wrong_kind`, `wrong_key` or `bad_signature`.
         """
         if self.kind != kind:
-            raise TermsError("wrong_kind", f"This is a signed {self.kind}, not a {kind}.")
+            raise TermsError(
+                "wrong_kind", "This is a signed %(kind)s, not a %(wanted)s.", kind=self.kind, wanted=kind
+            )
         if expected_key is not None and self.key != expected_key:
-            raise TermsError("wrong_key", f"This {kind} is signed by another key than the expected one.")
+            raise TermsError(
+                "wrong_key", "This %(kind)s is signed by another key than the expected one.", kind=kind
+            )
         try:
             signing.verify(
                 bytes.fromhex(self.key),
@@ -87,7 +91,9 @@ class SignedDocument:
                 bytes.fromhex(self.signature),
             )
         except WireError as error:
-            raise TermsError("bad_signature", f"The signature of this {kind} does not hold.") from error
+            raise TermsError(
+                "bad_signature", "The signature of this %(kind)s does not hold.", kind=kind
+            ) from error
         return self.document
 
 

@@ -19,6 +19,7 @@ from collectives.terms import fields as f
 from collectives.terms.algorithm import manifest_hash
 from collectives.terms.errors import TermsError
 from collectives.terms.presence import check_presence
+from collectives.terms.sentences import Sentence
 
 TASK_LABEL = b"cssi/v1/task"
 CHOICES = ("with", "without", "leave")
@@ -47,7 +48,7 @@ def _choice(m: Mapping[str, Any], name: str) -> str:
 
 def _mapping(m: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     if not isinstance(m[name], Mapping):
-        raise TermsError("malformed", f"{name} must be a JSON object.")
+        raise TermsError("malformed", "%(name)s must be a JSON object.", name=name)
     found: Mapping[str, Any] = m[name]
     return found
 
@@ -66,9 +67,9 @@ class _Document:
         TermsError: names the field that is missing, unknown or wrong.
         """
         later = [name for name in cls.OPTIONAL if isinstance(document, Mapping) and name in document]
-        m = f.exactly(document, ("version", *cls.READERS, *later), f"A {cls.__name__}")
+        m = f.exactly(document, ("version", *cls.READERS, *later), Sentence("A %(name)s", name=cls.__name__))
         if m["version"] != 1:
-            raise TermsError("malformed", f"This program knows version 1 of a {cls.__name__}.")
+            raise TermsError("malformed", "This program knows version 1 of a %(name)s.", name=cls.__name__)
         readers = {**cls.READERS, **{name: cls.OPTIONAL[name] for name in later}}
         found = cls(**{name: read(m, name) for name, read in readers.items()})
         found._check()
@@ -366,7 +367,7 @@ class Task:
         sizes = {"collective": 16, "job": 16, "manifest": 32, "requirement": 32, "checkpoint": 32}
         for name, size in sizes.items():
             if not isinstance(m[name], bytes) or len(m[name]) != size:
-                raise TermsError("malformed", f"{name} must be {size} bytes.")
+                raise TermsError("malformed", "%(name)s must be %(size)s bytes.", name=name, size=size)
         if m["v"] != 1 or not isinstance(m["header"], bytes):
             raise TermsError("malformed", "The task is not in the form of a task.")
         return cls(

@@ -29,7 +29,9 @@ def check_presence(value: Mapping[str, Any]) -> None:
     good = isinstance(shown, list) and len(shown) <= MOST_ATTESTATIONS
     if not good or not all(isinstance(one, str) for one in shown):
         raise TermsError(
-            "malformed", f"attestations must be a list of at most {MOST_ATTESTATIONS} presentations."
+            "malformed",
+            "attestations must be a list of at most %(most_attestations)s presentations.",
+            most_attestations=MOST_ATTESTATIONS,
         )
 
 

@@ -18,6 +18,7 @@ import jsonschema_rs
 from collectives.terms.canonical import canonical, digest
 from collectives.terms.errors import TermsError
 from collectives.terms.profile import MAX_DEPTH, check_node
+from collectives.terms.sentences import Sentence
 
 MAX_BYTES = 128 * 1024
 
@@ -40,12 +41,18 @@ def check_profile(requirement: Any) -> None:
     if not isinstance(requirement, Mapping) or requirement.get("type") != "object":
         raise TermsError("bad_requirement", "A data requirement is a JSON Schema of type object.")
     if len(canonical(requirement)) > MAX_BYTES:
-        raise TermsError("bad_requirement", f"A data requirement holds at most {MAX_BYTES // 1024} KiB.")
-    check_node(requirement, "the requirement", MAX_DEPTH)
+        raise TermsError(
+            "bad_requirement",
+            "A data requirement holds at most %(max_bytes)s KiB.",
+            max_bytes=MAX_BYTES // 1024,
+        )
+    check_node(requirement, Sentence("the requirement"), MAX_DEPTH)
     try:
         _validator(requirement)
     except jsonschema_rs.ValidationError as error:
-        raise TermsError("bad_requirement", f"The requirement is no JSON Schema: {error.message}.") from error
+        raise TermsError(
+            "bad_requirement", "The requirement is no JSON Schema: %(message)s.", message=error.message
+        ) from error
 
 
 def requirement_hash(requirement: Mapping[str, Any]) -> str:

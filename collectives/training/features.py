@@ -60,7 +60,13 @@ class Encoder:
             (manifest.width_out, sum(width for width, _ in self._targets), "width_out"),
         ):
             if said != found:
-                raise TermsError("wrong_fields", f"The manifest says {what} {said}; its fields give {found}.")
+                raise TermsError(
+                    "wrong_fields",
+                    "The manifest says %(what)s %(said)s; its fields give %(found)s.",
+                    what=what,
+                    said=said,
+                    found=found,
+                )
         self._check_blocks(requirement, manifest)
         self._classes = manifest.loss == "softmax-cross-entropy"
 
@@ -91,7 +97,8 @@ class Encoder:
             if (block.at, block.columns) not in spans:
                 raise TermsError(
                     "wrong_fields",
-                    f"The embedding's block at column {block.at} is not one field of listed values.",
+                    "The embedding's block at column %(at)s is not one field of listed values.",
+                    at=block.at,
                 )
 
     def encode_many(self, records: Sequence[Mapping[str, Any]]) -> tuple[Floats, Floats]:
@@ -122,7 +129,7 @@ def target_width(requirement: Mapping[str, Any], names: Sequence[str]) -> int:
 def _spec(requirement: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     spec = requirement["properties"].get(name)
     if spec is None:
-        raise TermsError("wrong_fields", f"The requirement has no field {name}.")
+        raise TermsError("wrong_fields", "The requirement has no field %(name)s.", name=name)
     found: Mapping[str, Any] = spec
     return found
 
@@ -143,9 +150,9 @@ def _input(requirement: Mapping[str, Any], name: str, task: Preparation) -> tupl
 def _target(requirement: Mapping[str, Any], name: str, task: Preparation) -> tuple[int, Column]:
     spec = _spec(requirement, name)
     if name not in requirement.get("required", ()):
-        raise TermsError("wrong_fields", f"The target {name} must be a required field.")
+        raise TermsError("wrong_fields", "The target %(name)s must be a required field.", name=name)
     if task.bins_micro:
-        raise TermsError("wrong_fields", f"The target {name} cannot be put into bins.")
+        raise TermsError("wrong_fields", "The target %(name)s cannot be put into bins.", name=name)
     return _columns({**spec, "x-feature": {**spec.get("x-feature", {}), "bins": []}}, name, 0.0, task)
 
 
@@ -166,14 +173,19 @@ def _columns(spec: Mapping[str, Any], name: str, low: float, task: Preparation) 
             return _one_hot(spec["enum"], feature.get("unlisted_to"))
         case "multi-hot":
             return _multi_hot(spec["items"]["enum"])
-    raise TermsError("wrong_fields", f"The field {name} says no way (x-feature) to become numbers.")
+    raise TermsError(
+        "wrong_fields", "The field %(name)s says no way (x-feature) to become numbers.", name=name
+    )
 
 
 def _only(task: Preparation, allowed: Sequence[str], name: str) -> None:
     for word, said in vars(task).items():
         if said is not None and word not in allowed:
             raise TermsError(
-                "wrong_fields", f"The task of {name} says {word}, which this kind of field lacks."
+                "wrong_fields",
+                "The task of %(name)s says %(word)s, which this kind of field lacks.",
+                name=name,
+                word=word,
             )
 
 
@@ -182,9 +194,9 @@ def _range(spec: Mapping[str, Any], task: Preparation, name: str) -> tuple[float
     least = spec.get("minimum") if task.low_micro is None else task.low_micro / 1e6
     most = spec.get("maximum") if task.high_micro is None else task.high_micro / 1e6
     if least is None or most is None:
-        raise TermsError("wrong_fields", f"The number {name} needs a public minimum and maximum.")
+        raise TermsError("wrong_fields", "The number %(name)s needs a public minimum and maximum.", name=name)
     if least > most:
-        raise TermsError("wrong_fields", f"The range of {name} is empty.")
+        raise TermsError("wrong_fields", "The range of %(name)s is empty.", name=name)
     return float(least), float(most)
 
 
@@ -193,7 +205,7 @@ def _checked_scale(
 ) -> Callable[[float], float]:
     least, most = _range(spec, task, name)
     if log and least <= -1:
-        raise TermsError("wrong_fields", f"log1p of {name} needs a range above -1.")
+        raise TermsError("wrong_fields", "log1p of %(name)s needs a range above -1.", name=name)
     return _scale(least, most, bottom=bottom, log=log)
 
 

@@ -21,6 +21,7 @@ from collectives.services import agreed, collectives
 from collectives.terms.description import build_terms
 from collectives.terms.errors import TermsError
 from collectives.views.access import needs_role, own_collective
+from collectives.words import told
 
 owner = needs_role("owner")
 MORE = "more_rows"
@@ -98,7 +99,7 @@ def preview(request: HttpRequest) -> HttpResponse:
         try:
             document = build_terms(**_draft(values) | _agreed(values, requirement))
         except (TermsError, CollectiveError) as error:
-            problem = str(error)
+            problem = told(error)
     return render(request, "collectives/_preview.html", {"document": document, "problem": problem})
 
 

@@ -107,5 +107,8 @@ def _refusal(answer: httpx.Response) -> IndividualError:
         return IndividualError(str(problem["code"]), str(problem["detail"]), status=answer.status_code)
     except (ValueError, KeyError, TypeError):
         return IndividualError(
-            "refused", f"The wallet service answered {answer.status_code}.", status=answer.status_code
+            "refused",
+            "The wallet service answered %(status_code)s.",
+            status=answer.status_code,
+            status_code=answer.status_code,
         )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collectives.errors import Refusal
 
-class IndividualError(Exception):
-    def __init__(self, code: str, sentence: str, *, status: int = 400) -> None:
-        super().__init__(sentence)
-        self.code = code
-        self.status = status
+
+class IndividualError(Refusal):
+    pass
 
 
 class DistributorDown(IndividualError):

@@ -101,7 +101,9 @@ def checkpoint_file(order: Order, number: int) -> HttpResponse:
         Checkpoint.objects.select_related("job__algorithm").filter(job_id=order.job_id, number=number).first()
     )
     if found is None:
-        raise OrderError("no_checkpoint", f"There is no checkpoint {number} of this job.", status=404)
+        raise OrderError(
+            "no_checkpoint", "There is no checkpoint %(number)s of this job.", status=404, number=number
+        )
     facts: dict[str, Any] = {
         "wallets": found.wallets,
         "aggregate_hash": found.aggregate_hash,

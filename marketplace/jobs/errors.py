@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from collectives.errors import Refusal
 
-class OrderError(Exception):
-    def __init__(self, code: str, sentence: str, *, status: int = 400) -> None:
-        super().__init__(sentence)
-        self.code = code
-        self.status = status
+
+class OrderError(Refusal):
+    pass

@@ -19,6 +19,7 @@ from collectives.models.jobs import ENDED
 from collectives.selectors.privacy_spent import privacy_spent
 from collectives.terms.description import tokens
 from marketplace.jobs.models import Order
+from marketplace.reasons import said
 
 PHASES = {
     "inviting": lazy("inviting"),
@@ -97,7 +98,8 @@ def _suspended(job: Job) -> str:
 def sentence(job: Job, current: Round | None, done: int) -> str:
     """One sentence that says where the job stands."""
     if job.status != S.RUNNING or current is None:
-        return job.reason[:1].upper() + job.reason[1:] if job.reason else job.get_status_display()
+        reason = said(job.reason)
+        return reason[:1].upper() + reason[1:] if reason else job.get_status_display()
     words = {
         "": _("Asking wallets to take part"),
         "advertise": _("Wallets are training"),

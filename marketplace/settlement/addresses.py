@@ -19,14 +19,17 @@ def checked(text: str) -> str:
     if not re.fullmatch(r"0x[0-9a-fA-F]{40}", text):
         raise SettlementError(
             "bad_address",
-            f"An address is 0x and 40 hex digits; this has {len(text)} characters. Nothing was moved.",
+            "An address is 0x and 40 hex digits; this has %(length)s characters. Nothing was moved.",
             status=400,
+            length=len(text),
         )
     if text[2:] not in (text[2:].lower(), text[2:].upper()) and not is_checksum_address(text):
         raise SettlementError(
             "bad_checksum",
-            f"{text[:8]}…{text[-4:]} is no address: its capital letters do not fit (EIP-55), so a character was typed "
-            "wrongly. Copy it again. Nothing was moved.",
+            "%(begin)s…%(end)s is no address: its capital letters do not fit (EIP-55), so a character "
+            "was typed wrongly. Copy it again. Nothing was moved.",
             status=400,
+            begin=text[:8],
+            end=text[-4:],
         )
     return str(to_checksum_address(text))

@@ -207,7 +207,7 @@ def set_price(*, asset: Asset, price: int, actor: Any) -> None:
         raise SettlementError("bad_price", "A model's price is changed where it is offered for sale.")
     if not 0 <= price < 10**27:
         raise SettlementError(
-            "bad_price", f"{tokens(price)} is no price; use 0 to 1,000,000,000.", status=400
+            "bad_price", "%(price)s is no price; use 0 to 1,000,000,000.", status=400, price=tokens(price)
         )
     rows = ChainTransaction.objects.filter(key__startswith=f"price:{asset.pk}:")
     if rows.exclude(state__in=("confirmed", "failed")).exists():

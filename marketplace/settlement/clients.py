@@ -45,10 +45,15 @@ def close_epoch(
     try:
         document = SignedDocument.from_json(envelope).open("epoch", settings.AGGREGATOR_KEY)
     except TermsError as error:
-        raise SettlementError("bad_statement", f"The epoch statement is refused: {error}") from error
+        raise SettlementError(
+            "bad_statement", "The epoch statement is refused: %(error)s", error=error
+        ) from error
     if document["epoch"] != number:
         raise SettlementError(
-            "bad_statement", f"The statement is of epoch {document['epoch']}, not {number}."
+            "bad_statement",
+            "The statement is of epoch %(epoch)s, not %(number)s.",
+            epoch=str(document["epoch"]),
+            number=str(number),
         )
     return envelope
 
@@ -94,5 +99,10 @@ def call(method: str, path: str, body: dict[str, Any] | None = None) -> dict[str
     if answer.status_code >= 500:
         raise AggregatorUnavailable(str(answer.status_code))
     if answer.status_code >= 400:
-        raise SettlementError("aggregator_refused", f"The aggregator refused {path}: {answer.text[:200]}")
+        raise SettlementError(
+            "aggregator_refused",
+            "The aggregator refused %(path)s: %(text)s",
+            path=path,
+            text=answer.text[:200],
+        )
     return dict(answer.json())

@@ -132,8 +132,9 @@ def _take_from_book() -> None:
     if book is None:
         raise SettlementError(
             "no_ocean",
-            f"Ocean's contracts are not on chain {settings.CHAIN_ID} as far as the ocean-contracts package knows. Choose a "
-            "chain of its address book, or run a development site.",
+            "Ocean's contracts are not on chain %(chain)s as far as the ocean-contracts package knows. "
+            "Choose a chain of its address book, or run a development site.",
+            chain=str(settings.CHAIN_ID),
         )
     block = chain().head()
     for name, theirs in BOOK.items():
@@ -175,13 +176,15 @@ def _finish(rows: list[ChainTransaction], limit: float) -> None:
         for key, state in states.items():
             if state == ChainTransaction.State.FAILED:
                 row = ChainTransaction.objects.get(key=key)
-                raise SettlementError("not_deployed", f"{key} failed: {row.error}")
+                raise SettlementError("not_deployed", "%(key)s failed: %(error)s", key=key, error=row.error)
         if all(state == ChainTransaction.State.CONFIRMED for state in states.values()):
             return
         if time.monotonic() > limit:
             raise SettlementError(
                 "not_deployed",
-                f"The contracts were not confirmed within {SECONDS} s; run the command again, it goes on where it is.",
+                "The contracts were not confirmed within %(seconds)s s; run the command again, it goes on "
+                "where it is.",
+                seconds=SECONDS,
             )
         if not outbox.sweep():
             time.sleep(0.2)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from collectives.errors import Refusal
 
-class SettlementError(Exception):
-    def __init__(self, code: str, sentence: str, *, status: int = 409) -> None:
-        super().__init__(sentence)
-        self.code, self.status = code, status
+
+class SettlementError(Refusal):
+    default_status = 409
 
 
 class ChainUnavailable(Exception):
@@ -47,7 +47,7 @@ def before_money_moves() -> Iterator[None]:
         yield
     except WrongChain as error:
         raise SettlementError(
-            "wrong_chain", f"{error} Nothing was moved; the administrator must look."
+            "wrong_chain", "%(error)s Nothing was moved; the administrator must look.", error=error
         ) from error
     except ChainUnavailable as error:
         raise SettlementError(

@@ -75,7 +75,9 @@ class Funds(APIView):
         body.is_valid(raise_exception=True)
         amount = body.validated_data["amount"]
         if amount > FAUCET_MOST * UNIT:
-            raise SettlementError("bad_amount", f"At most {FAUCET_MOST:,} tokens at once.", status=400)
+            raise SettlementError(
+                "bad_amount", "At most %(most)s tokens at once.", status=400, most=FAUCET_MOST
+            )
         services.faucet(request.user, amount)
         return Response(_funds(request.user), status=202)
 

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from collectives.terms.description import tokens
+from collectives.terms.sentences import Sentence
 from marketplace.settlement import addresses, assets, orders, outbox, permits, selectors
 from marketplace.settlement.chain import chain, encode_call
 from marketplace.settlement.errors import SettlementError, before_money_moves
@@ -56,8 +57,11 @@ def bring(
     if found is not None or asked.nonce != nonce:
         raise SettlementError(
             "used_permit",
-            f"This permit has number {nonce} and {owner[:8]}… is at number {asked.nonce}: it was used already. "
-            "Sign again. Nothing was moved.",
+            "This permit has number %(nonce)s and %(owner)s… is at number %(next)s: it was used "
+            "already. Sign again. Nothing was moved.",
+            nonce=str(nonce),
+            owner=owner[:8],
+            next=str(asked.nonce),
         )
     _signed(asked, signature)
     _possible(owner, wallet, amount)
@@ -85,21 +89,27 @@ def send(*, account: Any, to: str, amount: int) -> FundsMovement:
     if to in (wallet.address, assets.ZERO):
         raise SettlementError(
             "bad_address",
-            f"{to[:8]}… is not a wallet of your own; use its address. Nothing was moved.",
+            "%(to)s… is not a wallet of your own; use its address. Nothing was moved.",
             status=400,
+            to=to[:8],
         )
     free = _balance(wallet.address)
     if not 0 < amount <= free:
         raise SettlementError(
             "insufficient_funds",
-            f"You hold {tokens(free)} {settings.TOKEN_SYMBOL} here and asked for {tokens(amount)}. Nothing was moved.",
+            "You hold %(free)s %(token)s here and asked for %(amount)s. Nothing was moved.",
+            free=tokens(free),
+            token=settings.TOKEN_SYMBOL,
+            amount=tokens(amount),
         )
     with transaction.atomic():
         waiting = Escrow.objects.filter(consumer=wallet, status=Escrow.Status.OPENING).count()
         if not orders.claim(wallet) or waiting:
             raise SettlementError(
                 "busy",
-                f"Transactions of yours are on their way ({waiting} jobs are being funded). Try again when they are confirmed.",
+                "Transactions of yours are on their way (%(waiting)s jobs are being funded). Try again when "
+                "they are confirmed.",
+                waiting=waiting,
             )
         made = FundsMovement.objects.create(kind=Kind.SEND, wallet=wallet, address=to, amount=amount)
         _call(made, "send", "transfer", [to, amount], _fuel(wallet, GAS["send"]))
@@ -113,7 +123,10 @@ def _question(owner: str, wallet: ConsumerWallet, amount: int, deadline: int) ->
     if asked is None:
         raise SettlementError(
             "no_permits",
-            f"{settings.TOKEN_SYMBOL} on chain {settings.CHAIN_ID} knows no permits. Send tokens to {wallet.address} instead.",
+            "%(token)s on chain %(chain)s knows no permits. Send tokens to %(address)s instead.",
+            token=settings.TOKEN_SYMBOL,
+            chain=str(settings.CHAIN_ID),
+            address=wallet.address,
         )
     return asked
 
@@ -124,13 +137,20 @@ def _possible(owner: str, wallet: ConsumerWallet, amount: int) -> None:
             "bad_address", "This is your address here, not a wallet of your own.", status=400
         )
     if amount <= 0:
-        raise SettlementError("bad_amount", f"{tokens(amount)} is nothing to bring.", status=400)
+        raise SettlementError(
+            "bad_amount", "%(amount)s is nothing to bring.", status=400, amount=tokens(amount)
+        )
     held = _balance(owner)
     if held < amount:
         raise SettlementError(
             "insufficient_funds",
-            f"{owner[:8]}…{owner[-4:]} holds {tokens(held)} {settings.TOKEN_SYMBOL} and you asked for {tokens(amount)}: "
-            f"{tokens(amount - held)} are missing. Nothing was moved.",
+            "%(owner)s holds %(held)s %(token)s and you asked for %(amount)s: %(missing)s are "
+            "missing. Nothing was moved.",
+            owner=f"{owner[:8]}…{owner[-4:]}",
+            held=tokens(held),
+            token=settings.TOKEN_SYMBOL,
+            amount=tokens(amount),
+            missing=tokens(amount - held),
         )
 
 
@@ -140,7 +160,9 @@ def _in_time(deadline: int) -> None:
         ended = datetime.fromtimestamp(deadline, tz=UTC)
         raise SettlementError(
             "expired_permit",
-            f"This permit was good until {ended:%d %B %Y %H:%M:%S} UTC, {late} seconds ago. Sign again. Nothing was moved.",
+            "This permit was good until %(ended)s UTC, %(late)s seconds ago. Sign again. Nothing was moved.",
+            ended=f"{ended:%d %B %Y %H:%M:%S}",
+            late=late,
         )
 
 
@@ -149,10 +171,15 @@ def _signed(asked: permits.Question, signature: bytes) -> None:
     if found != asked.owner:
         raise SettlementError(
             "not_signed_by_owner",
-            f"This signature is {f'by {found[:8]}…' if found else 'none'}, not by {asked.owner[:8]}… for "
-            f"{tokens(asked.value)} {settings.TOKEN_SYMBOL} on chain {asked.chain_id} with permit number {asked.nonce}. "
-            "Nothing was moved.",
+            "This signature is %(by)s, not by %(owner)s… for %(amount)s %(token)s on chain "
+            "%(chain)s with permit number %(nonce)s. Nothing was moved.",
             status=400,
+            by=Sentence("by %(signer)s…", signer=found[:8]) if found else Sentence("none"),
+            owner=asked.owner[:8],
+            amount=tokens(asked.value),
+            token=settings.TOKEN_SYMBOL,
+            chain=str(asked.chain_id),
+            nonce=str(asked.nonce),
         )
 
 

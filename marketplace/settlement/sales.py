@@ -88,8 +88,9 @@ def offer(*, actor: Any, job_id: uuid.UUID, price: int) -> ModelOffer:
     if not 0 < price < 10**27:
         raise SettlementError(
             "bad_price",
-            f"{tokens(price)} is no price; use more than 0 and less than 1,000,000,000.",
+            "%(price)s is no price; use more than 0 and less than 1,000,000,000.",
             status=400,
+            price=tokens(price),
         )
     found = ModelOffer.objects.filter(job_id=job_id).select_related("asset__payee").first()
     if found is None:
@@ -124,8 +125,10 @@ def _new_offer(actor: Any, job_id: uuid.UUID, price: int) -> ModelOffer:
     if not visits or visits != kept:
         raise SettlementError(
             "no_shares",
-            f"Of the {visits} visits that made this model {kept} are kept for a sale, so its individuals could not be "
-            "paid by their visits. It cannot be sold.",
+            "Of the %(visits)s visits that made this model %(kept)s are kept for a sale, so its "
+            "individuals could not be paid by their visits. It cannot be sold.",
+            visits=visits,
+            kept=kept,
         )
     if not assets.possible():
         raise SettlementError(
@@ -179,15 +182,21 @@ def buy(*, account: Any, job_id: uuid.UUID, most: int) -> ModelPurchase:
     if found.price > most:
         raise SettlementError(
             "too_dear",
-            f"The price is {tokens(int(found.price))} now, above your {tokens(most)}. Nothing was moved.",
+            "The price is %(price)s now, above your %(most)s. Nothing was moved.",
+            price=tokens(int(found.price)),
+            most=tokens(most),
         )
     with before_money_moves():
         balance = selectors.balance(wallet.address)
     if balance < found.price:
         raise SettlementError(
             "insufficient_funds",
-            f"Your wallet holds {tokens(balance)} {settings.TOKEN_SYMBOL}; this model costs {tokens(int(found.price))}. "
-            f"Add {tokens(int(found.price) - balance)}. Nothing was moved.",
+            "Your wallet holds %(balance)s %(token)s; this model costs %(price)s. Add %(missing)s. "
+            "Nothing was moved.",
+            balance=tokens(balance),
+            token=settings.TOKEN_SYMBOL,
+            price=tokens(int(found.price)),
+            missing=tokens(int(found.price) - balance),
         )
     try:
         with transaction.atomic():

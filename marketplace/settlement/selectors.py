@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from collectives import selectors as collectives
 from collectives.terms.description import duration, tokens
@@ -67,7 +68,9 @@ def place(name: str) -> tuple[str, int]:
     if found is None:
         raise SettlementError(
             "not_deployed",
-            f"{name} is not deployed on chain {settings.CHAIN_ID}; run `manage.py deploy_contracts`.",
+            "%(name)s is not deployed on chain %(chain)s; run `manage.py deploy_contracts`.",
+            name=name,
+            chain=str(settings.CHAIN_ID),
         )
     return found.address, found.block
 
@@ -106,7 +109,7 @@ def new_jobs_blocked() -> str | None:
     last = Reconciliation.objects.first()
     if last is None or last.ok:
         return None
-    return "ledger and chain differ since the last comparison. The administrator is looking into it."
+    return _("ledger and chain differ since the last comparison. The administrator is looking into it.")
 
 
 def in_flight() -> int:

@@ -14,6 +14,7 @@ from aggregation.epochs import receipts_root
 from collectives import wakeups
 from collectives.selectors import subscriptions as agreements
 from collectives.terms.description import tokens
+from collectives.terms.sentences import Sentence
 from marketplace import telemetry
 from marketplace.settlement import assets, clients, effects, orders, outbox, preview, sales, selectors
 from marketplace.settlement.chain import MOST_RECIPIENTS, encode_call, job_bytes
@@ -106,7 +107,7 @@ def open_escrow(
     wallet = consumer_wallet(consumer_account)
     blocked = selectors.new_jobs_blocked()
     if blocked:
-        raise SettlementError("blocked", f"No new jobs at the moment: {blocked}")
+        raise SettlementError("blocked", "No new jobs at the moment: %(blocked)s", blocked=blocked)
     asset = _asset_to_order(collective_id)
     _check_funds(wallet, budget, asset)
     selectors.address("CollectiveEscrow")
@@ -144,7 +145,8 @@ def _asset_to_order(collective_id: uuid.UUID | None) -> Asset | None:
     if asset.state not in (Asset.State.ACTIVE, Asset.State.UNLISTED):
         raise SettlementError(
             "ordering_disabled",
-            f"This collective takes no orders: {asset.get_state_display()}. Nothing was moved.",
+            "This collective takes no orders: %(state)s. Nothing was moved.",
+            state=asset.get_state_display(),
         )
     return asset
 
@@ -155,11 +157,16 @@ def _check_funds(wallet: ConsumerWallet, budget: int, asset: Asset | None) -> No
         balance = selectors.balance(wallet.address)
         extra = preview.order_cost(wallet, asset) if asset is not None else 0
     if balance < budget + extra:
-        order = f" and its order {tokens(extra)}" if extra else ""
+        order = Sentence(" and its order %(amount)s", amount=tokens(extra)) if extra else ""
         raise SettlementError(
             "insufficient_funds",
-            f"Your wallet holds {tokens(balance)} {settings.TOKEN_SYMBOL}; this job needs {tokens(budget)}{order}. Add "
-            f"{tokens(budget + extra - balance)}, or lower the budget. Nothing was moved.",
+            "Your wallet holds %(balance)s %(token)s; this job needs %(budget)s%(order)s. Add "
+            "%(missing)s, or lower the budget. Nothing was moved.",
+            balance=tokens(balance),
+            token=settings.TOKEN_SYMBOL,
+            budget=tokens(budget),
+            order=order,
+            missing=tokens(budget + extra - balance),
         )
 
 

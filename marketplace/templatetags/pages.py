@@ -18,6 +18,8 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext, ngettext
 
+from marketplace import reasons
+
 register = template.Library()
 DECIMALS = 18
 UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
@@ -49,6 +51,12 @@ def component(parser: Parser, token: Token) -> ComponentNode:
     body = parser.parse(("endcomponent",))
     parser.delete_first_token()
     return ComponentNode(name, values, body)
+
+
+@register.filter
+def said(reason: Any) -> str:
+    """A reason that a row keeps, in the reader's language."""
+    return reasons.said(str(reason or ""))
 
 
 @register.filter

@@ -15,6 +15,7 @@ from typing import Any
 
 from collectives.terms import fields as f
 from collectives.terms.errors import TermsError
+from collectives.terms.sentences import Sentence
 
 MAX_LAYERS, MAX_WIDTH, MAX_PARAMETERS = 16, 4096, 2_000_000
 MAX_FROZEN = 2_000_000
@@ -69,7 +70,9 @@ def parse_layers(value: Any, width_in: int, width_out: int) -> tuple[Layer, ...]
     TermsError: names the operator and what it may say.
     """
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_LAYERS:
-        raise TermsError("bad_manifest", f"layers must list 1 to {MAX_LAYERS} layers.")
+        raise TermsError(
+            "bad_manifest", "layers must list 1 to %(max_layers)s layers.", max_layers=MAX_LAYERS
+        )
     layers: list[Layer] = []
     width = width_in
     for item in value:
@@ -77,11 +80,16 @@ def parse_layers(value: Any, width_in: int, width_out: int) -> tuple[Layer, ...]
         width = layers[-1].width_out
     if width != width_out:
         raise TermsError(
-            "bad_manifest", f"the last layer gives {width} values, but width_out says {width_out}."
+            "bad_manifest",
+            "the last layer gives %(width)s values, but width_out says %(width_out)s.",
+            width=width,
+            width_out=width_out,
         )
     if sum(layer.frozen for layer in layers) > MAX_FROZEN:
         raise TermsError(
-            "bad_manifest", f"its random layers may hold {MAX_FROZEN:,} values together at most."
+            "bad_manifest",
+            "its random layers may hold %(max_frozen)s values together at most.",
+            max_frozen=MAX_FROZEN,
         )
     return tuple(layers)
 
@@ -89,7 +97,7 @@ def parse_layers(value: Any, width_in: int, width_out: int) -> tuple[Layer, ...]
 def _layer(item: Any, width: int, *, first: bool) -> Layer:
     op = item.get("op") if isinstance(item, Mapping) else None
     if op not in OPS:
-        raise TermsError("bad_manifest", f"a layer's op must be one of {', '.join(OPS)}.")
+        raise TermsError("bad_manifest", "a layer's op must be one of %(ops)s.", ops=", ".join(OPS))
     match op:
         case "linear":
             m = f.exactly(item, ("op", "out", "bias"), "A linear layer")
@@ -104,7 +112,7 @@ def _layer(item: Any, width: int, *, first: bool) -> Layer:
             m = f.exactly(item, ("op", "rate_micro"), "A dropout layer")
             rate = f.integer(m, "rate_micro", 0, 900_000)
             return Layer(op=op, width_in=width, width_out=width, rate_micro=rate)
-    f.exactly(item, ("op",), f"A {op} layer")
+    f.exactly(item, ("op",), Sentence("A %(op)s layer", op=op))
     return Layer(op=op, width_in=width, width_out=width)
 
 
@@ -128,7 +136,9 @@ def _random(item: Mapping[str, Any], width: int) -> Layer:
 def _embedding(item: Mapping[str, Any], width: int) -> Layer:
     m = f.exactly(item, ("op", "blocks"), "An embedding layer")
     if not isinstance(m["blocks"], list) or not 1 <= len(m["blocks"]) <= MAX_BLOCKS:
-        raise TermsError("bad_manifest", f"an embedding lists 1 to {MAX_BLOCKS} blocks of columns.")
+        raise TermsError(
+            "bad_manifest", "an embedding lists 1 to %(max_blocks)s blocks of columns.", max_blocks=MAX_BLOCKS
+        )
     blocks: list[Block] = []
     free = 0
     for value in m["blocks"]:
@@ -138,10 +148,14 @@ def _embedding(item: Mapping[str, Any], width: int) -> Layer:
         free = block.at + columns
         blocks.append(block)
     if free > width:
-        raise TermsError("bad_manifest", f"the blocks reach column {free} of {width}.")
+        raise TermsError(
+            "bad_manifest", "the blocks reach column %(free)s of %(width)s.", free=free, width=width
+        )
     out = width + sum(block.out - block.columns for block in blocks)
     if out > MAX_WIDTH:
-        raise TermsError("bad_manifest", f"an embedding may give {MAX_WIDTH} values at most.")
+        raise TermsError(
+            "bad_manifest", "an embedding may give %(max_width)s values at most.", max_width=MAX_WIDTH
+        )
     return Layer(op="embedding", width_in=width, width_out=out, blocks=tuple(blocks))
 
 

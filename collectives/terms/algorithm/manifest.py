@@ -156,7 +156,7 @@ def parse_manifest(document: Any) -> Manifest:
     try:
         return _parse(document)
     except TermsError as error:
-        raise TermsError("bad_manifest", f"The manifest is refused: {error}") from error
+        raise TermsError("bad_manifest", "The manifest is refused: %(error)s", error=error) from error
 
 
 def _parse(document: Any) -> Manifest:
@@ -168,7 +168,7 @@ def _parse(document: Any) -> Manifest:
         names = (*names, "task")
     m = f.exactly(document, names, "A manifest")
     if type(m["version"]) is not int or m["version"] != VERSION:
-        raise TermsError("bad_manifest", f"version must be {VERSION}.")
+        raise TermsError("bad_manifest", "version must be %(version)s.", version=VERSION)
     width_in = f.integer(m, "width_in", 1, MAX_WIDTH)
     inputs = _field_names(m, "inputs")
     model = {} if kind in QUERIES else _model(m, width_in)
@@ -203,13 +203,19 @@ def _check(manifest: Manifest) -> None:
     if set(manifest.inputs) & set(manifest.target):
         raise TermsError("bad_manifest", "a field is both input and target.")
     if not 1 <= parameter_count(manifest) <= MAX_PARAMETERS:
-        raise TermsError("bad_manifest", f"it must have 1 to {MAX_PARAMETERS} parameters.")
+        raise TermsError(
+            "bad_manifest", "it must have 1 to %(max_parameters)s parameters.", max_parameters=MAX_PARAMETERS
+        )
     if kind == "gradient" and manifest.training.steps != 1:
         raise TermsError("bad_manifest", "a gradient comes from exactly one step; use a delta for more.")
     if kind == ELM:
         _check_elm(manifest)
     if output_length(manifest) > MAX_PARAMETERS:
-        raise TermsError("bad_manifest", f"a wallet's answer may hold {MAX_PARAMETERS:,} values at most.")
+        raise TermsError(
+            "bad_manifest",
+            "a wallet's answer may hold %(max_parameters)s values at most.",
+            max_parameters=MAX_PARAMETERS,
+        )
 
 
 def _check_elm(manifest: Manifest) -> None:
@@ -217,7 +223,8 @@ def _check_elm(manifest: Manifest) -> None:
     if manifest.layers[-1].op != "linear" or any(x.op not in _FEATURES for x in manifest.layers[:-1]):
         raise TermsError(
             "bad_manifest",
-            f"elm-statistics solve one linear layer, behind none but {', '.join(_FEATURES)} layers.",
+            "elm-statistics solve one linear layer, behind none but %(features)s layers.",
+            features=", ".join(_FEATURES),
         )
     if manifest.loss != "mse":
         raise TermsError("bad_manifest", "elm-statistics solve the loss mse.")
@@ -227,5 +234,5 @@ def _field_names(m: Mapping[str, Any], name: str) -> tuple[str, ...]:
     value = m[name]
     good = isinstance(value, list) and 1 <= len(value) <= 200 and len(set(map(str, value))) == len(value)
     if not good or not all(isinstance(item, str) and 0 < len(item) <= 120 for item in value):
-        raise TermsError("bad_manifest", f"{name} must list 1 to 200 different field names.")
+        raise TermsError("bad_manifest", "%(name)s must list 1 to 200 different field names.", name=name)
     return tuple(value)

@@ -17,6 +17,7 @@ from typing import Any
 
 from collectives.terms import fields as f
 from collectives.terms.errors import TermsError
+from collectives.terms.sentences import Sentence
 
 COMBINES = ("mean", "median", "minimum", "maximum", "last")
 SCALES = ("linear", "log1p")
@@ -44,18 +45,22 @@ def parse_task(value: Any, fields: Sequence[str]) -> Mapping[str, Preparation]:
         raise TermsError("bad_manifest", "task must say something about at least one field; leave it out.")
     strangers = [str(name) for name in value if name not in fields]
     if strangers:
-        raise TermsError("bad_manifest", f"task names {strangers[0]}, which is neither input nor target.")
+        raise TermsError(
+            "bad_manifest",
+            "task names %(stranger)s, which is neither input nor target.",
+            stranger=strangers[0],
+        )
     return {name: _preparation(item, name) for name, item in value.items()}
 
 
 def _preparation(value: Any, name: str) -> Preparation:
     said = [word for word in _NAMES if isinstance(value, Mapping) and word in value]
-    m = f.exactly(value, said, f"The task of {name}")
+    m = f.exactly(value, said, Sentence("The task of %(name)s", name=name))
     if not said:
-        raise TermsError("bad_manifest", f"the task of {name} says nothing; leave it out.")
+        raise TermsError("bad_manifest", "the task of %(name)s says nothing; leave it out.", name=name)
     ends = {end: f.integer(m, end, -f.LATEST) for end in ("low_micro", "high_micro") if end in m}
     if len(ends) == 2 and ends["low_micro"] >= ends["high_micro"]:
-        raise TermsError("bad_manifest", f"low_micro of {name} must be below high_micro.")
+        raise TermsError("bad_manifest", "low_micro of %(name)s must be below high_micro.", name=name)
     return Preparation(
         combine=f.one_of(m, "combine", COMBINES) if "combine" in m else None,
         scale=f.one_of(m, "scale", SCALES) if "scale" in m else None,
@@ -68,5 +73,10 @@ def _edges(value: Any, name: str) -> tuple[int, ...]:
     good = isinstance(value, list) and 1 <= len(value) <= MOST_EDGES
     edges = tuple(f.integer({"bins_micro": edge}, "bins_micro", -f.LATEST) for edge in value) if good else ()
     if not edges or list(edges) != sorted(set(edges)):
-        raise TermsError("bad_manifest", f"bins_micro of {name} lists 1 to {MOST_EDGES} rising edges.")
+        raise TermsError(
+            "bad_manifest",
+            "bins_micro of %(name)s lists 1 to %(most_edges)s rising edges.",
+            name=name,
+            most_edges=MOST_EDGES,
+        )
     return edges

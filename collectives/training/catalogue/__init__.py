@@ -67,7 +67,9 @@ def entry(name: str) -> Entry:
         if found.name == name:
             return found
     known = ", ".join(found.name for found in entries())
-    raise TermsError("unknown_algorithm", f"The catalogue has no {name}. It has {known}.")
+    raise TermsError(
+        "unknown_algorithm", "The catalogue has no %(name)s. It has %(known)s.", name=name, known=known
+    )
 
 
 def build(
@@ -88,7 +90,7 @@ def build(
     widths = input_widths(requirement, inputs)
     blocks = _blocks(requirement, inputs, widths)
     if not blocks and "$blocks" in json.dumps(found.template):
-        raise TermsError("wrong_fields", f"{found.title} needs an input of listed values.")
+        raise TermsError("wrong_fields", "%(title)s needs an input of listed values.", title=found.title)
     seed = LABEL + found.name.encode() + bytes.fromhex(requirement_hash(requirement))
     places = {
         "$inputs": list(inputs),
@@ -130,11 +132,17 @@ def _entry(name: str, document: Mapping[str, Any]) -> Entry:
 
 def _check_target(found: Entry, requirement: Mapping[str, Any], target: Sequence[str]) -> None:
     if bool(found.targets) != bool(target):
-        needs = "needs a field to predict" if found.targets else "predicts nothing; name no target"
-        raise TermsError("wrong_fields", f"{found.title} {needs}.")
+        if found.targets:
+            raise TermsError("wrong_fields", "%(title)s needs a field to predict.", title=found.title)
+        raise TermsError("wrong_fields", "%(title)s predicts nothing; name no target.", title=found.title)
     for name in target:
         if encoding(requirement, name) not in found.targets:
-            raise TermsError("wrong_fields", f"{found.title} cannot predict {name}; another algorithm can.")
+            raise TermsError(
+                "wrong_fields",
+                "%(title)s cannot predict %(name)s; another algorithm can.",
+                title=found.title,
+                name=name,
+            )
 
 
 def _loss(requirement: Mapping[str, Any], target: Sequence[str]) -> str:
