@@ -17,7 +17,7 @@ from collectives.models.jobs import ENDED, TRANSITIONS
 from collectives.services import audits
 from collectives.services.outgoing import enqueue
 from collectives.services.plan import JobPlan
-from collectives.terms.algorithm import EVALUATION, model_hash, parse_manifest
+from collectives.terms.algorithm import EVALUATION, TRAINED, model_hash, parse_manifest
 from collectives.training.checkpoint import checkpoint_hash, weights_from_bytes, weights_to_bytes
 from collectives.training.init import initial_weights
 from collectives.training.outcome import begin
@@ -52,7 +52,10 @@ def create(
     text = terms.document
     if collective.status != Collective.Status.ACTIVE:
         raise CollectiveError(
-            "suspended", "This collective is suspended: %(why)s", status=409, why=collective.status_reason
+            "suspended",
+            "This collective is suspended: %(why)s",
+            status=409,
+            why=collective.status_reason,
         )
     if text["order_policy"] == "owner" and actor.pk != collective.owner_id:
         raise CollectiveError("owner_only", "This collective takes orders from its owner only.", status=403)
@@ -97,6 +100,7 @@ def create(
             bucket_min=text["bucket_min"],
         )
     _check_judged(algorithm, judged)
+    _check_options(algorithm, plan, visits_budget)
     with transaction.atomic():
         job = Job.objects.create(
             collective=collective,
@@ -260,6 +264,20 @@ def wake(job_id: uuid.UUID) -> None:
 def _ask(job_id: uuid.UUID, **flags: bool) -> None:
     Job.objects.filter(pk=job_id).update(**flags)
     wake(job_id)
+
+
+def _check_options(algorithm: Algorithm, plan: JobPlan, visits_budget: int) -> None:
+    if plan.clip_quantile_ppm and parse_manifest(algorithm.manifest).output.kind not in TRAINED:
+        raise CollectiveError(
+            "bad_plan", "clip_quantile_ppm is for models that are trained; other answers have one bound."
+        )
+    if plan.poisson and visits_budget < plan.invited():
+        raise CollectiveError(
+            "budget_too_small",
+            "This budget pays %(visits)s visits; where coins decide, a round may need %(needed)s.",
+            visits=visits_budget,
+            needed=plan.invited(),
+        )
 
 
 def _check_judged(algorithm: Algorithm, judged: Checkpoint | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from collectives.training.update import OPTIMISERS
 
 PHASE_SECONDS = {"advertise": 60, "share_keys": 30, "masked_input": 30, "consistency": 30, "unmask": 30}
 RING_BITS = 32
+LEAST_QUANTILE, MOST_QUANTILE = 100_000, 990_000
 RULES = ("sum", "filter", "norm", "cosine", "median", "trimmed")
 """How the aggregator may put bucket sums together (docs/tampering.md)."""
 
@@ -23,6 +25,10 @@ class JobPlan:
     `value_bits` q and `fraction_bits` f are the quantiser's; `bucket_size` wallets share one sum at the aggregator. `rotated`: an update
     is spread over all coordinates before it is rounded, so that fewer bits do. `rule`: what becomes
     of bucket sums that stand out; under formal terms they are always summed.
+
+    `clip_quantile_ppm`: 0 keeps the algorithm's clip bound; otherwise the bound follows the norm that this share of wallets stays
+    below, and never exceeds the algorithm's (ADR 79). `poisson`: every connected wallet is invited by a coin of its own, instead of least
+    visited first, so that who was visited says less (ADR 80).
     """
 
     cohort: int
@@ -33,6 +39,8 @@ class JobPlan:
     fraction_bits: int = 16
     bucket_size: int = 50
     rotated: bool = False
+    clip_quantile_ppm: int = 0
+    poisson: bool = False
     rule: str = "filter"
     over_selection_ppm: int = 1_100_000
     accept_seconds: int = 10
@@ -48,6 +56,10 @@ class JobPlan:
             ),
             "optimiser": (self.optimiser in OPTIMISERS, f"must be one of {', '.join(OPTIMISERS)}"),
             "rule": (self.rule in RULES, f"must be one of {', '.join(RULES)}"),
+            "clip_quantile_ppm": (
+                self.clip_quantile_ppm == 0 or LEAST_QUANTILE <= self.clip_quantile_ppm <= MOST_QUANTILE,
+                f"must be 0, or {LEAST_QUANTILE:,} to {MOST_QUANTILE:,}",
+            ),
             "bucket_size": (2 <= self.bucket_size <= 255, "must be 2 to 255"),
             "value_bits": (
                 self.value_bits >= 2 and self.value_bits + 8 <= RING_BITS,
@@ -72,7 +84,17 @@ class JobPlan:
 
     def invited(self) -> int:
         """Wallets delivered to at most, per round."""
+        sought = self.sought()
+        # Coins have no exact number: six standard deviations above the expected one nearly never come.
+        return sought + math.ceil(6 * math.sqrt(sought)) if self.poisson else sought
+
+    def sought(self) -> int:
+        """Wallets that are looked for, per round: the cohort, and some more who may not finish."""
         return -(-self.cohort * self.over_selection_ppm // 1_000_000)
+
+    def coin_ppm(self, enrolled: int) -> int:
+        """How likely a wallet's coin invites it, in millionths; 0 where wallets are invited in turn."""
+        return min(1_000_000, -(-self.sought() * 1_000_000 // max(1, enrolled))) if self.poisson else 0
 
     def noise_micro(self, clip_micro: int, bucket_min: int) -> int:
         """One wallet's share of the noise floor."""

@@ -19,11 +19,12 @@ from collectives import selectors
 from collectives.api_fields import BaseUnits, Strict
 from collectives.models import Job, Round
 from collectives.paging import list_schema, paged
-from collectives.services.plan import RULES
+from collectives.services.plan import MOST_QUANTILE, RULES
 from collectives.training.update import OPTIMISERS
 from marketplace.jobs import live, services
 from marketplace.jobs.errors import OrderError
 from marketplace.jobs.models import Order
+from marketplace.jobs.plateau import MOST_EVERY, MOST_WINDOW, Plateau
 from marketplace.jobs.stop_rule import StopRule
 
 IDEMPOTENCY = "Idempotency-Key"
@@ -42,6 +43,15 @@ class PlanIn(Strict):
     fraction_bits = serializers.IntegerField(required=False, min_value=0, max_value=23)
     bucket_size = serializers.IntegerField(required=False, min_value=2, max_value=255)
     rotated = serializers.BooleanField(required=False, help_text="turn updates before they are rounded")
+    clip_quantile_ppm = serializers.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=MOST_QUANTILE,
+        help_text="the clip bound follows this quantile of the updates' norms; 0: the algorithm's bound",
+    )
+    poisson = serializers.BooleanField(
+        required=False, help_text="every wallet is invited by a coin of its own, not in turn"
+    )
     rule = serializers.ChoiceField(
         required=False,
         choices=RULES,
@@ -63,6 +73,17 @@ class StopRuleIn(serializers.Serializer[Any]):
     at_least = serializers.BooleanField(default=True, help_text="false: at most")
 
 
+class PlateauIn(Strict):
+    """The job stops where evaluations by other wallets get no better; each is an order of its own, funded for you at the same rate."""
+
+    nothing_such = "A plateau rule has no such part."
+    evaluation = serializers.RegexField(r"^[0-9a-f]{64}$", help_text="manifest hash of the evaluation")
+    every = serializers.IntegerField(default=5, min_value=1, max_value=MOST_EVERY, help_text="rounds")
+    window = serializers.IntegerField(
+        default=3, min_value=1, max_value=MOST_WINDOW, help_text="evaluations that are averaged"
+    )
+
+
 class JudgedIn(serializers.Serializer[Any]):
     job_id = serializers.UUIDField()
     number = serializers.IntegerField(min_value=0)
@@ -80,6 +101,7 @@ class OrderIn(serializers.Serializer[Any]):
         required=False, help_text="what differs from the default; see the answer for the whole plan"
     )
     stop_rule = StopRuleIn(required=False, allow_null=True)
+    plateau = PlateauIn(required=False, allow_null=True)
     request = serializers.CharField(
         max_length=1000,
         required=False,
@@ -111,6 +133,7 @@ class JobOut(serializers.Serializer[Any]):
     max_rounds = serializers.IntegerField()
     plan = PlanIn()
     stop_rule = StopRuleIn(allow_null=True)
+    plateau = PlateauIn(allow_null=True)
     ordered = serializers.DateTimeField()
 
 
@@ -161,6 +184,7 @@ def _state(order: Order, job: Any, current: Round | None) -> dict[str, Any]:
         "max_rounds": job.max_rounds,
         "plan": job.plan,
         "stop_rule": asdict(order.stop_rule) if order.stop_rule else None,
+        "plateau": asdict(Plateau.of(order)) if order.judge_hash else None,
         "ordered": order.created_at,
     }
 
@@ -193,6 +217,8 @@ class Jobs(APIView):
             wanted["judged"] = (wanted["judged"]["job_id"], wanted["judged"]["number"])
         rule = wanted.pop("stop_rule", None)
         wanted["stop_rule"] = StopRule(**rule) if rule else None
+        judge = wanted.pop("plateau", None)
+        wanted["plateau"] = Plateau(**judge) if judge else None
         placed = services.order(consumer=request.user, idempotency_key=_key(request), **wanted)
         return Response(states([placed])[0], status=201)
 

@@ -22,10 +22,13 @@ from collectives.models.jobs import ENDED
 from collectives.selectors import Card
 from collectives.services import jobs
 from collectives.services.plan import JobPlan
+from collectives.terms.algorithm import EVALUATION, model_hash, parse_manifest
 from collectives.terms.description import tokens
 from marketplace.accounts.models import Role
+from marketplace.jobs import plateau as plateaus
 from marketplace.jobs.errors import OrderError
 from marketplace.jobs.models import Metric, Order
+from marketplace.jobs.plateau import Plateau
 from marketplace.jobs.stop_rule import StopRule
 from marketplace.settlement import selectors as money
 from marketplace.settlement import services as settlement
@@ -47,13 +50,15 @@ def order(
     judged: tuple[uuid.UUID, int] | None = None,
     idempotency_key: str = "",
     stop_rule: StopRule | None = None,
+    plateau: Plateau | None = None,
 ) -> Order:
     """An order with its validated job, not yet funded. `budget` in base units.
 
     `plan` is a whole plan, or only what differs from `default_plan`. `request` says who orders and what for, where the owner
     approves orders. `stop_rule` ends the job by what the consumer reports. The same `idempotency_key` with the same order again gets the order that was placed the first time.
 
-    `judged` is (job, number) of the checkpoint that an evaluation measures.
+    `judged` is (job, number) of the checkpoint that an evaluation measures. `plateau` has the job's models judged by other wallets, each
+    time by an order of its own, and stops it where they get no better.
 
     Raises:
         OrderError: with the numbers that are wrong; `idempotency_key_reused` where the key stands for another order.
@@ -63,7 +68,7 @@ def order(
             "not_a_consumer", _("Ordering needs the data consumer role; add it in your account."), status=403
         )
     chosen = plan.to_json() if isinstance(plan, JobPlan) else dict(plan or {})
-    wanted = [asdict(stop_rule)] if stop_rule else []
+    wanted = [asdict(rule) for rule in (stop_rule, plateau) if rule]
     digest = _digest(
         collective_id, manifest_hash, budget, max_rounds, chosen, request, *(judged or ()), *wanted
     )
@@ -76,6 +81,8 @@ def order(
         raise OrderError("unknown", _("There is no such collective or algorithm."), status=404)
     _check_open(card.collective)
     _check_budget(card, budget)
+    if plateau:
+        _check_judge(card, algorithm, plateau)
     try:
         with transaction.atomic():
             job = jobs.create(
@@ -97,6 +104,7 @@ def order(
                 idempotency_key=idempotency_key,
                 request_digest=digest if idempotency_key else "",
                 **_stop_columns(stop_rule),
+                **(plateau.columns() if plateau else {}),
             )
     except CollectiveError as error:
         raise OrderError.because(error) from error
@@ -120,6 +128,20 @@ def _stop_columns(rule: StopRule | None) -> dict[str, Any]:
         "stop_value": rule.value,
         "stop_at_least": rule.at_least,
     }
+
+
+def _check_judge(card: Card, algorithm: Algorithm, plateau: Plateau) -> None:
+    """The evaluation must be announced here, and judge this algorithm's models."""
+    judge = Algorithm.objects.filter(
+        manifest_hash=plateau.evaluation,
+        admissions__in=card.collective.admissions.exclude(status="withdrawn"),
+    ).first()
+    manifest = parse_manifest(judge.manifest) if judge else None
+    fits = manifest is not None and manifest.output.kind == EVALUATION
+    if not fits or model_hash(manifest) != model_hash(parse_manifest(algorithm.manifest)):
+        raise OrderError(
+            "bad_plateau", _("Name an evaluation of this algorithm's models that is announced here.")
+        )
 
 
 def _digest(*parts: Any) -> str:
@@ -291,6 +313,8 @@ def _advance(found: Order) -> None:
     if job is not None and job.status == S.RETURNED:
         Order.objects.filter(pk=found.pk).update(closed=True)
         return
+    if job is not None:
+        plateaus.advance(found, job, place=order, fund=fund)
     escrow = money.escrow_state(found.job_id)
     if job is None or escrow is None:
         return
