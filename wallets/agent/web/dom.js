@@ -1,5 +1,9 @@
 // @ts-check
-/** Elements without HTML text: nothing a server says can become markup here. */
+/** Elements without HTML text: nothing a server says can become markup here. Texts are shown in the reader's language. */
+
+import { told } from "./words.js";
+
+const SPOKEN = new Set(["aria-label", "placeholder", "title"]);
 
 /**
  * @param {string} tag
@@ -12,9 +16,10 @@ export function h(tag, attributes = {}, ...children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value === null || value === false || value === undefined) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else element.setAttribute(name, value === true ? "" : String(value));
+    else element.setAttribute(name, value === true ? "" : SPOKEN.has(name) ? told(String(value)) : String(value));
   }
-  element.append(...children.flat(9).filter((child) => child !== null && child !== undefined && child !== false));
+  const shown = children.flat(9).filter((child) => child !== null && child !== undefined && child !== false);
+  element.append(...shown.map((child) => (typeof child === "string" ? told(child) : child)));
   return element;
 }
 

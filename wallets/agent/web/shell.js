@@ -2,6 +2,7 @@
 /** Which page is shown, the way around it, and what is said about what was done; the same for every host of these pages. */
 
 import { h } from "./dom.js";
+import { learn, told } from "./words.js";
 
 const REFRESH = 4000;
 const ARRIVING = new Set(["permits", "notices"]);
@@ -32,7 +33,7 @@ export class App {
   say(sentence) {
     const place = /** @type {HTMLElement} */ (document.getElementById("said"));
     place.textContent = "";
-    setTimeout(() => { place.textContent = sentence; }, 50);
+    setTimeout(() => { place.textContent = told(sentence); }, 50);
   }
 
   /** Do something, say how it went, and show the page again. @param {() => Promise<any>} work @param {string} [done] */
@@ -92,7 +93,7 @@ export class App {
     if (unasked && plain(next) === plain(main)) return; // what is pressed at this moment must stay where it is
     main.replaceChildren(...next.childNodes);
     const heading = main.querySelector("h1");
-    document.title = `${heading?.textContent ?? title} · ${name}`;
+    document.title = `${heading?.textContent ?? told(title)} · ${name}`;
     if (arrived && heading) {
       heading.setAttribute("tabindex", "-1");
       heading.focus();
@@ -105,7 +106,7 @@ function navigate(app, name, open) {
   const nav = /** @type {HTMLElement} */ (document.getElementById("nav"));
   const lock = /** @type {HTMLButtonElement} */ (document.getElementById("lock"));
   nav.hidden = lock.hidden = !open;
-  /** @type {HTMLElement} */ (document.getElementById("brand")).textContent = name;
+  /** @type {HTMLElement} */ (document.getElementById("brand")).textContent = told(name);
   lock.onclick = () => app.attempt(() => app.wallet.act("lock"), "Locked. Nobody answers for this wallet until you unlock it.");
   if (nav.dataset.page === app.page) return; // a refresh must not take the focus out of it
   nav.dataset.page = app.page;
@@ -142,7 +143,8 @@ export function begin(app) {
     /** @type {HTMLElement} */ (document.getElementById("said")).textContent = "";
     if (location.hash.startsWith("#/")) app.show(true).catch((problem) => app.say(problem.message));
   });
-  app.show(true).catch((problem) => app.say(problem.message));
+  // Without its German words a wallet speaks English.
+  learn().catch(() => {}).then(() => app.show(true)).catch((problem) => app.say(problem.message));
   setInterval(() => {
     if ((app.page === app.home || ARRIVING.has(app.page)) && !document.hidden) app.show(false, true).catch(() => {});
   }, REFRESH);

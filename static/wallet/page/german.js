@@ -1,0 +1,8 @@
+// @ts-check
+/** All German words that the pages of a wallet in a browser need; it stands in the place of the agent's file of this name. */
+
+import { PAGES } from "./german_pages.js";
+import { SENTENCES } from "./german_sentences.js";
+import { TAB } from "./german_tab.js";
+
+export const GERMAN = { ...SENTENCES, ...PAGES, ...TAB };
