@@ -84,7 +84,7 @@ e2e: $(VENV)/.installed-dev  ## the stories in a real Chromium
 
 e2e-wallet: $(VENV)/.installed-dev  ## tabs of a real Chromium: vectors, vault, pages, all that may befall a tab, mixed rounds, the demo (ten minutes)
 	$(BIN)/pytest $(addprefix tests/e2e/test_wallet_,vectors.py vault.py app.py rounds.py behaviours.py) $(ARGS)
-	$(BIN)/pytest tests/stack/tabs.py tests/stack/demo_tabs.py $(ARGS)
+	$(BIN)/pytest tests/stack/test_tabs.py tests/stack/test_demo_tabs.py $(ARGS)
 
 screenshots: $(VENV)/.installed-dev  ## every screen, light and dark, narrow and wide, into report/screenshots
 	$(BIN)/pytest -q tests/e2e/screenshots.py $(ARGS)

@@ -41,6 +41,10 @@ class Site(World):
         found = answer(path)
         return (*found, POLICY) if found else None
 
+    async def until(self, condition: Callable[[], bool], seconds: float = 60.0) -> None:
+        """With more patience by default: behind each answer there is a browser."""
+        await super().until(condition, seconds)
+
     async def bound(self, keys: int) -> None:
         """Until the open lines have shown so many keys between them."""
         await self.until(lambda: sum(len(line.keys) for line in self.lines) == keys, 60)

@@ -127,6 +127,8 @@ def test_a_hidden_tab_takes_part_as_before(scene: Scene, browser: Chromium, tmp_
         for other in others:
             other.close()
     assert scene.tabs[0].entries()[-1]["code"] == "released"
+    scene.tabs[0].page("now", f"Your wallet took part in round {scene.number} of")
+    scene.tabs[0].shows("earned 0.005.")
 
 
 def test_a_frozen_tab_answers_nobody_and_says_so_when_it_is_back(scene: Scene) -> None:
@@ -153,9 +155,8 @@ def keys_of(scene: Scene, number: int) -> set[bytes]:
 def test_without_network_the_wallet_waits_and_says_why(scene: Scene) -> None:
     tab, port = scene.tabs[0], scene.site.port
     offline(tab, True)
-    scene.loop(
-        scene.site.stop()
-    )  # the browser says that there is no network; that nothing is reached any more, we see to
+    # The browser says that there is no network; that nothing is reached any more, we see to.
+    scene.loop(scene.site.stop())
     tab.page("now", "Not connected.")
     tab.shows("This machine has no network. Your wallet goes on by itself when it is back.")
     scene.loop(scene.site.serve(port))
@@ -167,7 +168,7 @@ def test_without_network_the_wallet_waits_and_says_why(scene: Scene) -> None:
 def offline(tab: Tab, there_is_none: bool) -> None:
     how = {"offline": there_is_none, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
     tab.window.send("Network.enable")
-    tab.window.send("Network.emulateNetworkConditions", **how)
+    tab.window.send("Network.overrideNetworkState", **how)
 
 
 def test_a_server_that_restarts_is_found_again(scene: Scene) -> None:

@@ -1,7 +1,4 @@
-"""The demo with some of its wallets in tabs of a real Chromium: everything holds, and the report shows them.
-
-Run by name (`make e2e-wallet`); collected with the others under a name that begins with test_ once it was seen to pass.
-"""
+"""The demo with some of its wallets in tabs of a real Chromium: everything holds, and the report shows them."""
 
 from __future__ import annotations
 
