@@ -9,10 +9,22 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 
-class JsonText(forms.CharField):
-    """A JSON object as text."""
+class Drawn(forms.HiddenInput):
+    """Filled by a script of the page from what is entered at `place`; a mistake in it leads there."""
 
-    widget = forms.Textarea(attrs={"rows": 8, "spellcheck": "false", "autocomplete": "off"})
+    def __init__(self, place: str) -> None:
+        super().__init__()
+        self.place = place
+
+    def id_for_label(self, id_: str) -> str:
+        return self.place
+
+
+class JsonText(forms.CharField):
+    """A JSON object as text. No person writes it: `place` is where the script of the page lets them enter it."""
+
+    def __init__(self, *, place: str, missing: Any, **options: Any) -> None:
+        super().__init__(widget=Drawn(place), error_messages={"required": missing}, **options)
 
     def to_python(self, value: Any) -> Any:
         text = super().to_python(value)
@@ -21,9 +33,9 @@ class JsonText(forms.CharField):
         try:
             found = json.loads(text)
         except (ValueError, RecursionError):
-            raise forms.ValidationError(_("This is not JSON. Check quotes, commas and brackets.")) from None
+            found = None
         if not isinstance(found, dict):
-            raise forms.ValidationError(_("This must be one JSON object, in curly brackets."))
+            raise forms.ValidationError(_("This could not be read. Load the page anew and enter it again."))
         return found
 
 
@@ -40,10 +52,11 @@ class AttestForm(forms.Form):
         help_text=_("To find the credential again, for example a staff number."),
     )
     requirement = JsonText(
-        label=_("Data requirement"),
-        help_text=_("From the collective's page: the rules your values are checked by."),
+        label=_("Rules"),
+        place="choosing",
+        missing=_("First get the rules that the values are checked by."),
     )
-    values = JsonText(label=_("Values you attest"), help_text=_("Only the fields you can vouch for."))
+    values = JsonText(label=_("Values you attest"), place="entering", missing=_("Enter at least one value."))
     days = forms.IntegerField(label=_("Valid for (days)"), min_value=1, max_value=1825, initial=365)
 
 

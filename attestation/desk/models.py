@@ -20,6 +20,9 @@ class Issuer(models.Model):
         blank=True, help_text="Public keys for proofs that link nothing; empty until made."
     )
     sealed_definition = models.BinaryField(null=True)
+    definition_wanted = models.BooleanField(
+        default=False, help_text="Those keys were asked for on the page, and a worker makes them."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -6,9 +6,13 @@ Such a credential cannot be revoked, so it lives at most 90 days (`predicates.LO
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Mapping
 from typing import Any
+
+from celery import current_app
+from django.db import transaction
 
 from aggregation.wire.secret import Secret
 from attestation.desk import sealing
@@ -17,16 +21,53 @@ from attestation.desk.models import Issuer
 from attestation.formats import predicates
 from attestation.formats.errors import AttestationError
 
+logger = logging.getLogger(__name__)
+
 
 def make_keys(issuer: Issuer) -> None:
-    """Keys for such proofs; takes up to a minute. Repeating it changes nothing."""
+    """Keys for such proofs; takes up to a minute. Repeating it changes nothing, also at the same time."""
     if issuer.definition:
         return
     private = Secret(sealing.unseal(bytes(issuer.sealed_key), issuer.pk.bytes))
     definition, kept = predicates.make_definition(private)
-    issuer.definition = definition.token
-    issuer.sealed_definition = sealing.seal(json.dumps(kept).encode(), issuer.pk.bytes + b"definition")
-    issuer.save(update_fields=["definition", "sealed_definition"])
+    sealed = sealing.seal(json.dumps(kept).encode(), issuer.pk.bytes + b"definition")
+    # Whoever was faster has perhaps attested with its keys already.
+    Issuer.objects.filter(pk=issuer.pk, definition="").update(
+        definition=definition.token, sealed_definition=sealed, definition_wanted=False
+    )
+    issuer.refresh_from_db()
+
+
+def ask_for_keys(issuer: Issuer) -> None:
+    """Have a worker make them, because a page cannot wait so long. One desk of an account at a time.
+
+    Raises:
+        DeskError: `busy` while another desk of the account waits for its keys.
+    """
+    with transaction.atomic(using="issuer"):
+        desks = Issuer.objects.select_for_update().filter(account=issuer.account)
+        if any(one.definition_wanted for one in desks if one.pk != issuer.pk):
+            raise DeskError("busy", "Another desk of yours waits for its keys. Try again in a minute.")
+        Issuer.objects.filter(pk=issuer.pk, definition="").update(definition_wanted=True)
+        transaction.on_commit(wake_maker, using="issuer")
+
+
+def wake_maker() -> None:
+    """Tell the worker for long tasks, where some desk waits. A lost word is said again by the sweep."""
+    if not Issuer.objects.filter(definition_wanted=True).exists():
+        return
+    try:
+        current_app.send_task("issuer.keys", queue="audits", retry=False, ignore_result=True)
+    except Exception as error:  # any broker or transport error
+        logger.warning("keys of a desk wait for the next sweep: %s", type(error).__name__)
+
+
+def make_wanted() -> int:
+    """The keys that were asked for, desk by desk; how many."""
+    wanted = list(Issuer.objects.filter(definition_wanted=True))
+    for issuer in wanted:
+        make_keys(issuer)
+    return len(wanted)
 
 
 def offers(issuer: Issuer) -> dict[str, Any]:

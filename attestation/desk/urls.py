@@ -20,7 +20,9 @@ urlpatterns = [
 if "web" in settings.ROLES:
     urlpatterns += [
         path("", views.desks, name="issuer-desks"),
+        path("form/<str:name>", views.form_script, name="issuer-form"),
         path("<uuid:issuer_id>/", views.desk, name="issuer-desk"),
+        path("<uuid:issuer_id>/unlinkable/", views.unlinkable_keys, name="issuer-unlinkable"),
         path("<uuid:issuer_id>/attest/", views.attest, name="issuer-attest"),
         path("<uuid:issuer_id>/<uuid:credential_id>/", views.credential, name="issuer-credential"),
         path("<uuid:issuer_id>/<uuid:credential_id>/revoke/", views.revoke, name="issuer-revoke"),

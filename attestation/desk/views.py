@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from importlib import resources
 from typing import Any
 from urllib.parse import urlencode
 
@@ -23,6 +24,8 @@ from attestation.desk.errors import DeskError
 from attestation.desk.forms import AttestForm, DeskForm, RevokeForm
 from attestation.desk.models import Credential, Issuer
 
+FORM = frozenset({"form.js", "rules.js"})
+"""Of the data creation tool (collectives.datatool): one form for what a requirement asks for, wherever it is filled in."""
 LARGEST_CALL, LARGEST_REQUESTS = 4096, 256 * 1024
 
 
@@ -49,6 +52,18 @@ def desk(request: HttpRequest, issuer_id: uuid.UUID) -> HttpResponse:
 
 
 @login_required
+@require_POST
+def unlinkable_keys(request: HttpRequest, issuer_id: uuid.UUID) -> HttpResponse:
+    issuer = _issuer(request, issuer_id)
+    try:
+        unlinkable.ask_for_keys(issuer)
+        messages.success(request, _("The keys are being made. This takes a minute or two."))
+    except DeskError as error:
+        messages.error(request, str(error))
+    return redirect("issuer-desk", issuer.pk)
+
+
+@login_required
 @never_cache
 @require_http_methods(["GET", "POST"])
 def attest(request: HttpRequest, issuer_id: uuid.UUID) -> HttpResponse:
@@ -61,6 +76,15 @@ def attest(request: HttpRequest, issuer_id: uuid.UUID) -> HttpResponse:
         except DeskError as error:
             form.add_error("requirement" if error.code == "bad_requirement" else "values", str(error))
     return render(request, "issuer/attest.html", {"desk": issuer, "form": form})
+
+
+@require_safe
+def form_script(request: HttpRequest, name: str) -> HttpResponse:
+    """The script that makes a form from a requirement, which `attest` draws its fields with."""
+    if name not in FORM:
+        raise Http404
+    body = resources.files("collectives.datatool").joinpath(name).read_bytes()
+    return HttpResponse(body, content_type="text/javascript; charset=utf-8")
 
 
 @login_required

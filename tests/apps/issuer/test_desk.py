@@ -11,14 +11,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 from django.db import connections
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from attestation.desk import sealing, services, tasks
+from attestation.desk import services, tasks
 from attestation.desk.errors import DeskError
 from attestation.desk.management.commands import issuer as issuer_command
 from attestation.desk.models import Credential, Issuer
@@ -186,61 +185,6 @@ def test_a_revocation_is_in_the_list(desk: Issuer, offer: Credential, code: str)
         look()
     assert raised.value.code == "revoked"
     assert _post("issuer-collect", Collector().call(code)).json()["code"] == "unknown_code"
-
-
-# --- pages ------------------------------------------------------------------------------------------------------------------------
-
-
-def _client(name: str) -> Client:
-    account = get_user_model().objects.create_user(email=f"{name}@example.org", password="x" * 12)
-    client = Client()
-    client.force_login(account, backend="django.contrib.auth.backends.ModelBackend")
-    return client
-
-
-def test_from_the_desk_to_the_link_on_the_pages() -> None:
-    client = _client("hr")
-    page = client.post(reverse("issuer-desks"), {"name": "Acme HR"}, follow=True)
-    desk = Issuer.objects.get()
-    assert desk.did in page.content.decode()
-
-    values = {
-        "label": "no. 17",
-        "requirement": json.dumps(seed_requirement()),
-        "values": '{"peer_review": 70}',
-        "days": 30,
-    }
-    page = client.post(reverse("issuer-attest", args=[desk.pk]), values)
-    assert "peer_review: must be at most 10" in page.content.decode()
-    page = client.post(reverse("issuer-attest", args=[desk.pk]), values | {"values": "{"})
-    assert "This is not JSON" in page.content.decode()
-    page = client.post(
-        reverse("issuer-attest", args=[desk.pk]), values | {"values": '{"peer_review": 7}'}, follow=True
-    )
-    found = desk.credentials.get()
-    assert sealing.code_for(found.pk.bytes) in page.content.decode()
-    assert "no-store" in page["Cache-Control"]
-
-    client.post(reverse("issuer-revoke", args=[desk.pk, found.pk]), {"reason": "typo"})
-    assert (
-        sealing.code_for(found.pk.bytes)
-        not in client.get(reverse("issuer-credential", args=[desk.pk, found.pk])).content.decode()
-    )
-    assert "revoked" in client.get(reverse("issuer-desk", args=[desk.pk])).content.decode()
-
-
-def test_a_desk_is_its_accounts_alone(desk: Issuer, offer: Credential) -> None:
-    other = _client("other")
-    for name, args in (
-        ("issuer-desk", [desk.pk]),
-        ("issuer-attest", [desk.pk]),
-        ("issuer-credential", [desk.pk, offer.pk]),
-    ):
-        assert other.get(reverse(name, args=args)).status_code == 404
-        assert Client().get(reverse(name, args=args)).status_code == 302
-    assert other.post(reverse("issuer-revoke", args=[desk.pk, offer.pk])).status_code == 404
-    offer.refresh_from_db()
-    assert offer.status == "offered"
 
 
 # --- command line ------------------------------------------------------------------------------------------------------------
