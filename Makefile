@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-production seed-example test-seed-example run test test-long test-production test-postgres check audit format bench bench-secagg bench-peers bench-learning bench-tampering audit-self-check bench-load bench-wallet-tab contracts e2e e2e-wallet screenshots chaos scale clean fuzz fuzz-api fuzz-contracts coverage-secagg fuzz-money test-anvil slither
+.PHONY: help demo demo-production seed-example test-seed-example run test test-long test-production test-postgres check audit format bench bench-secagg bench-peers bench-learning bench-tampering audit-self-check bench-load bench-wallet bench-wallet-tab contracts e2e e2e-wallet screenshots chaos scale clean fuzz fuzz-api fuzz-contracts coverage-secagg fuzz-money test-anvil slither
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -122,6 +122,9 @@ bench-learning: $(VENV)/.installed-dev  ## how well wallets learn, every setting
 
 bench-load: $(VENV)/.installed-dev bench-peers  ## idle agents, invitations, visits per second, pages, beside Flower (ARGS="--only crowd --levels 1000")
 	@$(BIN)/python -m tests.benchmarks.load --docs docs/benchmarks $(ARGS)
+
+bench-wallet: $(VENV)/.installed-dev  ## what a visit and an agent cost the holder's machine, into docs/benchmarks/wallet.md (ARGS="--visits 60")
+	@$(BIN)/python -m tests.benchmarks.wallet --docs docs/benchmarks $(ARGS)
 
 bench-wallet-tab: $(VENV)/.installed-dev  ## a wallet in a tab against the agent: rounds, training, page weight (ARGS=--quick)
 	@$(BIN)/python -m tests.benchmarks.wallet_tab $(ARGS)

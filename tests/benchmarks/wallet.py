@@ -1,6 +1,6 @@
-"""What a wallet costs the machine of its holder, as a table and, when asked, as JSON.
+"""What a wallet costs the machine of its holder: a table, and when asked the page, the picture and the JSON of docs/benchmarks.
 
-    python -m tests.benchmarks.wallet [--visits N] [--out FILE] [--strict]
+    python -m tests.benchmarks.wallet [--visits N] [--docs docs/benchmarks] [--strict]
 
 Visits: one gradient of an MLP with 10,000 parameters over one record, in a worker forked for the visit (the default) and in a lasting
 one. CPU is what the kernel charged to everybody who works for the visit: the worker from fork to end, the torch parent it is forked
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import io
 import json
 import os
 import platform
@@ -24,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ import numpy as np
 
 from collectives.terms.algorithm import parameter_count, parse_manifest
 from collectives.terms.canonical import canonical
+from tests.benchmarks import wallet_report
 from wallets.agent.sandbox.launcher import Launcher, TrainJob
 
 FORKED_BOUND_MS, LASTING_BOUND_MS = 40.0, 10.0
@@ -252,46 +253,9 @@ def _descends(pid: int, ancestor: int) -> bool:
     return False
 
 
-def table(figures: Mapping[str, Any]) -> str:
-    """The figures as Markdown."""
-    forked, lasting, running = figures["visits"]["forked"], figures["visits"]["lasting"], figures["agent"]
-    out = io.StringIO()
-    print("| per visit, ms | worker | parent | agent | CPU in all | bound | wall |", file=out)
-    print("|---|---|---|---|---|---|---|", file=out)
-    for name, part, bound in (("forked", forked, FORKED_BOUND_MS), ("lasting", lasting, LASTING_BOUND_MS)):
-        cells = [
-            part["worker_ms"],
-            part["parent_ms"],
-            part["agent_ms"],
-            f"**{part['cpu_ms']}**",
-            bound,
-            part["wall_ms"],
-        ]
-        print(f"| {name} | {' | '.join(map(str, cells))} |", file=out)
-    print("\n| agent | |\n|---|---|", file=out)
-    for label, value in (
-        (
-            "`--help`, from exec to end",
-            f"{running['help_cpu_ms']} ms CPU, {running['help_ms']} ms by the clock",
-        ),
-        (
-            "`run`, from exec to connected, its torch parent included",
-            f"{running['connected_cpu_ms']} ms CPU, {running['connected_ms']} ms by the clock",
-        ),
-        (
-            "torch parent and first update, from nothing",
-            f"{figures['visits']['first_update_from_nothing_ms']} ms",
-        ),
-        ("idle memory, agent", f"{running['idle_agent_mib']} MiB"),
-        ("idle memory, its torch parent", f"{running['idle_torch_parent_mib']} MiB"),
-        ("idle CPU, agent", f"{running['idle_cpu_ms_per_s']} ms per second"),
-    ):
-        print(f"| {label} | {value} |", file=out)
-    return out.getvalue()
-
-
 async def measure(count: int) -> dict[str, Any]:
     """Everything, and whether the bounds are kept."""
+    began = {"day": date.today().isoformat(), "load": round(os.getloadavg()[0], 1)}
     found = await visits(count)
     kept = found["forked"]["cpu_ms"] <= FORKED_BOUND_MS and found["lasting"]["cpu_ms"] <= LASTING_BOUND_MS
     return {
@@ -302,8 +266,10 @@ async def measure(count: int) -> dict[str, Any]:
         "machine": {
             "cpus": os.cpu_count(),
             "python": platform.python_version(),
-            "kernel": platform.release(),
+            "kernel": ".".join(platform.release().split(".")[:2]),
+            "processor": platform.machine(),
         },
+        "began": began,
     }
 
 
@@ -313,13 +279,15 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--visits", type=int, default=200)
-    parser.add_argument("--out", type=Path, help="also write the figures as JSON")
+    parser.add_argument(
+        "--docs", type=Path, help="a folder to write wallet.md, wallet.svg and wallet.json into"
+    )
     parser.add_argument("--strict", action="store_true", help="fail when a bound is broken")
     options = parser.parse_args()
     figures = asyncio.run(measure(options.visits))
-    print(table(figures))
-    if options.out is not None:
-        options.out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    print(wallet_report.table(figures))
+    if options.docs is not None:
+        wallet_report.write(options.docs, figures)
     return 1 if options.strict and not figures["within_bounds"] else 0
 
 
