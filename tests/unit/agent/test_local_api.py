@@ -193,6 +193,7 @@ async def test_a_life_of_a_wallet_through_its_pages(pages: LocalPages, tmp_path:
         kinds = {entry["kind"] for entry in book["entries"]}
         assert kinds >= {"created", "paired", "data", "subscribed", "revoked"}
         assert "4.5" not in json.dumps(book)
+        await the_book_is_taken_along_and_an_entry_deleted(client)
 
 
 async def test_a_credential_that_is_missing_is_missing_on_the_pages_and_on_the_command_line(
@@ -279,6 +280,23 @@ async def enter(pages: LocalPages, client: Client, collective: documents.Collect
         "not a number"
         in (await client.act("save-data", 400, collective=collective.id, words=words))["sentence"]
     )
+
+
+async def the_book_is_taken_along_and_an_entry_deleted(client: Client) -> None:
+    """A deleted entry keeps its place, so the chain holds; another place than a real one is refused."""
+    for form, first in (("json", "["), ("csv", "seq,at,kind")):
+        exported = await client.act("export-journal", format=form)
+        assert exported["name"] == f"journal.{form}"
+        assert exported["text"].startswith(first)
+        assert "subscribed" in exported["text"]
+    kept = json.loads((await client.act("export-journal", format="json"))["text"])
+    await client.act("delete-entry", seq=kept[-1]["seq"])
+    await client.act("delete-entry", 404, seq=10**6)
+    book = await client.read("journal")
+    assert book["broken_at"] is None
+    deleted = [entry["seq"] for entry in book["entries"] if entry["deleted"]]
+    assert deleted == [kept[-1]["seq"]]
+    assert all(not entry["sentence"] for entry in book["entries"] if entry["deleted"])
 
 
 async def a_question(client: Client) -> Any:
