@@ -1,7 +1,4 @@
-"""The report of a privacy audit in a real browser: plots, tables, badges; accessible, and no wider than the window.
-
-To be run by name until it was seen to pass: `pytest tests/e2e/audit_page.py`.
-"""
+"""The report of a privacy audit in a real browser: plots, tables, badges; accessible, and no wider than the window."""
 
 from __future__ import annotations
 
@@ -19,7 +16,11 @@ from tests.apps.cast import World
 from tests.e2e.conftest import Open, apart
 from tests.e2e.looking import check_screen
 
-pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True, databases=["default", "distributor"])]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.long,
+    pytest.mark.django_db(transaction=True, databases=["default", "distributor"]),
+]
 PARTS = tuple(os.environ.get("AUDIT_PARTS", "form,ratio,canaries").split(","))
 """More of them for looking at; the page is the same."""
 
