@@ -185,9 +185,7 @@ def test_a_program_reads_costs_and_the_split_buys_and_downloads(
     assert cost["total"] == str(sum(int(fee["amount"]) for fee in cost["fees"])) == str(TOKEN)
     assert [fee["name"] for fee in cost["fees"]][1] == "Datatoken of the collective, 1.0"
     assert int(cost["native"]) > sum(row["gas"] for row in cost["transactions"]) > 500_000
-    assert (
-        client.get(f"/api/v1/costs/{model.collective_id}", {"budget": "1.5"}).json()["code"] == "bad_amount"
-    )
+    assert client.get(f"/api/v1/costs/{model.collective_id}", {"budget": "1.5"}).json()["code"] == "invalid"
     (listed,) = client.get("/api/v1/models").json()["results"]
     assert (listed["to_individuals"], listed["to_collective"]) == (str(8 * TOKEN), str(2 * TOKEN))
     assert listed["purchase"] is None
