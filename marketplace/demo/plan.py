@@ -20,7 +20,7 @@ DEVELOPMENT_BUCKET_MIN = 5
 ROUNDS = 20
 SMALLEST_COHORT, LARGEST_COHORT = 115, 200
 """The smallest leaves room for 15 dropouts above the minimum; over-selection adds a tenth. The largest: 300 wallets a round
-(half as many visits again to pay and to wait for) gain 0.002 AUC at most on records kept out of training (docs/learning.md)."""
+(half as many visits again to pay and to wait for) gain 0.003 AUC at most on records kept out of training (docs/learning.md)."""
 
 
 class PlanError(ValueError):
