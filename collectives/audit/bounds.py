@@ -21,6 +21,12 @@ from collectives.training import metrics
 
 Floats = NDArray[np.float64]
 MOST_EPSILON = 100.0
+POINTED_OUT = 1 / 11
+"""The share of a sum's people that may be pointed out: a cell of eleven, the largest chance of recognising somebody that rules for the
+publication of medical records accept (European Medicines Agency, guidance on policy 0070; Health Canada: 0.09)."""
+OF_THREE = 1 / 3
+"""What the exact mean of three people tells of each of them, as R²: fewer than three to a cell is what official statistics never
+publish (threshold rule; Hundepool et al. 2012, "Statistical Disclosure Control")."""
 
 
 def upper_share(hits: int, trials: int, doubt: float) -> float:
@@ -39,6 +45,11 @@ def least_mu(false_in: int, outs: int, false_out: int, ins: int, doubt: float) -
     if a + b >= 1.0:
         return 0.0
     return float(norm.ppf(1.0 - a) - norm.ppf(b))
+
+
+def auc_of_mu(mu: float) -> float:
+    """How often the best reader of a μ-Gaussian mechanism tells which of two answers is in it."""
+    return float(norm.cdf(mu / math.sqrt(2)))
 
 
 def epsilon_of_mu(mu: float, delta: float) -> float:

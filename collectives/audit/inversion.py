@@ -20,17 +20,17 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from collectives.audit.answers import answers, clipped, differentiable
-from collectives.audit.bounds import beyond_chance
+from collectives.audit.bounds import OF_THREE, POINTED_OUT, beyond_chance
 from collectives.audit.conditions import Conditions
 from collectives.audit.parts import Curve, Figure, Part
 from collectives.audit.subject import Subject
 from collectives.audit.sums import summed
 
 Floats = NDArray[np.float64]
-MOST_R2, MOST_RECOVERED = 0.25, 0.01
-"""Towards a consumer, who reads sums of `release_min`."""
-OPERATOR_R2, OPERATOR_RECOVERED = 0.40, 0.10
-"""Towards the operator, who reads sums of `bucket_min`: a few of twenty people can be alone with what they share with nobody."""
+MOST_R2 = OF_THREE
+"""Towards either reader."""
+MOST_RECOVERED, OPERATOR_RECOVERED = 0.01, POINTED_OUT
+"""Towards a consumer, who reads sums of `release_min`, and towards the operator, who reads sums of `bucket_min` and signs for it."""
 NEAR = 0.1
 RESTARTS, STEPS, LEAST_STEPS = 2, 150, 40
 WORK = 25_000_000
@@ -84,7 +84,7 @@ def inversion(subject: Subject) -> Part:
 
 def _limits(bucket: int, release: int) -> tuple[dict[int, float], dict[int, float]]:
     """Limits on R² and on the share recovered, by the size of the sum; where both readers get the same sum the stricter holds."""
-    return {bucket: OPERATOR_R2, release: MOST_R2}, {bucket: OPERATOR_RECOVERED, release: MOST_RECOVERED}
+    return {bucket: MOST_R2, release: MOST_R2}, {bucket: OPERATOR_RECOVERED, release: MOST_RECOVERED}
 
 
 def _worst(subject: Subject, conditions: Conditions, size: int, *, restarts: int) -> Found:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch.func import vmap
 
 from collectives.audit.answers import answers
-from collectives.audit.bounds import auc, found_at
+from collectives.audit.bounds import auc, auc_of_mu, found_at
 from collectives.audit.games import Crowd
 from collectives.audit.parts import Curve, Figure, Part
 from collectives.audit.subject import Subject
@@ -32,7 +32,8 @@ BUDGET = 100_000_000
 """Scalars through the pipeline, all shadow jobs together; long models get fewer jobs and visits."""
 PEOPLE = 32
 MODEL_AUC, MODEL_FOUND = 0.55, 0.03
-SUM_AUC = 0.75
+SUM_AUC = auc_of_mu(1.0)
+"""As for one field (`properties`)."""
 RATE_MICRO = 200_000
 
 

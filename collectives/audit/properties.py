@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collectives.audit.answers import answers
+from collectives.audit.bounds import auc_of_mu
 from collectives.audit.games import Crowd
 from collectives.audit.parts import Curve, Figure, Part
 from collectives.audit.people import exchanged
@@ -19,8 +20,8 @@ from collectives.audit.subject import Subject
 
 Weights = NDArray[np.float32]
 PEOPLE, MOST_FIELDS = 32, 8
-MOST_AUC = 0.75
-"""Means of sixteen columns over a hundred people give 0.60, over twenty 0.75; nothing in a code can change that (docs/audit.md)."""
+MOST_AUC = auc_of_mu(1.0)
+"""0.76: no person is told from a released sum better than the noise floor promises of a tenth of an answer, μ = 1 (ADR 81)."""
 
 
 def properties(subject: Subject) -> Part:

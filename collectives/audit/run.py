@@ -22,7 +22,7 @@ from collectives.audit.subject import Subject
 from collectives.audit.trapping import trapping
 from collectives.terms.canonical import digest
 
-VERSION = 1
+VERSION = 2
 """Counts up when a part, a limit or a draw changes: figures of two versions are not the same figures."""
 PARTS: Mapping[str, Callable[[Subject], Part]] = {
     "form": form,

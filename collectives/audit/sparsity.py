@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from aggregation.privacy.clipping import clip
 from collectives.audit.answers import answers
+from collectives.audit.bounds import POINTED_OUT
 from collectives.audit.parts import Curve, Figure, Part
 from collectives.audit.subject import Subject
 
 BUCKETS, STANDS_OUT = 20, 3.0
-MOST_SINGLED_OUT = 0.10
+MOST_SINGLED_OUT = POINTED_OUT
 NOTHING = 1e-9
 
 

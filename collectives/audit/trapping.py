@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collectives.audit.answers import answers
-from collectives.audit.bounds import beyond_chance
+from collectives.audit.bounds import POINTED_OUT, beyond_chance
 from collectives.audit.checkpoints import Trap, before, planted, traps
 from collectives.audit.conditions import Conditions
 from collectives.audit.dice import Dice
@@ -24,7 +24,7 @@ from collectives.audit.sums import summed
 
 Floats = NDArray[np.float64]
 BUCKETS = 10
-MOST_RECOVERED = 0.10
+MOST_RECOVERED = POINTED_OUT
 """Behind a wall that has to fall first, so it is the operator's limit and not the consumer's."""
 
 
