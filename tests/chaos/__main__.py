@@ -45,9 +45,10 @@ def main() -> int:
             bench.run(case.name, case.sentence, case.act, rounds=case.rounds, patience=case.patience)
             if options.results:
                 report.save(bench.outcomes, options.results)
+        names = [case.name for case in cases()]
         # The page speaks of the whole suite, so a piece does not overwrite it.
-        if options.page or {case.name for case in cases()} <= {outcome.name for outcome in bench.outcomes}:
-            report.write(bench.outcomes, options.page or report.PAGE)
+        if options.page or set(names) <= {outcome.name for outcome in bench.outcomes}:
+            report.write(bench.outcomes, names, options.page or report.PAGE)
         print(json.dumps(report.line_of(bench.outcomes)), flush=True)
         return int(any(outcome.verdict.violations for outcome in bench.outcomes))
     finally:

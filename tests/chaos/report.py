@@ -17,7 +17,8 @@ _HEAD = """# Broken on purpose
 Written by `make chaos`; do not edit. The command starts a small site on the production profile (PostgreSQL with a database and a login per
 trust domain, Redis with a user per role, every role in processes of its own, a chain that may forget its latest blocks, twelve real wallets) on a
 small disk and a clock of its own, and breaks it while jobs run. Each case is one job. A fault counts as survived when, after its
-case, all of this holds:
+case, all of this holds (what the suite found is told in [adr/0077-what-chaos-found.md](adr/0077-what-chaos-found.md), why it is built so in
+[adr/0062-broken-on-purpose.md](adr/0062-broken-on-purpose.md)):
 
 * **no update readable alone**: every released sum holds at least the minimum cohort and is exactly the sum of what wallets sent; of no wallet both
   kinds of shares were revealed (read from the recorded line with the aggregator's own key); no update lies in clear in any table, database
@@ -59,10 +60,17 @@ def line_of(outcomes: Sequence[Outcome]) -> dict[str, int]:
     }
 
 
-def write(outcomes: Sequence[Outcome], path: Path = PAGE) -> None:
-    """The page: what was broken, what became of it."""
+def write(outcomes: Sequence[Outcome], names: Sequence[str], path: Path = PAGE) -> None:
+    """The page: what was broken, what became of it, and which of the suite's cases (`names`) were not run."""
     found = line_of(outcomes)
-    lines = [_HEAD, "## Result", "", "```json", json.dumps(found), "```", "", "## Cases", ""]
+    lines = [_HEAD, "## Result", "", "```json", json.dumps(found), "```", ""]
+    done = {outcome.name for outcome in outcomes}
+    if left := [name for name in names if name not in done]:
+        lines += [
+            f"**Not whole: {len(names) - len(left)} of {len(names)} cases were run.** Not run: {', '.join(left)}.",
+            "",
+        ]
+    lines += ["## Cases", ""]
     lines += ["| case | broken | rounds | searched | time | verdict |", "|---|---|---|---|---|---|"]
     for outcome in outcomes:
         verdict = outcome.not_possible and f"not possible here: {outcome.not_possible}"

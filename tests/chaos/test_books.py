@@ -134,8 +134,12 @@ def test_results_are_kept_counted_and_written_down(tmp_path: Any) -> None:
         "lost": 2,
         "readable_updates": 0,
     }
-    write(kept, tmp_path / "page.md")
+    names = [good.name, bad.name]
+    write(kept, names, tmp_path / "page.md")
     page = (tmp_path / "page.md").read_text()
+    assert "Not whole" not in page
+    write(kept, [*names, "third"], tmp_path / "piece.md")
+    assert "**Not whole: 2 of 3 cases were run.** Not run: third." in (tmp_path / "piece.md").read_text()
     assert "round 1 still is aggregating" in page
     assert "* +1 h: **not survived**" in page
 
