@@ -21,6 +21,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
 
 from marketplace.cross_origin import ForTabs
+from marketplace.garbage import look_seldom
 from marketplace.handlers import INTERNAL, InternalHandler, PageHandler
 from marketplace.telemetry import Traced
 
@@ -97,4 +98,5 @@ async def lifespan(scope: Scope, receive: Any, send: Any) -> None:
             return
 
 
+look_seldom()
 application = Traced(ProtocolTypeRouter({"http": http, "websocket": websocket, "lifespan": lifespan}))

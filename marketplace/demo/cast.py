@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
+from django.db import connections
 
 from collectives.models import Admission, Algorithm, Collective
 from collectives.services import algorithms
@@ -25,7 +28,7 @@ from marketplace.individuals.server_description import pairing_link
 from marketplace.individuals.services import links, pairing
 
 RATE = 5 * 10**15
-AT_ONCE = 8
+AT_ONCE = 16
 Progress = Callable[[int], None]
 
 
@@ -134,14 +137,27 @@ def link_of(account: Account, collective_id: uuid.UUID) -> SubscriptionLink:
 
 
 def _each(count: int, work: Callable[[int], Any], progress: Progress) -> None:
-    from django.db import connections
+    """`work` for every number, some at once; each thread keeps its database connections for all that it does."""
+    numbers: Iterator[int] = iter(range(count))
+    done, lock = itertools.count(1), threading.Lock()
 
-    def guarded(number: int) -> None:
+    def worker() -> None:
+        nonlocal numbers
         try:
-            work(number)
+            while True:
+                with lock:
+                    number = next(numbers, None)
+                if number is None:
+                    return
+                work(number)
+                with lock:
+                    progress(next(done))
+        except BaseException:
+            numbers = iter(())  # one that failed stops the others, too
+            raise
         finally:
             connections.close_all()
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for done, _ in enumerate(pool.map(guarded, range(count)), start=1):
-            progress(done)
+        for working in [pool.submit(worker) for _ in range(AT_ONCE)]:
+            working.result()

@@ -21,7 +21,7 @@ from wallets.distributor.services import answers, presence
 
 logger = logging.getLogger(__name__)
 LOOK_SECONDS = 5.0
-LOOKED_AT_ONCE = 2_000
+LOOKED_AT_ONCE = 500
 """Keys for which everything is looked up at a time. What cannot wait for its turn, rounds and enrolments, is looked up for all."""
 REJOIN_SECONDS = 3600
 

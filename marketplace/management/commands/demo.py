@@ -15,6 +15,7 @@ from marketplace.demo.job_performance import job_performance
 from marketplace.demo.plan import PlanError, default_plan
 from marketplace.demo.story import Options, Story
 from marketplace.demo.tabs import MOST, BrowserTabError, browser_path
+from marketplace.garbage import look_seldom
 from marketplace.supervisor.supervisor import AlreadyRunningError
 
 MOST_BY_DEFAULT = 2_000
@@ -68,6 +69,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        look_seldom()
         console = Console(stderr=False)
         if options["profile"] == "production" and not rehearsal.on_stage():
             self._rehearse(console)

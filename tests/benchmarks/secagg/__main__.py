@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from marketplace.garbage import look_seldom
 from tests.benchmarks.secagg.figures import FULL, QUICK, measure
 from tests.benchmarks.secagg.report import number, table, write
 
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="folder for the page and the plots (default docs/benchmarks; none when quick)",
     )
     options = parser.parse_args(arguments)
+    look_seldom()
     plan = QUICK if options.quick else FULL
     figures = measure(plan, lambda line: print(line, file=sys.stderr, flush=True))
     out = options.out or (None if options.quick else ROOT / "docs" / "benchmarks")

@@ -141,5 +141,6 @@ def run(n: int, d: int, lost: int, k: int, t: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    gc.set_threshold(50_000, 20, 100)  # as our aggregator
     logging.disable(logging.CRITICAL)
     print(json.dumps(run(**json.loads(sys.argv[1]))))
