@@ -228,7 +228,7 @@ def activate_due(now: datetime) -> int:
     """Admissions whose notice period has passed become active where enough wallets take them; returns how many.
 
     One with too few stays announced, and becomes active when more subscribe or change their answer; so does one whose algorithm
-    was rejected by its privacy audit meanwhile.
+    was rejected by its privacy audit meanwhile, and one whose notice did not get through to the distributor yet.
     """
     # Two seconds of grace, so that a wallet that saw the notice a moment late is past its own period too.
     due = Admission.objects.filter(
@@ -241,6 +241,9 @@ def _activate(admission: Admission) -> bool:
     try:
         audits.check(admission.algorithm)
     except CollectiveError:
+        return False
+    told = OutgoingCall.objects.filter(key=f"notice:{admission.id}")
+    if told.filter(status=OutgoingCall.Status.WAITING).exists():
         return False
     versions = list(admission.collective.terms.all())
     if selectors.willing(admission, versions).count() < versions[0].document["release_min"]:

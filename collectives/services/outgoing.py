@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -19,6 +21,7 @@ from collectives.models import OutgoingCall
 log = structlog.get_logger(__name__)
 LONGEST_WAIT = 60
 BATCH = 200
+_NEWCOMER = re.compile(r"/collectives/(?P<collective>[0-9a-f-]{36})/subscribers/(?P<key>[0-9a-f]{64})")
 ASKED, ASKED_SECONDS = "collectives.flush_outgoing.asked", 10
 
 
@@ -79,12 +82,46 @@ def _pass() -> tuple[int, bool]:
     due = OutgoingCall.objects.filter(status=OutgoingCall.Status.WAITING, not_before__lte=timezone.now())
     free = due.exclude(after__status=OutgoingCall.Status.WAITING)
     delivered = 0
-    for call in free.order_by("id")[:BATCH]:
-        if deliver(call):
-            delivered += 1
-        elif call.status == OutgoingCall.Status.WAITING:
-            return delivered, False  # the distributor is down: the rest would fail too
+    for calls in _together(free.order_by("id")[:BATCH]):
+        if len(calls) > 1 and deliver_newcomers(calls):
+            delivered += len(calls)
+            continue
+        for call in calls:
+            if deliver(call):
+                delivered += 1
+            elif call.status == OutgoingCall.Status.WAITING:
+                return delivered, False  # the distributor is down: the rest would fail too
     return delivered, True
+
+
+def _together(calls: Iterable[OutgoingCall]) -> list[list[OutgoingCall]]:
+    """In order, and side by side what one call can say: who is new in the same collective."""
+    groups: list[list[OutgoingCall]] = []
+    before = ""
+    for call in calls:
+        found = _NEWCOMER.fullmatch(call.path) if call.method == "PUT" else None
+        collective = found["collective"] if found else ""
+        if collective and collective == before:
+            groups[-1].append(call)
+        else:
+            groups.append([call])
+        before = collective
+    return groups
+
+
+def deliver_newcomers(calls: Sequence[OutgoingCall]) -> bool:
+    """Tell of several newcomers of one collective at once. Where that fails they are told of one by one, and each row says how it went."""
+    found = [_NEWCOMER.fullmatch(call.path) for call in calls]
+    told = {match["key"]: call.body for match, call in zip(found, calls, strict=True) if match}
+    rows = OutgoingCall.objects.filter(pk__in=[call.pk for call in calls], status=OutgoingCall.Status.WAITING)
+    collective = found[0]["collective"] if found[0] else ""
+    try:
+        clients.distributor().call("PUT", f"/collectives/{collective}/subscribers", {"subscribers": told})
+    except (ServiceUnavailable, ServiceRefused) as error:
+        log.info("newcomers_one_by_one", detail=str(error)[:200])
+        return False
+    rows.update(status=OutgoingCall.Status.DONE, attempts=F("attempts") + 1, last_error="")
+    return True
 
 
 def deliver(call: OutgoingCall) -> bool:

@@ -28,7 +28,7 @@ from marketplace.individuals.server_description import pairing_link
 from marketplace.individuals.services import links, pairing
 
 RATE = 5 * 10**15
-AT_ONCE = 16
+AT_ONCE = 12
 Progress = Callable[[int], None]
 
 

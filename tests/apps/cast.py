@@ -12,7 +12,7 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
-from collectives.models import Admission, Algorithm, Collective
+from collectives.models import Admission, Algorithm, Collective, OutgoingCall
 from collectives.services import algorithms
 from collectives.services import collectives as services
 from collectives.terms.algorithm import stack
@@ -174,3 +174,8 @@ def world() -> World:
         link=link(people["ivo"], wallet, collective),
         order=order,
     )
+
+
+def notices_arrive() -> None:
+    """The distributor has taken the notices that were sent: an algorithm becomes active only then."""
+    OutgoingCall.objects.filter(key__startswith="notice:", status="waiting").update(status="done")

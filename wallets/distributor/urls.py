@@ -11,6 +11,7 @@ urlpatterns = [
     path("mailboxes/<str:key>/moved", views.moved_mailbox),
     path("mailboxes/<str:key>/messages", views.messages),
     path("mailboxes/<str:key>/messages/<str:ref>", views.message),
+    path("collectives/<uuid:collective_id>/subscribers", views.subscribers),
     path("collectives/<uuid:collective_id>/subscribers/<str:key>", views.subscriber),
     path("collectives/<uuid:collective_id>/notices/<str:ref>", views.notice),
     path("collectives/<uuid:collective_id>/notices/<str:ref>/subscribers/<str:key>", views.notice_to),

@@ -14,6 +14,7 @@ from wallets.distributor.values import b64, hex_bytes, integer, text, uuid_of
 
 Body = dict[str, Any]
 DAY = 24 * 3600
+MOST_AT_ONCE = 500
 
 
 def _put_mailbox(*, body: Body, key: str) -> Body:
@@ -52,15 +53,30 @@ def _get_mail(*, body: Body, key: str, ref: str) -> Body:
 
 
 def _put_subscriber(*, body: Body, collective_id: uuid.UUID, key: str) -> Body:
+    routes.add_subscribers(collective_id=collective_id, newcomers=[_newcomer(key, body)])
+    return {}
+
+
+def _put_subscribers(*, body: Body, collective_id: uuid.UUID) -> Body:
+    told = body.get("subscribers")
+    if not isinstance(told, dict) or not 1 <= len(told) <= MOST_AT_ONCE:
+        raise Malformed(f"subscribers must be an object of 1 to {MOST_AT_ONCE} subscriptions by their keys.")
+    routes.add_subscribers(
+        collective_id=collective_id, newcomers=[_newcomer(key, one) for key, one in told.items()]
+    )
+    return {}
+
+
+def _newcomer(key: str, body: Any) -> routes.Newcomer:
+    if not isinstance(body, dict):
+        raise Malformed("A subscription must be an object with terms_hash and expires.")
     mailbox = body.get("mailbox") or ""
-    routes.add_subscriber(
-        collective_id=collective_id,
+    return routes.Newcomer(
         key=hex_bytes(key, "the subscription key"),
         terms_hash=hex_bytes(body.get("terms_hash"), "terms_hash"),
         expires=integer(body, "expires"),
         mailbox=hex_bytes(mailbox, "mailbox") if mailbox else "",
     )
-    return {}
 
 
 def _delete_subscriber(*, body: Body, collective_id: uuid.UUID, key: str) -> Body:
@@ -152,6 +168,7 @@ moved_mailbox = service("market", PUT=_move_mailbox)
 messages = service("market", POST=_post_mail)
 message = service("market", GET=_get_mail)
 subscriber = service("collectives", PUT=_put_subscriber, DELETE=_delete_subscriber)
+subscribers = service("collectives", PUT=_put_subscribers)
 notice = service("collectives", PUT=_put_notice, GET=_get_notice)
 notice_to = service("collectives", PUT=_put_notice_to)
 job = service("collectives", PUT=_put_job, GET=_get_job, DELETE=_delete_job)

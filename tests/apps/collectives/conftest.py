@@ -79,6 +79,7 @@ def stage(db: None, minima: None) -> Stage:
     wallets = [Wallet() for _ in range(RELEASE_MIN)]
     for wallet in wallets:
         wallet.subscribe(collective)
+    cast.notices_arrive()
     algorithms.activate_due(timezone.now() + timedelta(seconds=5))
     admission.refresh_from_db()
     return Stage(

@@ -36,6 +36,7 @@ def answer(stage: Stage, admission: Admission, number: int, choice: str) -> None
 
 
 def status(admission: Admission) -> str:
+    cast.notices_arrive()
     algorithms.activate_due(timezone.now() + LATER)
     admission.refresh_from_db()
     return admission.status
@@ -50,7 +51,15 @@ def test_silence_with_counts_who_does_not_answer(stage: Stage, second: Admission
     assert status(second) == "active"
 
 
+def test_not_before_its_notice_got_through(stage: Stage, second: Admission) -> None:
+    algorithms.activate_due(timezone.now() + LATER)
+    second.refresh_from_db()
+    assert second.status == "announced"
+    assert status(second) == "active"
+
+
 def test_not_before_the_date(stage: Stage, second: Admission) -> None:
+    cast.notices_arrive()
     algorithms.activate_due(second.effective_at)
     second.refresh_from_db()
     assert second.status == "announced"

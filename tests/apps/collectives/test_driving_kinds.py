@@ -49,6 +49,7 @@ def admitted(stage: Stage, kind: str, roles: Roles) -> Stage:
     admission = algorithms.announce(
         actor=stage.alice, collective=stage.collective, algorithm=algorithm, reason="Another kind."
     )
+    cast.notices_arrive()
     algorithms.activate_due(timezone.now() + timedelta(seconds=5))
     algorithm.refresh_from_db()
     admission.refresh_from_db()

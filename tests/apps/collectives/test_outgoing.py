@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 from django.db import transaction
+from django.utils import timezone
 
 from collectives import wakeups
-from collectives.errors import ServiceUnavailable
+from collectives.errors import ServiceRefused, ServiceUnavailable
 from collectives.models import OutgoingCall
 from collectives.services import outgoing
 
@@ -86,3 +87,75 @@ def test_a_distributor_that_is_down_is_asked_again_later(sent: list[str], arrive
     assert outgoing.flush() == 0
     assert not arrived
     assert OutgoingCall.objects.filter(status=OutgoingCall.Status.WAITING).count() == 2
+
+
+COLLECTIVE, OTHER = "0" * 7 + "1-0000-4000-8000-000000000000", "0" * 7 + "2-0000-4000-8000-000000000000"
+
+
+def subscribed(collective: str, *keys: str) -> None:
+    with transaction.atomic():
+        for key in keys:
+            path = f"/collectives/{collective}/subscribers/{key * 64}"
+            outgoing.enqueue(key=f"subscriber:{key}", method="PUT", path=path, body={"expires": ord(key)})
+
+
+class Registry:
+    """A distributor that says which calls came, and refuses a subscriber or does not answer at all."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, Any]] = []
+        self.down, self.refused = False, ""
+
+    def call(self, method: str, path: str, body: Any) -> None:
+        if self.down:
+            raise ServiceUnavailable("no answer")
+        told = body.get("subscribers", {})
+        if self.refused and (self.refused * 64 in told or path.endswith(self.refused * 64)):
+            raise ServiceRefused("conflict", "It serves another collective.", status=409)
+        self.calls.append((path, body))
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch, sent: list[str]) -> Registry:
+    made = Registry()
+    monkeypatch.setattr(outgoing.clients, "distributor", lambda: made)
+    return made
+
+
+def statuses() -> dict[str, str]:
+    return dict(OutgoingCall.objects.values_list("key", "status"))
+
+
+def test_newcomers_side_by_side_are_told_of_in_one_call(registry: Registry) -> None:
+    subscribed(COLLECTIVE, "a", "b", "c")
+    subscribed(OTHER, "d", "e")
+    put("x")
+    subscribed(COLLECTIVE, "f")
+    assert outgoing.flush() == 7
+    first, second, third, last = registry.calls
+    assert first == (
+        f"/collectives/{COLLECTIVE}/subscribers",
+        {"subscribers": {key * 64: {"expires": ord(key)} for key in "abc"}},
+    )
+    assert second[0] == f"/collectives/{OTHER}/subscribers"
+    assert third[0] == "/x"
+    assert last == (f"/collectives/{COLLECTIVE}/subscribers/{'f' * 64}", {"expires": ord("f")})
+    assert set(statuses().values()) == {"done"}
+
+
+def test_one_that_is_refused_keeps_no_other_from_arriving(registry: Registry) -> None:
+    registry.refused = "b"
+    subscribed(COLLECTIVE, "a", "b", "c")
+    assert outgoing.flush() == 2
+    assert statuses() == {"subscriber:a": "done", "subscriber:b": "refused", "subscriber:c": "done"}
+
+
+def test_while_nobody_answers_newcomers_wait_and_arrive_later(registry: Registry) -> None:
+    registry.down = True
+    subscribed(COLLECTIVE, "a", "b")
+    assert outgoing.flush() == 0
+    assert set(statuses().values()) == {"waiting"}
+    registry.down = False
+    OutgoingCall.objects.update(not_before=timezone.now())
+    assert outgoing.flush() == 2
+    assert set(statuses().values()) == {"done"}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import pytest
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
 from tests.apps.distributor.conftest import Caller, Cast
-from wallets.distributor.models import ALIAS, Mail, Notice
+from wallets.distributor.models import ALIAS, Mail, Notice, Subscriber
 from wallets.distributor.services import routes
 
 pytestmark = pytest.mark.django_db(databases=[ALIAS])
@@ -64,3 +65,25 @@ def test_a_newcomer_costs_as_much_with_one_subscriber_as_with_forty(cast: Cast, 
     rows = [q["sql"] for q in queries if q["sql"].startswith(("INSERT", "UPDATE"))]
     assert len(rows) == 2, rows
     assert len(queries) <= 12
+
+
+def test_subscribers_come_together_or_not_at_all(cast: Cast, call: Caller) -> None:
+    path = f"/internal/distributor/collectives/{cast.collective_id}/subscribers"
+    told = {f"{n:064x}": {"terms_hash": "ab" * 32, "expires": 9 * 10**9} for n in range(1, 4)}
+    for _ in range(2):
+        assert call("collectives", "PUT", path, {"subscribers": told}) == (200, {})
+    assert set(Subscriber.objects.values_list("key", flat=True)) == set(told)
+    routes.stop_subscriber(collective_id=cast.collective_id, key=f"{1:064x}", notify=False)
+    more = told | {f"{9:064x}": told[f"{1:064x}"]}
+    status, answer = call("collectives", "PUT", path, {"subscribers": more})
+    assert (status, answer["code"]) == (409, "stopped")
+    assert Subscriber.objects.count() == 3
+
+
+@pytest.mark.parametrize(
+    "told", [None, {}, [], {"ab" * 32: 1}, {"xy": {"terms_hash": "ab" * 32, "expires": 1}}]
+)
+def test_what_is_no_list_of_subscribers_is_refused(cast: Cast, call: Caller, told: Any) -> None:
+    path = f"/internal/distributor/collectives/{cast.collective_id}/subscribers"
+    assert call("collectives", "PUT", path, {"subscribers": told})[0] == 400
+    assert not Subscriber.objects.exists()

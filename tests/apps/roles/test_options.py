@@ -229,6 +229,7 @@ def market(stage: Stage) -> tuple[Any, Any]:
     judge = algorithms.submit(actor=stage.aron, manifest=asked | {"name": "Judge", "output": output_})
     algorithms.approve(actor=stage.ada, algorithm=judge)
     algorithms.announce(actor=stage.alice, collective=stage.collective, algorithm=judge, reason="To judge.")
+    cast.notices_arrive()
     algorithms.activate_due(timezone.now() + timedelta(seconds=5))
     return cast.account("carla"), judge
 

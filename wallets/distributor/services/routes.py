@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -100,23 +102,46 @@ def leave_mail(*, key: str, ref: str, kind: str, body: str, expires: int) -> Mai
     return mail
 
 
-@transaction.atomic(using=ALIAS)
+@dataclass(frozen=True, kw_only=True)
+class Newcomer:
+    """A subscription as its collective tells of it."""
+
+    key: str
+    terms_hash: str
+    expires: int
+    mailbox: str = ""
+
+
 def add_subscriber(
     *, collective_id: uuid.UUID, key: str, terms_hash: str, expires: int, mailbox: str = ""
 ) -> None:
-    """Raises:
-    Conflict: the key serves another collective.
+    """Raises: as `add_subscribers`."""
+    one = Newcomer(key=key, terms_hash=terms_hash, expires=expires, mailbox=mailbox)
+    add_subscribers(collective_id=collective_id, newcomers=[one])
+
+
+@transaction.atomic(using=ALIAS)
+def add_subscribers(*, collective_id: uuid.UUID, newcomers: Sequence[Newcomer]) -> None:
+    """All of them or none; who is known already is known with these values from now on.
+
+    Raises:
+        Conflict: a key serves another collective, or its subscription was stopped.
     """
-    known = Subscriber.objects.select_for_update().filter(key=key).first()
-    if known is not None and known.collective_id != collective_id:
-        raise Conflict("This subscription key serves another collective; use a fresh key.")
-    values = {"terms_hash": terms_hash, "expires": expires, "mailbox": mailbox}
-    if known is None:
-        Subscriber.objects.create(collective_id=collective_id, key=key, created=config.now(), **values)
-    elif known.state != Subscriber.State.STOPPED:
-        Subscriber.objects.filter(pk=known.pk).update(**values)
-    else:
-        raise Conflict("This subscription was stopped; subscribe again with a fresh key.", code="stopped")
+    locked = Subscriber.objects.select_for_update().filter(key__in=[one.key for one in newcomers])
+    known = {row.key: row for row in locked.order_by("pk")}
+    fresh = []
+    for one in newcomers:
+        values = {"terms_hash": one.terms_hash, "expires": one.expires, "mailbox": one.mailbox}
+        before = known.get(one.key)
+        if before is None:
+            fresh.append(Subscriber(collective_id=collective_id, key=one.key, created=config.now(), **values))
+        elif before.collective_id != collective_id:
+            raise Conflict("This subscription key serves another collective; use a fresh key.")
+        elif before.state == Subscriber.State.STOPPED:
+            raise Conflict("This subscription was stopped; subscribe again with a fresh key.", code="stopped")
+        else:
+            Subscriber.objects.filter(pk=before.pk).update(**values)
+    Subscriber.objects.bulk_create(fresh)
 
 
 @transaction.atomic(using=ALIAS)
