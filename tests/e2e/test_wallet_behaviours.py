@@ -226,7 +226,7 @@ def test_frames_that_are_none_are_named_and_the_wallet_goes_on(
     scene.check_a_round()
 
 
-def test_a_second_tab_is_told_and_takes_over_when_the_first_is_closed(
+def test_a_second_tab_is_told_where_the_wallet_is_open(
     scene: Scene, browser: Chromium, tmp_path: Path
 ) -> None:
     second = Tab(Window(browser, downloads=tmp_path, beside=scene.tabs[0].window), scene.site.url)
