@@ -80,18 +80,17 @@ export class Holder {
   async #claim() {
     try {
       const storage = this.#storage = await this.claim();
-      storage?.whenLost(() => { if (storage === this.#storage) this.#lost(); });
+      storage?.whenLost(() => { if (storage === this.#storage) this.#lost(storage); });
     } finally {
       this.#claiming = null;
     }
   }
 
-  /** The browser took the storage away under an open wallet, or left a key file without its records. */
-  async #lost() {
-    const {storage} = this;
-    await this.lock();
-    await storage.destroy().catch(() => storage.close());
+  /** The browser took the storage away under an open wallet. What it left is found, and destroyed, at the next unlocking. */
+  async #lost(storage) {
     this.#storage = null;
+    await storage.close(); // before anybody opens it anew, which would find it busy
+    await this.lock();
     this.tell("evicted", {sentence: EVICTED});
   }
 
@@ -129,7 +128,8 @@ export class Holder {
     if (await this.state() === "open") return;
     const vault = await Vault.open(this.storage, kind, secret, this.now());
     if (!(await journal.entries(vault)).length) { // the first entry is written when a wallet is made
-      await this.#lost();
+      await this.destroy();
+      this.tell("evicted", {sentence: EVICTED});
       throw fault(EVICTED, "store_evicted");
     }
     await this.#open(vault);
