@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import override
 
 from collectives import selectors as collectives
 from collectives.errors import CollectiveError
@@ -294,7 +295,9 @@ def report_metric(*, order: Order, actor: Any, checkpoint: int, name: str, value
     )
     rule = order.stop_rule
     if rule is not None and rule.met_by(name, value):
-        jobs.stop(job_id=order.job_id, actor=actor, reason=f"as ordered: {rule}")
+        with override("en"):  # as every reason that a row keeps
+            reason = f"as ordered: {rule}"
+        jobs.stop(job_id=order.job_id, actor=actor, reason=reason)
     jobs.announce_change(order.job_id)
     return metric
 

@@ -55,7 +55,7 @@ def advance() -> int:
         except ChainUnavailable:
             return made
         except (NotThere, SettlementError) as error:  # one consumer's trouble must not hold up the others
-            made += _give_up(escrow, str(error)[:300])
+            made += _give_up(escrow, str(getattr(error, "sentence", error))[:300])
     return made
 
 
