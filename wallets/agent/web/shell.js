@@ -24,6 +24,7 @@ export class App {
     this.page = this.home;
     this.drawing = 0;
     this.missed = false; // whether something happened while the page was being drawn, which that drawing may not show
+    this.spoken = 0; // sentences so far
     this.turn = 0; // of several drawings that overlap, only the last one may reach the page
     /** @type {Record<string, string>} what a page wants to remember while the window is open */
     this.kept = {};
@@ -32,16 +33,19 @@ export class App {
   /** @param {string} sentence */
   say(sentence) {
     const place = /** @type {HTMLElement} */ (document.getElementById("said"));
+    this.spoken += 1;
     place.textContent = "";
     setTimeout(() => { place.textContent = told(sentence); }, 50);
   }
 
   /** Do something, say how it went, and show the page again. @param {() => Promise<any>} work @param {string} [done] */
   async attempt(work, done = "") {
+    const before = this.spoken;
     try {
       const result = await work();
       await this.show(); // first: what is pressed upon the sentence must be on the new page
-      if (done) this.say(done);
+      // An answer also ends what asked for it, and what became of that, said meanwhile, is the later news.
+      if (done && this.spoken === before) this.say(done);
       return result;
     } catch (problem) {
       this.say(problem instanceof Error ? problem.message : String(problem));
