@@ -7,8 +7,6 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-from marketplace.garbage import look_seldom
-
 # How long an example takes says how busy the machine is; a test's own settings still apply.
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared machine")
@@ -30,8 +28,3 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if skipped:
         reporter.write_line(f"{len(skipped)} tests were skipped; CI allows none.", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-def pytest_collection_finish() -> None:
-    """What was collected stays alive to the end; the collector need not walk through it after every few tests."""
-    look_seldom()
