@@ -206,7 +206,7 @@ def test_fewer_wallets_are_spread_over_a_sorted_file(tmp_path: Path) -> None:
 
 def test_the_plan_needs_three_minimum_cohorts_or_says_so() -> None:
     assert default_plan(447).cohort == 115
-    assert default_plan(2000).cohort == 300
+    assert default_plan(2000).cohort == 200
     with pytest.raises(PlanError, match=r"299 wallets are too few.*--development-cohort"):
         default_plan(299)
     plan = default_plan(60, development_cohort=20, rounds=3)
