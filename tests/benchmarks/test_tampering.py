@@ -76,7 +76,7 @@ def test_wallets_within_the_bound_are_never_seen(people: People) -> None:
 
 
 def test_every_attack_and_rule_is_among_the_settings(people: People) -> None:
-    every = list(settings())
+    every = list(settings(2_000))
     assert len({one.name for one in every}) == len(every)
     assert {one.attack.kind for one in every if one.attack} == {
         "flip",

@@ -57,7 +57,7 @@ function visits(doing) {
 function question(app, one) {
   const answers = Object.keys(ANSWERS).filter((answer) => one.answers.includes(answer));
   /** @param {string} answer */
-  const give = (answer) => app.attempt(() => app.wallet.act("answer", { id: one.id, answer }), `Your answer: ${ANSWERS[answer].toLowerCase()}.`);
+  const give = (answer) => app.attempt(() => app.wallet.act("answer", { id: one.id, answer }), `Your answer: ${ANSWERS[answer]}.`);
   return h("section", { class: "card calls consent" }, h("h2", {}, one.title),
     h("p", { class: "muted small" }, "These words are made in your wallet from the signed document, not from a page of the market."),
     list(one.sentences), h("div", { class: "equal" }, answers.map((answer) => button(ANSWERS[answer], () => give(answer)))), exactly(one));

@@ -86,7 +86,7 @@ async def test_what_is_filled_in_is_kept_and_said_too(words: Script) -> None:
         [
             "Your wallet took part in round 3 of Sleep & Co., earned 0.005.",
             "New algorithms are announced 14 days ahead. You can refuse each one. If you stay silent, you continue without it.",
-            "Your answer: continue with it.",
+            "Your answer: Continue with it.",
             "Keep this tab open. ",
             "3 subscriptions are newer than your last backup. ",
             "2 things are missing, 1 is wrong. You can save what is here and go on later.",
@@ -94,7 +94,7 @@ async def test_what_is_filled_in_is_kept_and_said_too(words: Script) -> None:
     ) == [
         "Deine Wallet hat an Runde 3 von Sleep & Co. teilgenommen und 0.005 verdient.",
         "Neue Algorithmen werden 14 Tage vorher angekündigt. Du kannst jeden ablehnen. Wenn du nicht antwortest, machst du ohne ihn weiter.",
-        "Deine Antwort: damit weitermachen.",
+        "Deine Antwort: Damit weitermachen.",
         "Lass diesen Reiter offen. ",
         "3 Teilnahmen sind neuer als deine letzte Sicherung. ",
         "2 Angaben fehlen, 1 ist falsch. Du kannst speichern, was da ist, und später weitermachen.",
