@@ -45,3 +45,23 @@ def check_screen(page: Any, what: str, window: str) -> None:
     assert overflow <= 0, f"{what} scrolls sideways by {overflow} px"
     if SHOTS:
         page.screenshot(path=f"{SHOTS}/{what.replace(' ', '-')}-{window}.png", full_page=True)
+
+
+def fill_job_performance(page: Any, person: dict[str, Any]) -> None:
+    """All fields of the seed's example as a person would: by the labels that the requirement's form gives them."""
+    page.get_by_label("job title").select_option(label=person["job_title"])
+    for number, skill in enumerate(person["skills"], start=1):
+        entry = page.get_by_role("group", name=f"skills, entry {number}", exact=True)
+        if entry.count() == 0:
+            page.get_by_role("button", name="Add to skills").click()
+        entry.get_by_label("name").select_option(label=skill["name"])
+        for place, value in enumerate(skill["measurements"], start=1):
+            row = entry.get_by_label(f"measurements, entry {place}", exact=True)
+            if row.count() == 0:
+                entry.get_by_role("button", name="Add to measurements").click()
+            row.fill(str(value))
+    for field in ("preferences", "characteristics"):
+        for value in person[field]:
+            page.get_by_role("group", name=field).get_by_label(value, exact=True).check()
+    page.get_by_label("manager evaluation").fill(str(person["manager_evaluation"]))
+    page.get_by_label("peer review").fill(str(person["peer_review"]))

@@ -19,6 +19,7 @@ from collectives.datatool import saved
 from collectives.terms.canonical import digest
 from collectives.terms.requirements import requirement_hash, validate
 from marketplace.demo.job_performance import job_performance, requirement
+from tests.e2e.looking import fill_job_performance
 from tests.e2e.test_accessibility import violations
 from wallets.agent import cli, vault
 from wallets.agent.keyfile import Argon2Cost
@@ -60,28 +61,6 @@ def opened(contexts: Callable[..., BrowserContext], tmp_path: Path) -> Callable[
     return new
 
 
-def _fill(page: Page, person: dict[str, Any]) -> None:
-    """As a person would: by the labels on the page."""
-    page.get_by_label("job title").select_option(label=person["job_title"])
-    skills = page.get_by_role("group", name="skills", exact=False).first
-    for number, skill in enumerate(person["skills"], start=1):
-        entry = skills.get_by_role("group", name=f"skills, entry {number}", exact=True)
-        if entry.count() == 0:
-            skills.get_by_role("button", name="Add to skills").click()
-        entry.get_by_label("name").select_option(label=skill["name"])
-        for place, value in enumerate(skill["measurements"], start=1):
-            row = entry.get_by_label(f"measurements, entry {place}", exact=True)
-            if row.count() == 0:
-                entry.get_by_role("button", name="Add to measurements").click()
-            row.fill(str(value))
-    for field in ("preferences", "characteristics"):
-        boxes = page.get_by_role("group", name=field)
-        for value in person[field]:
-            boxes.get_by_label(value, exact=True).check()
-    page.get_by_label("manager evaluation").fill(str(person["manager_evaluation"]))
-    page.get_by_label("peer review").fill(str(person["peer_review"]))
-
-
 def test_a_person_fills_it_offline_and_the_wallet_imports_what_it_saved(
     opened: Callable[..., Opened], tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,7 +68,7 @@ def test_a_person_fills_it_offline_and_the_wallet_imports_what_it_saved(
     page, requests, complaints = opened(requirement(), offline=True)
 
     assert page.get_by_role("status").inner_text() == "6 things are missing or wrong."
-    _fill(page, person)
+    fill_job_performance(page, person)
     assert page.get_by_role("status").inner_text().startswith("Everything that is asked for is here")
     with page.expect_download() as download:
         page.get_by_role("button", name="Save the file").click()

@@ -17,33 +17,13 @@ from marketplace.accounts.models import Account
 from marketplace.demo.job_performance import job_performance, requirement
 from tests.apps import cast
 from tests.e2e.conftest import Open, apart
-from tests.e2e.looking import SHOTS
+from tests.e2e.looking import SHOTS, fill_job_performance
 from tests.e2e.test_accessibility import violations
 
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.django_db(transaction=True, databases=["default", "distributor", "issuer"]),
 ]
-
-
-def _fill(page: Page, person: dict[str, Any]) -> None:
-    """Every claim of the seed's example, each in the field that its schema makes of it."""
-    page.get_by_label("job title").select_option(label=person["job_title"])
-    for number, skill in enumerate(person["skills"], start=1):
-        entry = page.get_by_role("group", name=f"skills, entry {number}", exact=True)
-        if entry.count() == 0:
-            page.get_by_role("button", name="Add to skills").click()
-        entry.get_by_label("name").select_option(label=skill["name"])
-        for place, value in enumerate(skill["measurements"], start=1):
-            row = entry.get_by_label(f"measurements, entry {place}", exact=True)
-            if row.count() == 0:
-                entry.get_by_role("button", name="Add to measurements").click()
-            row.fill(str(value))
-    for field in ("preferences", "characteristics"):
-        for value in person[field]:
-            page.get_by_role("group", name=field).get_by_label(value, exact=True).check()
-    page.get_by_label("manager evaluation").fill(str(person["manager_evaluation"]))
-    page.get_by_label("peer review").fill(str(person["peer_review"]))
 
 
 def _asking(did: str) -> str:
@@ -159,7 +139,7 @@ def _enter_values(page: Page, person: dict[str, Any], look: Callable[[str], None
     look("attest with errors")
     preference.get_by_role("checkbox").first.uncheck()
     assert page.url == here
-    _fill(page, person)
+    fill_job_performance(page, person)
     page.get_by_label("Valid for").evaluate("one => { one.value = 9999; one.form.noValidate = true; }")
     attest.click()
     page.get_by_text("Something needs your attention").wait_for()

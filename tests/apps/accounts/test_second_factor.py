@@ -8,16 +8,10 @@ import time
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
-from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 
 from tests.apps.cast import PASSWORD, World
-
-
-@pytest.fixture(autouse=True)
-def no_guesses_yet() -> None:
-    cache.clear()
 
 
 def code(secret: str, ahead: int = 0) -> str:

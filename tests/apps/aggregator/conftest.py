@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
-from django.core.cache import cache
 
 from aggregation.secagg.messages import Enrolment, PayoutOpening
 from aggregation.secagg.server import MemberLog
@@ -99,7 +98,6 @@ class Cast:
 
 @pytest.fixture
 def cast(settings: Any, tmp_path: Any) -> Cast:
-    cache.clear()
     context.forget()
     settings.DEVELOPMENT_MINIMA = True
     settings.AGGREGATOR_SPOOL_DIR = tmp_path / "spool"

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
-from django.core.cache import cache
 from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections
@@ -33,12 +32,9 @@ def one_connection() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def unhurried(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test asks more often than a person may."""
-    cache.clear()
     monkeypatch.setattr(ApiThrottle, "THROTTLE_RATES", {"people": "100000/min", "agents": "100000/min"})
-    yield
-    cache.clear()
 
 
 Open = Callable[[str], Market]

@@ -9,7 +9,6 @@ from typing import Any
 
 import httpx
 import pytest
-from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
@@ -149,7 +148,6 @@ class Wire(httpx.BaseTransport):
 
 @pytest.fixture
 def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
-    cache.clear()
     made = Wire()
     service = clients.Service("http://127.0.0.1", "/internal/distributor")
     service._client = httpx.Client(transport=made)

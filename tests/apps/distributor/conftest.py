@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from django.core.cache import cache
 from django.test import Client
 
 from aggregation.secagg.messages import Enrolment as EnrolmentMessage
@@ -49,7 +48,6 @@ class Caller:
 
 @pytest.fixture
 def call(client: Client, settings: Any) -> Caller:
-    cache.clear()
     settings.ROOT_URLCONF = "tests.apps.roles.urls"
     return Caller(client, settings)
 
@@ -68,12 +66,14 @@ class Cast:
         fresh = [signing.generate(os.urandom) for _ in range(count)]
         self.subscriptions += fresh
         keys = [signing.public_key(secret).hex() for secret in fresh]
-        for key in keys:
-            routes.add_subscriber(
-                collective_id=self.collective_id, key=key, terms_hash="ab" * 32, expires=config.now() + 9999
-            )
+        self.add(self.collective_id, *keys)
         presence.note(dict.fromkeys(keys, True))
         return keys
+
+    def add(self, collective_id: uuid.UUID, *keys: str) -> None:
+        expires = config.now() + 9999
+        newcomers = [routes.Newcomer(key=key, terms_hash="ab" * 32, expires=expires) for key in keys]
+        routes.add_subscribers(collective_id=collective_id, newcomers=newcomers)
 
     def announce(self, *, seconds: int = 60) -> Job:
         job = jobs.create(job_id=self.job_id, collective_id=self.collective_id)
@@ -153,7 +153,6 @@ class Cast:
 @pytest.fixture
 def cast(monkeypatch: pytest.MonkeyPatch) -> Cast:
     """The aggregator is another role: here its two calls are only noted."""
-    cache.clear()
     here = Cast()
     monkeypatch.setattr(clients, "put_members", lambda job, body: here.told.append(("members", body)))
     monkeypatch.setattr(clients, "put_cohort", lambda job, number, body: here.told.append(("cohort", body)))

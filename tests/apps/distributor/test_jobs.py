@@ -130,14 +130,10 @@ def test_a_stopped_subscriber_is_neither_asked_nor_kept_waiting_for(cast):
     jobs.step(cast.job_id)
     assert Job.objects.get().log_size == 2
     with pytest.raises(Conflict):
-        routes.add_subscriber(
-            collective_id=cast.collective_id, key=keys[0], terms_hash="ab" * 32, expires=config.now() + 9
-        )
+        cast.add(cast.collective_id, keys[0])
 
 
 def test_a_key_serves_one_collective_only(cast):
     (key,) = cast.subscribe(1)
     with pytest.raises(Conflict):
-        routes.add_subscriber(
-            collective_id=cast.job_id, key=key, terms_hash="ab" * 32, expires=config.now() + 9
-        )
+        cast.add(cast.job_id, key)

@@ -53,7 +53,6 @@ PASSPHRASE = Secret(b"correct horse battery")
 
 @pytest.fixture
 def desk(transactional_db: None, live_server: Any, settings: Any) -> Issuer:
-    cache.clear()
     settings.SITE_URL = settings.DISTRIBUTOR_URL = live_server.url
     settings.ISSUER_URL = live_server.url + "/issuer"
     return services.open_desk(account="somebody", name="Acme HR")

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from celery import current_app
-from django.core.cache import cache
 
 from tests.apps.roles.world import World
 
@@ -15,7 +14,6 @@ from tests.apps.roles.world import World
 async def world(
     transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> AsyncIterator[World]:
-    cache.clear()
     here = World()
     settings.ROOT_URLCONF = "tests.apps.roles.urls"
     settings.DISTRIBUTOR_URL = settings.AGGREGATOR_URL = here.http

@@ -112,14 +112,6 @@ class Newcomer:
     mailbox: str = ""
 
 
-def add_subscriber(
-    *, collective_id: uuid.UUID, key: str, terms_hash: str, expires: int, mailbox: str = ""
-) -> None:
-    """Raises: as `add_subscribers`."""
-    one = Newcomer(key=key, terms_hash=terms_hash, expires=expires, mailbox=mailbox)
-    add_subscribers(collective_id=collective_id, newcomers=[one])
-
-
 @transaction.atomic(using=ALIAS)
 def add_subscribers(*, collective_id: uuid.UUID, newcomers: Sequence[Newcomer]) -> None:
     """All of them or none; who is known already is known with these values from now on.
