@@ -14,7 +14,7 @@ import {settingsOf} from "./settings.js";
 import {troubleOf} from "./troubles.js";
 
 const SHORTEST_PASSPHRASE = 10;
-const LARGEST_UPDATE = 2 ** 17; // numbers of one visit; beyond, a tab would keep its round waiting (docs/benchmarks/wallet-tab.md)
+const LARGEST_UPDATE = 2 ** 17; // numbers of one visit; beyond, a tab would keep its round waiting
 const EVICTED = "This browser has deleted what your wallet kept here: its room ran out, or the data of this site was cleared. "
   + "Bring your wallet back from your backup.";
 const LONGEST_IDLE = 24 * 86_400; // what "never" is: no timer of a browser reaches further than 2^31 ms
