@@ -6,9 +6,11 @@ one kind of document never serves another.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from aggregation.wire import signing
@@ -19,6 +21,7 @@ from collectives.terms.errors import TermsError
 from collectives.terms.fields import exactly, hex_bytes
 
 _KIND = re.compile(r"[a-z][a-z-]{1,30}")
+_PUBLISHED = frozenset({"terms", "notice", "job"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +35,7 @@ class SignedDocument:
 
     @classmethod
     def sign(cls, kind: str, document: Mapping[str, Any], private: Secret) -> SignedDocument:
-        signature = signing.sign(private, _label(kind), {"hash": digest(document)})
+        signature = signing.sign(private, _label(kind), {"hash": _digest(kind, document)})
         return cls(
             kind=kind, document=document, key=signing.public_key(private).hex(), signature=signature.hex()
         )
@@ -67,7 +70,7 @@ class SignedDocument:
     @property
     def hash(self) -> str:
         """SHA-256 of the document's canonical form, hex."""
-        return digest(self.document).hex()
+        return _digest(self.kind, self.document).hex()
 
     def open(self, kind: str, expected_key: str | None = None) -> Mapping[str, Any]:
         """The document, once kind, key and signature are right.
@@ -87,7 +90,7 @@ class SignedDocument:
             signing.verify(
                 bytes.fromhex(self.key),
                 _label(kind),
-                {"hash": digest(self.document)},
+                {"hash": _digest(self.kind, self.document)},
                 bytes.fromhex(self.signature),
             )
         except WireError as error:
@@ -101,3 +104,19 @@ def _label(kind: str) -> bytes:
     if not _KIND.fullmatch(kind):
         raise ValueError(f"{kind!r} is not a kind of document")
     return b"cssi/v1/" + kind.encode("ascii")
+
+
+def _digest(kind: str, document: Mapping[str, Any]) -> bytes:
+    # Every wallet of a host receives the same published documents, and the canonical form of long terms costs milliseconds.
+    # What belongs to one person is never remembered.
+    if kind in _PUBLISHED:
+        try:
+            return _remembered(json.dumps(document))
+        except (TypeError, ValueError, RecursionError):
+            pass  # not plain JSON: the canonical form says what is wrong
+    return digest(document)
+
+
+@lru_cache(maxsize=32)
+def _remembered(text: str) -> bytes:
+    return digest(json.loads(text))

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from aggregation.wire import signing
 from aggregation.wire.errors import BadSignature
 from aggregation.wire.secret import Secret
-from collectives.terms import agreement
-from collectives.terms.canonical import canonical, parse_json
+from collectives.terms import agreement, envelope
+from collectives.terms.canonical import canonical, digest, parse_json
 from collectives.terms.description import (
     Terms,
     build_terms,
@@ -60,6 +60,32 @@ def test_any_change_of_the_document_breaks_the_signature(key: Secret, terms_docu
     with pytest.raises(TermsError) as raised:
         SignedDocument.from_json(changed).open("terms")
     assert raised.value.code == "bad_signature"
+
+
+def test_published_documents_are_digested_once_and_every_change_is_still_seen(
+    key: Secret, terms_document: dict[str, Any]
+) -> None:
+    signed = SignedDocument.sign("terms", terms_document, key)
+    before = envelope._remembered.cache_info()
+    assert [signed.hash for _ in range(3)] == [digest(terms_document).hex()] * 3
+    after = envelope._remembered.cache_info()
+    assert (after.hits - before.hits, after.misses) == (3, before.misses)
+
+    terms_document["rate"] = "10000000000000000"
+    assert signed.hash == digest(terms_document).hex()
+    with pytest.raises(TermsError, match="signature"):
+        signed.open("terms")
+    with pytest.raises(TermsError) as raised:
+        SignedDocument.sign("terms", {**terms_document, "rate": float("nan")}, key)
+    assert raised.value.code == "not_json"
+
+
+def test_nothing_of_one_persons_documents_is_remembered(key: Secret) -> None:
+    before = envelope._remembered.cache_info()
+    signed = SignedDocument.sign("permit", {"pseudonym": "aa" * 32}, key)
+    signed.open("permit")
+
+    assert envelope._remembered.cache_info() == before
 
 
 def test_a_signature_for_one_kind_does_not_serve_another(key: Secret) -> None:
