@@ -69,7 +69,6 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        look_seldom()
         console = Console(stderr=False)
         if options["profile"] == "production" and not rehearsal.on_stage():
             self._rehearse(console)
@@ -98,6 +97,7 @@ class Command(BaseCommand):
             ),
             console,
         )
+        look_seldom()  # here and not above: a test of the refusals keeps its own collector
         try:
             result = story.tell()
         except (AlreadyRunningError, TimeoutError, RuntimeError) as error:
