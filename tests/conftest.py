@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
+from django.utils import translation
 from hypothesis import HealthCheck, settings
 
 # How long an example takes says how busy the machine is; a test's own settings still apply.
@@ -28,3 +30,10 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if skipped:
         reporter.write_line(f"{len(skipped)} tests were skipped; CI allows none.", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(autouse=True)
+def _one_language() -> Iterator[None]:
+    """A request in German leaves German behind in its thread; the next test begins without."""
+    yield
+    translation.deactivate()
