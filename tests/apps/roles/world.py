@@ -140,6 +140,7 @@ class World:
             host="127.0.0.1",
             port=self.port,
             log_level="warning",
+            log_config=None,
             lifespan="off",
             ws="websockets-sansio",
             ws_max_size=65536,

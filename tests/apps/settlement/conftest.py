@@ -64,7 +64,9 @@ class ChainProcess:
     def start(self) -> None:
         self._open()
         self._app = Switched(Rpc(self.evm))
-        config = uvicorn.Config(self._app, host="127.0.0.1", port=self.port, log_level="error")
+        config = uvicorn.Config(
+            self._app, host="127.0.0.1", port=self.port, log_level="error", log_config=None
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()

@@ -82,6 +82,7 @@ class World:
             self._app,
             interface="asgi3",
             log_level="error",
+            log_config=None,
             ws="websockets-sansio",
             lifespan="off",
             access_log=False,
