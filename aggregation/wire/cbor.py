@@ -17,7 +17,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, repeat
 from operator import itemgetter
 from typing import Any, NoReturn
 
@@ -160,6 +160,8 @@ def _head(major: int, argument: int) -> bytes:
 
 
 _SHORT = 256
+_TABLE = 8
+"""Rows from which on it pays to look whether an array is a table."""
 _UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP = range(6)
 _INTEGERS, _BYTE_HEADS, _ARRAY_HEADS = (
     tuple(_head(major, n) for n in range(_SHORT)) for major in (_UNSIGNED, _BYTES, _ARRAY)
@@ -186,11 +188,36 @@ def _append(values: Iterable[Value], out: list[bytes], depth: int) -> None:
         elif kind is list or kind is tuple:
             size = len(value)
             out.append(_ARRAY_HEADS[size] if size < _SHORT else _head(_ARRAY, size))
-            _append(value, out, depth - 1)
+            if size < _TABLE or depth < 2 or not _append_table(value, out):
+                _append(value, out, depth - 1)
         elif kind is dict:
             _append_map(value, out, depth - 1)
         else:
             raise CodecError(f"values of type {kind.__name__} have no place in this format")
+
+
+def _append_table(rows: Sequence[Value], out: list[bytes]) -> bool:
+    """Append rows of one length whose columns are of one kind each, column by column; False, and nothing done, for others.
+
+    Nearly all items of a round's messages stand in such a table of one row per neighbour.
+    """
+    if set(map(type, rows)) != {list} or len(widths := set(map(len, rows))) != 1:
+        return False
+    if not 0 < (width := widths.pop()) < _SHORT:
+        return False
+    pieces: list[Iterable[bytes]] = [repeat(_ARRAY_HEADS[width])]
+    for column in zip(*rows, strict=True):
+        kinds = set(map(type, column))
+        if kinds == {bytes} and len(sizes := set(map(len, column))) == 1 and (size := sizes.pop()) < _SHORT:
+            pieces += [repeat(_BYTE_HEADS[size]), column]
+        elif kinds == {int} and min(column) >= 0 and max(column) < _SHORT:
+            pieces.append(map(_INTEGERS.__getitem__, column))
+        elif kinds == {str}:
+            pieces.append(map(_text, column))
+        else:
+            return False
+    out.extend(chain.from_iterable(zip(*pieces, strict=False)))
+    return True
 
 
 def _append_map(value: dict[Any, Value], out: list[bytes], depth: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
+from itertools import repeat
 from operator import lt
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -18,6 +19,7 @@ from aggregation.wire.errors import BadKey, BadSignature, CodecError
 from aggregation.wire.secret import Secret
 
 VERSION = 1
+Row = TypeVar("Row", bound=tuple[Any, ...])
 
 
 class Invalid(Exception):
@@ -76,6 +78,12 @@ def rows(value: object, *columns: str) -> list[list[Any]]:
     ):
         raise Invalid(f"an array of [{', '.join(columns)}] is expected")
     return value
+
+
+def named(kind: type[Row], found: list[list[Any]]) -> tuple[Row, ...]:
+    """`rows` as named tuples of as many fields; without `_make`, which counts the fields of each again."""
+    new: Callable[[type[Row], list[Any]], Row] = tuple.__new__
+    return tuple(map(new, repeat(kind), found))
 
 
 def integers(value: object) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from aggregation.secagg.messages.codec import (
     check_each,
     check_int,
     integers,
+    named,
     rows,
 )
 from aggregation.secagg.messages.header import LARGEST_COMPLETE, MAX_MEMBERS, MAX_WORDS
@@ -51,7 +52,7 @@ def _check_shares(shares: object) -> None:
 
 
 def _shares_of(value: object) -> tuple[SealedShare, ...]:
-    return tuple(map(SealedShare._make, rows(value, "peer", "ciphertext")))
+    return named(SealedShare, rows(value, "peer", "ciphertext"))
 
 
 def _rows_of(items: Iterable[Iterable[Any]]) -> list[list[Any]]:
@@ -205,8 +206,7 @@ class ConsistencySet(Message):
 
     @classmethod
     def _unpack(cls, values: dict[str, Any]) -> dict[str, Any]:
-        agreements = rows(values["agreements"], "position", "signature")
-        return {**values, "agreements": tuple(map(Agreement._make, agreements))}
+        return {**values, "agreements": named(Agreement, rows(values["agreements"], "position", "signature"))}
 
 
 class SelfShare(NamedTuple):

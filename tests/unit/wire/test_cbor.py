@@ -21,6 +21,44 @@ values = st.recursive(
 )
 
 
+columns = st.sampled_from(
+    [
+        st.integers(0, 255),
+        st.integers(-2, 300),
+        st.booleans() | st.integers(0, 3),
+        st.binary(min_size=4, max_size=4),
+        st.binary(max_size=3),
+        st.binary(min_size=256, max_size=256),
+        st.text(max_size=3),
+        st.lists(st.integers(0, 2), max_size=2),
+    ]
+)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> list[object]:
+    """Many rows of the same columns, as messages have them; sometimes with one row that is another."""
+    kinds = draw(st.lists(columns, max_size=4))
+    rows = draw(st.lists(st.tuples(*kinds).map(list), min_size=cbor._TABLE - 1, max_size=20))
+    return [*rows, draw(values)] if draw(st.integers(0, 3)) == 0 else rows
+
+
+@given(tables())
+def test_tables_are_encoded_as_everything_else_is(table: list[object]) -> None:
+    data = cbor.encode({"rows": table})
+    assert data == cbor2.dumps({"rows": table}, canonical=True)
+    assert cbor.decode(data) == {"rows": table}
+
+
+def test_a_table_may_lie_as_deep_as_any_array() -> None:
+    table = [[1, b"x"] for _ in range(cbor._TABLE)]
+    assert cbor.encode(table, max_depth=2) == cbor2.dumps(table)
+    with pytest.raises(CodecError, match="too deeply"):
+        cbor.encode(table, max_depth=1)
+    wide = [[0] * 256 for _ in range(cbor._TABLE)]
+    assert cbor.encode(wide) == cbor2.dumps(wide)
+
+
 @given(values)
 def test_a_value_comes_back_and_has_one_encoding(value: object) -> None:
     data = cbor.encode(value)
