@@ -92,6 +92,8 @@ class StorePool:
 
     async def trim(self) -> None:
         """Close idle stores until the limit holds."""
+        if len(self._open) <= self._limit:
+            return  # asked after every read
         for store in list(self._open):
             if len(self._open) <= self._limit:
                 return
