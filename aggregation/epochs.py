@@ -123,7 +123,7 @@ def close_epoch(
     """Close one epoch.
 
     Args:
-        earned: per address and job, since the last epoch.
+        earned: per address and job, since the last epoch; read once, the same address may come again.
         jobs: the same visits summed per job, for the escrow.
         carried: what each address is owed from before (carried and held over alike).
         leaving: addresses whose subscription ended: their remainder is paid too, lot or not.
@@ -132,21 +132,21 @@ def close_epoch(
     Raises:
         ValueError: the jobs' totals and the addresses' visits are not the same amount.
     """
-    visits = list(earned)
-    totals = tuple(jobs)
-    amount = sum(e.visits * e.rate for e in visits)
+    totals, bonuses = tuple(jobs), list(parts)
+    due: dict[Address, int] = defaultdict(int, carried)
+    collectives = {part.collective_id for part in bonuses}
+    amount = 0
+    for e in earned:
+        amount += e.visits * e.rate
+        due[e.address] += e.visits * e.rate
+        collectives.add(e.collective_id)
     if amount != sum(job.amount for job in totals):
         raise ValueError("what addresses earned is not what the jobs owe")
-    due: dict[Address, int] = defaultdict(int, carried)
-    for e in visits:
-        due[e.address] += e.visits * e.rate
-    bonuses = list(parts)
     sold = sum(part.amount for part in bonuses)
     for part in bonuses:
         due[part.address] += part.amount
     payable = {a: _whole_lots(d, rules.lot, a in leaving) for a, d in due.items()}
     payable = {a: p for a, p in payable.items() if p > 0}
-    collectives = {e.collective_id for e in visits} | {part.collective_id for part in bonuses}
     enough = len(payable) >= rules.min_recipients and len(collectives) >= rules.min_collectives
     if not enough:
         held = sum(payable.values())
@@ -228,14 +228,27 @@ def claim_proof(amounts: Mapping[Address, int], address: Address) -> list[bytes]
 
 def receipts_root(receipts: Iterable[bytes]) -> bytes:
     """Root over receipt hashes (32 bytes each), order-free: what an auditor compares."""
-    level = sorted(receipts)
-    if not level:
+    return receipts_root_of_sorted(sorted(receipts))
+
+
+def receipts_root_of_sorted(receipts: Iterable[bytes]) -> bytes:
+    """The same over hashes that ascend already, 32 bytes; holds one node per level, however many there are.
+
+    A node without a neighbour rises unchanged, which is the tree of RFC 6962 section 2.1: full subtrees from the left, joined from the right.
+    """
+    full: list[tuple[int, bytes]] = []
+    for receipt in receipts:
+        node, height = receipt, 0
+        while full and full[-1][0] == height:
+            node = _pair(full.pop()[1], node)
+            height += 1
+        full.append((height, node))
+    if not full:
         return bytes(32)
-    while len(level) > 1:
-        level = [
-            _pair(level[i], level[i + 1]) if i + 1 < len(level) else level[i] for i in range(0, len(level), 2)
-        ]
-    return level[0]
+    root = full.pop()[1]
+    while full:
+        root = _pair(full.pop()[1], root)
+    return root
 
 
 def _pair(a: bytes, b: bytes) -> bytes:

@@ -3,6 +3,9 @@
 The arithmetic is in `aggregation.epochs`. An epoch is closed in one transaction and its statement never changes: asking again
 gives the same bytes. Visits and addresses meet only inside that transaction. When the statement is settled on chain the
 visit rows are deleted, and only totals remain.
+
+Memory grows with the addresses of an epoch, which its statement lists anyway, and not with its visits: the database counts those, and
+their receipts are read in portions of `RECEIPTS_AT_ONCE` (docs/adr/0076).
 """
 
 from __future__ import annotations
@@ -11,14 +14,23 @@ import hashlib
 import json
 import uuid
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import rfc8785
 from django.db import transaction
+from django.db.models import Count, Exists, OuterRef, QuerySet
 
-from aggregation.epochs import Credit, Earned, JobTotal, Rules, Statement, close_epoch, receipts_root
+from aggregation.epochs import (
+    Credit,
+    Earned,
+    JobTotal,
+    Rules,
+    Statement,
+    close_epoch,
+    receipts_root_of_sorted,
+)
 from aggregation.secagg.messages import Header
 from aggregation.server import config
 from aggregation.server.errors import Conflict, Unknown
@@ -41,6 +53,8 @@ from aggregation.wire.secret import Secret
 
 LABEL = b"cssi/v1/epoch"
 CHUNK = 400
+RECEIPTS_AT_ONCE = 250_000
+"""Hashes of receipts held and sorted at a time, about 18 MB; a job with more of them in an epoch is read once per portion."""
 _OVER = [step.value for step in OVER]
 
 
@@ -79,8 +93,7 @@ def close(order: EpochOrder) -> dict[str, Any]:
         return dict(json.loads(known.statement))
     if Epoch.objects.filter(number__gt=order.epoch).exists():
         raise Conflict("A later epoch was closed; epochs only go forward.")
-    visits = _due_visits(order.final_jobs)
-    statement = _state(order, visits)
+    statement = _state(order, _take_due_visits(order))
     envelope = signed(statement.to_document())
     Epoch.objects.create(
         number=order.epoch,
@@ -92,9 +105,6 @@ def close(order: EpochOrder) -> dict[str, Any]:
         held_over=statement.held_over,
         at=config.now(),
     )
-    ids = [visit.pk for visit in visits]
-    for start in range(0, len(ids), CHUNK):
-        Visit.objects.filter(pk__in=ids[start : start + CHUNK]).update(epoch=order.epoch)
     return envelope
 
 
@@ -109,15 +119,17 @@ def signed(document: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _due_visits(final_jobs: Iterable[str]) -> list[Visit]:
-    """Unstated visits of rounds that are over; of a job that goes on only when they are no fewer than a cohort's minimum."""
-    finished = set(Round.objects.filter(step__in=_OVER).values_list("job_id", "number"))
-    unstated = Visit.objects.select_for_update().filter(epoch__isnull=True).order_by("pk")
-    visits = [visit for visit in unstated if (visit.job_id, visit.round) in finished]
-    counts = Counter(visit.job_id for visit in visits)
-    final = set(final_jobs)
-    due = {job for job, count in counts.items() if str(job) in final or count >= _minimum(job)}
-    return [visit for visit in visits if visit.job_id in due]
+def _take_due_visits(order: EpochOrder) -> QuerySet[Visit]:
+    """Unstated visits of rounds that are over, now marked as this epoch's; of a job that goes on only when they are no fewer than a cohort's
+    minimum."""
+    over = Round.objects.filter(job_id=OuterRef("job_id"), number=OuterRef("round"), step__in=_OVER)
+    unstated = Visit.objects.filter(Exists(over), epoch__isnull=True)
+    final = set(order.final_jobs)
+    counts = list(unstated.values_list("job_id").annotate(Count("pk")).order_by("job_id"))
+    for job_id, count in counts:
+        if str(job_id) in final or count >= _minimum(job_id):
+            unstated.filter(job_id=job_id).update(epoch=order.epoch)
+    return Visit.objects.filter(epoch=order.epoch).order_by()
 
 
 def _minimum(job_id: object) -> int:
@@ -125,19 +137,39 @@ def _minimum(job_id: object) -> int:
     return Header.from_bytes(bytes(header)).release_min if header is not None else 1
 
 
-def _state(order: EpochOrder, visits: list[Visit]) -> Statement:
+@dataclass(frozen=True, kw_only=True)
+class _Group:
+    """`visits` of one subscription in one job at one rate."""
+
+    subscription_key: str
+    job_id: uuid.UUID
+    collective_id: uuid.UUID
+    rate: int
+    visits: int
+
+
+def _groups(visits: QuerySet[Visit]) -> Iterator[_Group]:
+    """As the database counts them; the order is its own."""
+    fields = ("subscription_key", "job_id", "collective_id", "rate")
+    for row in visits.values_list(*fields).annotate(Count("pk")).iterator(CHUNK):
+        yield _Group(**dict(zip((*fields, "visits"), row, strict=True)))
+
+
+def _state(order: EpochOrder, visits: QuerySet[Visit]) -> Statement:
     sold = _sold(order)
     keys = (
-        {visit.subscription_key for visit in visits}
+        set(visits.values_list("subscription_key", flat=True).distinct())
         | set(sold)
         | set(Unopened.objects.values_list("subscription_key", flat=True))
     )
     addresses = _addresses(keys)
-    opened = [visit for visit in visits if visit.subscription_key in addresses]
+    sold_unopened = Counter({key: amount for key, (amount, _) in sold.items() if key not in addresses})
+    unopened = [group for group in _groups(visits) if group.subscription_key not in addresses]
+    jobs = _job_totals(visits, _sequences(visits, set(order.final_jobs)))
     statement = close_epoch(
         epoch=order.epoch,
-        earned=_earned(opened, addresses),
-        jobs=_job_totals(opened, {}),
+        earned=_earned(visits, addresses),
+        jobs=_without(unopened, jobs),
         carried=_carried(addresses),
         rules=Rules(
             lot=order.lot, min_recipients=order.min_recipients, min_collectives=order.min_collectives
@@ -145,16 +177,16 @@ def _state(order: EpochOrder, visits: list[Visit]) -> Statement:
         parts=_credits(sold, addresses),
     )
     _keep_balances(statement)
-    waiting = _keep_unopened(visits, sold, addresses)
-    jobs = _job_totals(visits, _sequences(visits, set(order.final_jobs)))
-    unopened_now = sum(visit.rate for visit in visits if visit.subscription_key not in addresses)
-    sold_unopened = sum(amount for key, (amount, _) in sold.items() if key not in addresses)
+    new = sold_unopened.copy()
+    for group in unopened:
+        new[group.subscription_key] += group.visits * group.rate
+    waiting = _keep_unopened(new)
     return replace(
         statement,
         jobs=tuple(jobs),
-        earned=statement.earned + unopened_now + sold_unopened,
+        earned=statement.earned + new.total(),
         sales=tuple(sorted(str(sale.sale_id) for sale in order.sales)),
-        sold=statement.sold + sold_unopened,
+        sold=statement.sold + sold_unopened.total(),
         held_over=statement.held_over + waiting,
     )
 
@@ -187,41 +219,60 @@ def _addresses(keys: Iterable[str]) -> dict[str, bytes]:
     return found
 
 
-def _earned(visits: Iterable[Visit], addresses: dict[str, bytes]) -> list[Earned]:
-    counts = Counter(
-        (addresses[visit.subscription_key], str(visit.job_id), str(visit.collective_id), visit.rate)
-        for visit in visits
-    )
-    return [
-        Earned(address=address, job_id=job, collective_id=collective, visits=number, rate=rate)
-        for (address, job, collective, rate), number in sorted(counts.items())
-    ]
+def _earned(visits: QuerySet[Visit], addresses: dict[str, bytes]) -> Iterator[Earned]:
+    for group in _groups(visits):
+        if group.subscription_key in addresses:
+            yield Earned(
+                address=addresses[group.subscription_key],
+                job_id=str(group.job_id),
+                collective_id=str(group.collective_id),
+                visits=group.visits,
+                rate=group.rate,
+            )
 
 
-def _job_totals(visits: Iterable[Visit], sequences: dict[str, int]) -> list[JobTotal]:
-    by_job: dict[tuple[str, int], list[bytes]] = {}
-    for visit in visits:
-        receipt = hashlib.sha256(bytes(visit.receipt)).digest()
-        by_job.setdefault((str(visit.job_id), visit.rate), []).append(receipt)
+def _job_totals(visits: QuerySet[Visit], sequences: dict[str, int]) -> list[JobTotal]:
+    counts = sorted(visits.values_list("job_id", "rate").annotate(Count("pk")))
     return [
         JobTotal(
-            job_id=job,
-            sequence=sequences.get(job, 0),
-            visits=len(receipts),
+            job_id=str(job_id),
+            sequence=sequences[str(job_id)],
+            visits=count,
             rate=rate,
-            receipts_root=receipts_root(receipts),
+            receipts_root=receipts_root_of_sorted(_receipts(visits.filter(job_id=job_id, rate=rate), count)),
         )
-        for (job, rate), receipts in sorted(by_job.items())
+        for job_id, rate, count in counts
     ]
 
 
-def _sequences(visits: Iterable[Visit], final: set[str]) -> dict[str, int]:
+def _receipts(visits: QuerySet[Visit], count: int) -> Iterator[bytes]:
+    """SHA-256 of every receipt, ascending, never more than about `RECEIPTS_AT_ONCE` of them in memory.
+
+    Hashes are spread evenly, so those whose first four bytes fall into the same of n equal ranges are about count / n.
+    """
+    portions = -(-count // RECEIPTS_AT_ONCE)
+    for portion in range(portions):
+        read = visits.values_list("receipt", flat=True).iterator(CHUNK)
+        hashes = (hashlib.sha256(bytes(receipt)).digest() for receipt in read)
+        yield from sorted(h for h in hashes if int.from_bytes(h[:4], "big") * portions >> 32 == portion)
+
+
+def _without(unopened: Iterable[_Group], jobs: Iterable[JobTotal]) -> list[JobTotal]:
+    """The jobs' totals less the visits that no address is known for."""
+    missing: Counter[tuple[str, int]] = Counter()
+    for group in unopened:
+        missing[str(group.job_id), group.rate] += group.visits
+    return [replace(job, visits=job.visits - missing[job.job_id, job.rate]) for job in jobs]
+
+
+def _sequences(visits: QuerySet[Visit], final: set[str]) -> dict[str, int]:
     """Count up the settlement of every stated job and remember its visits."""
-    counts = Counter((visit.job_id, visit.collective_id) for visit in visits)
     sequences: dict[str, int] = {}
-    for (job_id, collective_id), number in counts.items():
+    for job_id, collective_id, count in list(
+        visits.values_list("job_id", "collective_id").annotate(Count("pk"))
+    ):
         row, _ = JobTotalRow.objects.get_or_create(job_id=job_id, defaults={"collective_id": collective_id})
-        row.sequence, row.visits = row.sequence + 1, row.visits + number
+        row.sequence, row.visits = row.sequence + 1, row.visits + count
         row.final = row.final or str(job_id) in final
         row.save()
         sequences[str(job_id)] = row.sequence
@@ -230,44 +281,45 @@ def _sequences(visits: Iterable[Visit], final: set[str]) -> dict[str, int]:
 
 def _carried(addresses: dict[str, bytes]) -> dict[bytes, int]:
     """Owed from before, and what was held for subscriptions whose address is known now."""
-    carried = {bytes.fromhex(row.address): row.owed for row in Balance.objects.all() if row.owed}
-    for row in Unopened.objects.filter(subscription_key__in=list(addresses)):
-        address = addresses[row.subscription_key]
-        carried[address] = carried.get(address, 0) + row.amount
-        row.delete()
+    owed = Balance.objects.exclude(owed=0).values_list("address", "owed")
+    carried = {bytes.fromhex(address): amount for address, amount in owed}
+    for row in list(Unopened.objects.all()):
+        if row.subscription_key in addresses:
+            address = addresses[row.subscription_key]
+            carried[address] = carried.get(address, 0) + row.amount
+            row.delete()
     return carried
 
 
 def _keep_balances(statement: Statement) -> None:
-    rows = {row.address: row for row in Balance.objects.all()}
-    for row in rows.values():
-        row.owed = 0
-    for address, owed in statement.balances:
-        rows.setdefault(address.hex(), Balance(address=address.hex(), owed=0, paid=0)).owed = owed
-    for address, amount in statement.payouts:
-        row = rows.setdefault(address.hex(), Balance(address=address.hex(), owed=0, paid=0))
-        row.paid += amount
-    Balance.objects.bulk_create(
-        list(rows.values()),
-        update_conflicts=True,
-        unique_fields=["address"],
-        update_fields=["owed", "paid"],
-        batch_size=300,
-    )
+    owed, paid = dict(statement.balances), dict(statement.payouts)
+    Balance.objects.exclude(owed=0).update(owed=0)
+    touched = sorted(owed.keys() | paid.keys())
+    for start in range(0, len(touched), CHUNK):
+        names = [address.hex() for address in touched[start : start + CHUNK]]
+        before = dict(Balance.objects.filter(address__in=names).values_list("address", "paid"))
+        Balance.objects.bulk_create(
+            [
+                Balance(
+                    address=name,
+                    owed=owed.get(bytes.fromhex(name), 0),
+                    paid=before.get(name, 0) + paid.get(bytes.fromhex(name), 0),
+                )
+                for name in names
+            ],
+            update_conflicts=True,
+            unique_fields=["address"],
+            update_fields=["owed", "paid"],
+            batch_size=300,
+        )
 
 
-def _keep_unopened(
-    visits: Iterable[Visit], sold: dict[str, tuple[int, str]], addresses: dict[str, bytes]
-) -> int:
-    """Add the new ones; everything that still waits for an address."""
-    new: Counter[str] = Counter({key: amount for key, (amount, _) in sold.items()})
-    for visit in visits:
-        new[visit.subscription_key] += visit.rate
+def _keep_unopened(new: Mapping[str, int]) -> int:
+    """Add to what waits for an address (base units by subscription); everything that waits now."""
     for key, amount in new.items():
-        if key not in addresses:
-            row, _ = Unopened.objects.get_or_create(subscription_key=key, defaults={"amount": 0})
-            row.amount += amount
-            row.save()
+        row, _ = Unopened.objects.get_or_create(subscription_key=key, defaults={"amount": 0})
+        row.amount += amount
+        row.save()
     return sum(Unopened.objects.values_list("amount", flat=True))
 
 
@@ -289,7 +341,7 @@ def settled(number: int, keep: Iterable[uuid.UUID] = (), seal: Secret | None = N
         raise Unknown("This epoch is not closed yet.")
     if seal is not None:
         shares.keep(number, keep, seal)
-    rounds = set(Visit.objects.filter(epoch=number).values_list("job_id", "round"))
+    rounds = list(Visit.objects.filter(epoch=number).values_list("job_id", "round").distinct())
     Visit.objects.filter(epoch=number).delete()
     for job_id, round_number in rounds:
         if not Visit.objects.filter(job_id=job_id, round=round_number).exists():
@@ -302,7 +354,8 @@ def totals() -> dict[str, str]:
     """For reconciliation, in base units."""
     epochs = list(Epoch.objects.order_by("number"))
     stated = sum(row.earned for row in epochs)
-    unstated = sum(Visit.objects.filter(epoch__isnull=True).values_list("rate", flat=True))
+    rates = Visit.objects.filter(epoch__isnull=True).values_list("rate").annotate(Count("pk"))
+    unstated = sum(rate * count for rate, count in rates)
     last = epochs[-1] if epochs else None
     return {
         "earned": str(stated + unstated),

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.db.models import Count
 
 from aggregation.epochs import split
 from aggregation.server.errors import Conflict
@@ -40,7 +41,7 @@ def keep(epoch: int, jobs: Iterable[uuid.UUID], key: Secret) -> None:
     """Seal the visits of an epoch for some of its jobs, before they are deleted. Doing it again changes nothing."""
     for job_id in sorted(set(jobs)):
         visits = Visit.objects.filter(epoch=epoch, job_id=job_id)
-        counts = Counter(visits.values_list("subscription_key", flat=True))
+        counts = Counter(dict(visits.values_list("subscription_key").annotate(Count("pk"))))
         if not counts or Shares.objects.filter(job_id=job_id, epoch=epoch).exists():
             continue
         nonce = secrets.token_bytes(NONCE)

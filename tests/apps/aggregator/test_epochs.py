@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import tracemalloc
 import uuid
 
 import pytest
 import rfc8785
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
 
+from aggregation.epochs import receipts_root
 from aggregation.server import config
 from aggregation.server.models import Balance, Epoch, Job, Participant, Round, Unopened, Visit
 from aggregation.server.raw_http import Answer
@@ -184,3 +188,66 @@ def test_money_survives_the_database_to_the_last_unit(cast):
     assert Job.objects.get().rate == amount
     with pytest.raises(ValueError, match="10\\^38"):
         Job.objects.update(rate=-1)
+
+
+def many_visits(cast, rounds, first):
+    """`rounds` more rounds that are over, numbered from `first`, with a visit of each of the four wallets; the receipts."""
+    row = Round.objects.get(number=1)
+    receipts = [f"receipt {number} {wallet}".encode() for number in range(rounds) for wallet in range(4)]
+    Visit.objects.bulk_create(
+        Visit(
+            job_id=cast.job_id,
+            round=first + n // 4,
+            collective_id=cast.collective_id,
+            subscription_key=signing.public_key(cast.wallets[n % 4][0]).hex(),
+            rate=RATE,
+            receipt=receipt,
+            at=0,
+        )
+        for n, receipt in enumerate(receipts)
+    )
+    fields = {
+        field.name: getattr(row, field.attname)
+        for field in Round._meta.concrete_fields
+        if field.name not in ("id", "job", "number")
+    }
+    Round.objects.bulk_create(Round(job_id=row.job_id, number=first + n, **fields) for n in range(rounds))
+    return receipts
+
+
+def cost_of_closing(number):
+    """(statement's document, queries, bytes of memory at the peak, visits that became objects)."""
+    made = []
+    original = Visit.from_db
+
+    def counted(*args):
+        made.append(1)
+        return original(*args)
+
+    with pytest.MonkeyPatch.context() as patch, CaptureQueriesContext(connections["aggregator"]) as queries:
+        patch.setattr(Visit, "from_db", counted)
+        patch.setattr(epochs, "RECEIPTS_AT_ONCE", 400)
+        tracemalloc.start()
+        document = epochs.close(order(number))["document"]
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    return document, [q["sql"] for q in queries if '"receipt"' not in q["sql"]], peak, len(made)
+
+
+def test_closing_an_epoch_costs_no_memory_and_no_query_per_visit(ledger):
+    Visit.objects.all().delete()
+    costs = []
+    # The first one also makes the rows that are counted up afterwards.
+    for number, rounds in enumerate((1, 100, 600), 1):
+        receipts = many_visits(ledger, rounds, first=1000 * number)
+        costs.append(cost_of_closing(number))
+        epochs.settled(number)
+    (_, few_queries, few_peak, _), (document, queries, peak, objects) = costs[1:]
+    assert amounts(document, "earned", "paid") == (2_400 * RATE, 2_400 * RATE)
+    assert (
+        document["jobs"][0]["receipts_root"]
+        == receipts_root(hashlib.sha256(r).digest() for r in receipts).hex()
+    )
+    assert objects == 0
+    assert len(queries) == len(few_queries)
+    assert peak - few_peak < 2_000 * 40, f"{peak - few_peak} bytes more for 2,000 visits more"

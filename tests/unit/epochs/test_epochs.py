@@ -18,6 +18,8 @@ from aggregation.epochs import (
     claim_proof,
     close_epoch,
     owed_root,
+    receipts_root,
+    receipts_root_of_sorted,
     split,
 )
 
@@ -43,6 +45,18 @@ def epoch(
     )
     rules = Rules(lot=lot, min_recipients=least, min_collectives=1)
     return close_epoch(epoch=number, earned=earned, jobs=jobs, carried=carried or {}, rules=rules, **more)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 5, 6, 7, 8, 11, 64, 100])
+def test_a_root_of_receipts_read_one_by_one_is_that_of_the_levels(count: int) -> None:
+    receipts = [bytes(keccak(number.to_bytes(4, "big"))) for number in range(count)]
+    level = sorted(receipts)
+    while len(level) > 1:
+        pairs = [sorted(level[i : i + 2]) for i in range(0, len(level), 2)]
+        level = [bytes(keccak(b"".join(pair))) if len(pair) == 2 else pair[0] for pair in pairs]
+    expected = level[0] if level else bytes(32)
+    assert receipts_root(receipts) == expected
+    assert receipts_root_of_sorted(iter(sorted(receipts))) == expected
 
 
 visits = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 50)), max_size=40)
