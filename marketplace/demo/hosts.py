@@ -49,8 +49,8 @@ class HostProcess:
         if not self._ready.wait(seconds):
             raise HostError("A wallet host did not start; its log says why.")
 
-    def call(self, cmd: str, *, seconds: float = 600, **fields: Any) -> dict[str, Any]:
-        """Send one command and wait for its reply.
+    def call(self, cmd: str, *, within: float = 600, **fields: Any) -> dict[str, Any]:
+        """Send one command and wait so many seconds for its reply. Everything else is a field of the command.
 
         Raises:
             HostError: the host refused it, ended, or did not answer in time.
@@ -66,9 +66,9 @@ class HostProcess:
             except OSError as error:
                 raise HostError("A wallet host has ended; its log says why.") from error
         try:
-            answer = reply.result(seconds)
+            answer = reply.result(within)
         except TimeoutError as error:
-            raise HostError(f"A wallet host did not answer {cmd!r} within {seconds:.0f} s.") from error
+            raise HostError(f"A wallet host did not answer {cmd!r} within {within:.0f} s.") from error
         if not answer["ok"]:
             raise HostError(f"A wallet host refused {cmd!r}: {answer['code']}, {answer['detail']}")
         return answer
@@ -83,7 +83,7 @@ class HostProcess:
     def stop(self) -> None:
         if self._process.poll() is None:
             try:
-                self.call("stop", seconds=5)
+                self.call("stop", within=5)
                 self._process.wait(10)
             except (HostError, subprocess.TimeoutExpired):
                 self._process.kill()

@@ -13,7 +13,7 @@ Every command may carry an `id`, which its reply repeats. Replies: {"event": "re
 | disconnect | wallet | |
 | revoke | wallet, collective | milliseconds, visits_stopped, erased, servers_told |
 | fault | round, kind, after?, count?, wallets?, seconds? | |
-| faults | | suffered per planned fault |
+| faults | forget? | suffered per planned fault; with forget the plan is empty afterwards |
 | visits | wallet, kinds? | entries of its journal |
 | books | first, count | by wallet: payout address, visits in its journal, proofs that were on their way when it stopped |
 | permits | wallet | collective ids |
@@ -173,10 +173,20 @@ class Controller:
         return {}
 
     async def _faults(self, order: dict[str, Any]) -> Reply:
+        planned = list(self._host.faults.faults)
+        if order.get("forget"):
+            self._host.faults.faults.clear()
         return {
             "faults": [
-                {"round": f.round, "kind": f.kind, "after": f.after, "count": f.count, "suffered": f.suffered}
-                for f in self._host.faults.faults
+                {
+                    "round": f.round,
+                    "kind": f.kind,
+                    "after": f.after,
+                    "count": f.count,
+                    "seconds": f.seconds,
+                    "suffered": f.suffered,
+                }
+                for f in planned
             ]
         }
 

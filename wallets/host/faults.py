@@ -118,6 +118,8 @@ class HostedRoundSession(RoundSession):
             await self._send_half(str(message["path"]), self._input)
         await super()._on_slot(message)
 
+    _HANDLERS = RoundSession._HANDLERS | {"slot": _on_slot}
+
     async def _send_half(self, path: str, sealed: bytes) -> None:
         """Announce the whole, send half, and wait for an end that does not come from here."""
         place = urlsplit(self.agent.server.aggregator_http)

@@ -209,7 +209,7 @@ def _everybody(result: Result, paid: Counter[str], hosts: list[HostProcess]) -> 
 def _books(hosts: list[HostProcess]) -> Iterator[dict[str, Any]]:
     for host in hosts:
         for first in range(0, host.call("status")["wallets"], BOOKS):
-            yield from host.call("books", first=first, count=BOOKS, seconds=3600)["books"]
+            yield from host.call("books", first=first, count=BOOKS, within=3600)["books"]
 
 
 def _learned(result: Result) -> Check:

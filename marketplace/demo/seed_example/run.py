@@ -66,7 +66,7 @@ class Run:
                 "the distributor to know every subscriber",
             )
         for host in self._stage.hosts:
-            host.call("run", seconds=STUCK_SECONDS)
+            host.call("run", within=STUCK_SECONDS)
 
     def collective(self) -> Collective:
         """The run's collective with its reviewed algorithm, registered once."""
@@ -141,7 +141,7 @@ class Run:
             count = min(BATCH, share - there)
             seed = (self.book.seed * HOSTS + index) * 10**9 + there
             records = job_performance.people(count, seed=seed)
-            host.call("create", inline=records, seconds=STUCK_SECONDS)
+            host.call("create", inline=records, within=STUCK_SECONDS)
             there += count
             self._did("wallets", count)
 
@@ -149,7 +149,7 @@ class Run:
         """Wallets whose making was cut off before their record was stored cannot subscribe: others take their place."""
         while (there := host.call("status")["subscribed"]) < share:
             answer = host.call(
-                "subscribe", collective=str(collective_id), missing=True, most=BATCH, seconds=STUCK_SECONDS
+                "subscribe", collective=str(collective_id), missing=True, most=BATCH, within=STUCK_SECONDS
             )
             if answer["refused"]:
                 missing = sum(answer["refused"].values())

@@ -125,6 +125,8 @@ async def test_a_host_lives_through_its_commands(tmp_path: Path, world: World) -
     assert (await host.do("status"))["running"] == 2
     await host.do("fault", round=3, kind="die", after="advertise", count=2)
     assert (await host.do("faults"))["faults"][0]["suffered"] == []
+    await host.do("faults", forget=True)
+    assert (await host.do("faults"))["faults"] == []
     assert (await host.do("spy", path=str(tmp_path / "spy.json")))["ok"]
     assert json.loads((tmp_path / "spy.json").read_text()) == []
     await ended(host)

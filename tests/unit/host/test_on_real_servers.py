@@ -240,6 +240,22 @@ async def test_a_round_with_deaths_cuts_poverty_failure_and_a_leaver(job: Job) -
     assert refused[-1].code == "no_permit"
 
 
+async def test_half_an_input_and_a_silence_hold_up_nobody_else(job: Job) -> None:
+    half = Fault(round=1, kind=FaultKind.HALF)
+    silence = Fault(round=1, kind=FaultKind.STALL, after=Step.ADVERTISE, seconds=2)
+    job.host.faults.add(half)
+    job.host.faults.add(silence)
+    state = await job.round(1)
+    assert (len(half.suffered), len(silence.suffered)) == (1, 1)
+    assert state["state"] == "released", state
+    released, count = await job.sum(1)
+    assert job.host.spy is not None
+    expected, included = job.host.spy.total(job.id, 1)
+    assert count == included == WALLETS - 1
+    assert np.array_equal(released, expected)
+    assert state["receipts"] == WALLETS
+
+
 def _payout_addresses() -> int:
     from aggregation.server.models import PayoutAddress
 
