@@ -231,7 +231,7 @@ class JobAdmin(ReadOnly):
 
 @admin.register(models.JobTransition)
 class JobTransitionAdmin(ReadOnly):
-    list_display = ["job", "before", "after", "reason", "at"]
+    list_display = ["job", "before", "became", "reason", "at"]
 
 
 @admin.register(models.Round)
