@@ -127,6 +127,13 @@ def judge_life(
         )
 
 
+def judge_shown(verdict: Verdict, page: str, text: str, rows: Iterable[tuple[str, str, str]]) -> None:
+    """A page of the admin (its text) names each thing and its state, and the reason where there is one. `rows`: (thing, state, reason)."""
+    for thing, state, reason in rows:
+        for word in (thing, state, reason[:40]):
+            verdict.expect(word in text, f"the admin's page {page} does not say of {thing}: {word}")
+
+
 def judge_reveals(verdict: Verdict, reveals: Iterable[Any]) -> None:
     """Of one wallet in one round either shares of its own mask or of its key were revealed, never both: both together open its update."""
     kinds: dict[tuple[bytes, int], set[str]] = defaultdict(set)
@@ -134,7 +141,7 @@ def judge_reveals(verdict: Verdict, reveals: Iterable[Any]) -> None:
     for reveal in reveals:
         senders[reveal.header, reveal.sender] += 1
         for share in reveal.shares:
-            kinds[reveal.header, share.owner].add(share.kind)
+            kinds[reveal.header, share.owner].add(share.word)
     both = [owner for owner, found in kinds.items() if len(found) > 1]
     verdict.readable += len(both)
     verdict.expect(not both, f"both kinds of shares of {len(both)} wallets were revealed")

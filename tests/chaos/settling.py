@@ -76,17 +76,64 @@ def workers(bench: Bench, job: str) -> None:
                 bench.missed(f"settlement's worker: {kind}, {point}")
 
 
+def others(bench: Bench, job: str) -> None:
+    """Every process but chain and settlement's worker dies as an epoch's statement is made, and as each kind of transaction was sent."""
+    names = [name for name in bench.site.names() if name not in (WORKER, "chain")]
+    lock, done = threading.Lock(), set[str]()
+
+    def kill(moment: str) -> None:
+        for name in names:
+            bench.site.kill(name)
+        bench.struck(f"kill -9 of {', '.join(names)}: {moment}")
+
+    def hook(method: str, parameters: list[Any], when: str) -> bool:
+        found = (
+            transaction(method, parameters) if (method, when) == ("eth_sendRawTransaction", "after") else None
+        )
+        with lock:
+            if found is None or found[0] not in KINDS or found[0] in done:
+                return False
+            done.add(found[0])
+        kill(f"{found[0]}, {POINTS[1]}")
+        return False
+
+    if _stated(bench):
+        kill("an epoch's statement is made")
+    else:
+        bench.missed("every other process as an epoch's statement is made")
+    bench.site.chain_line.hook = hook
+    until(
+        lambda: bench.stack.job(job)["closed"],
+        seconds=600 * bench.slow,
+        what="the job to be settled",
+        every=0.5,
+    )
+    for kind in KINDS:
+        if kind not in done:
+            bench.missed(f"every other process: {kind}, {POINTS[1]}")
+
+
 def statement(bench: Bench, job: str) -> None:
     """Aggregator and settlement's worker die between the closing of an epoch at one and its pulling by the other."""
+    if not _stated(bench):
+        bench.missed("aggregator and settlement's worker as an epoch's statement is made")
+        return
+    bench.site.kill(WORKER)
+    bench.site.kill("aggregator")
+    bench.struck("kill -9 of aggregator and settlement's worker as an epoch's statement is made")
+
+
+def _stated(bench: Bench) -> bool:
+    """Wait until the aggregator closes one more epoch."""
     from aggregation.server.models import Epoch
 
     before = Epoch.objects.count()
     limit = time.monotonic() + 4 * bench.round_seconds
-    while Epoch.objects.count() == before and time.monotonic() < limit:
+    while Epoch.objects.count() == before:
+        if time.monotonic() > limit:
+            return False
         time.sleep(0.02)
-    bench.site.kill(WORKER)
-    bench.site.kill("aggregator")
-    bench.struck("kill -9 of aggregator and settlement's worker as an epoch's statement is made")
+    return True
 
 
 def chain_down(bench: Bench, job: str) -> None:

@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.books import Epoch, Verdict, Wallet, judge_life, judge_money, judge_reveals, judge_sums
+from aggregation.secagg.messages.phases import EscrowShare, RevealedShare, SelfShare
+from tests.chaos.books import (
+    Epoch,
+    Verdict,
+    Wallet,
+    judge_life,
+    judge_money,
+    judge_reveals,
+    judge_shown,
+    judge_sums,
+)
 from tests.chaos.outcome import Fault, Outcome
 from tests.chaos.report import line_of, load, save, write
 from tests.chaos.tampering import frame_size
@@ -82,28 +92,38 @@ def test_an_abandoned_round_that_keeps_a_sum_is_said() -> None:
 
 
 @dataclass
-class Share:
-    owner: int
-    kind: str
-
-
-@dataclass
 class Reveal:
     header: bytes
     sender: bytes
-    shares: tuple[Share, ...]
+    shares: tuple[RevealedShare, ...]
 
 
 def test_both_kinds_of_shares_of_one_wallet_open_its_update() -> None:
     right = [
-        Reveal(b"r1", b"a", (Share(1, "self"), Share(2, "escrow"))),
-        Reveal(b"r1", b"b", (Share(1, "self"),)),
+        Reveal(b"r1", b"a", (SelfShare(1, b""), EscrowShare(2, b""))),
+        Reveal(b"r1", b"b", (SelfShare(1, b""),)),
     ]
     verdict = Verdict()
-    judge_reveals(verdict, [*right, Reveal(b"r2", b"b", (Share(1, "escrow"),))])
+    judge_reveals(verdict, [*right, Reveal(b"r2", b"b", (EscrowShare(1, b""),))])
     assert verdict == Verdict()
-    judge_reveals(verdict, [*right, Reveal(b"r1", b"c", (Share(1, "escrow"),))])
+    judge_reveals(verdict, [*right, Reveal(b"r1", b"c", (EscrowShare(1, b""),))])
     assert verdict.readable == 1
+
+
+def test_what_the_admin_does_not_say_is_said() -> None:
+    verdict, text = (
+        Verdict(),
+        "<td>1</td><td>in the model</td><td>2</td><td>abandoned</td><td>Too few wallets.</td>",
+    )
+    rows = [("1", "in the model", ""), ("2", "abandoned", "Too few wallets.")]
+    judge_shown(verdict, "collectives/round", text, rows)
+    assert verdict == Verdict()
+    judge_shown(verdict, "collectives/round", text, [("2", "collecting", "")])
+    judge_shown(verdict, "collectives/round", text, [("2", "abandoned", "The disk is full.")])
+    assert verdict.violations == [
+        "the admin's page collectives/round does not say of 2: collecting",
+        "the admin's page collectives/round does not say of 2: The disk is full.",
+    ]
 
 
 def test_a_sum_of_other_updates_is_said() -> None:

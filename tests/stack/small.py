@@ -186,7 +186,7 @@ class Browser:
 
     def __init__(self, base: str, email: str, password: str = PASSWORD) -> None:
         self.base = base
-        self.http = httpx.Client(base_url=base, timeout=30, trust_env=False, follow_redirects=True)
+        self.http = httpx.Client(base_url=base, timeout=60, trust_env=False, follow_redirects=True)
         self.http.get("/accounts/login/")
         answer = self.post("/accounts/login/", login=email, password=password)
         assert "/accounts/login/" not in str(answer.url), answer.text[-2000:]
@@ -206,6 +206,9 @@ class Browser:
 
 class SmallStack:
     """Up when made: wallets paired, subscribed and connected, the algorithm past its notice period, Carla funded."""
+
+    slow = 1.0
+    """Everything is waited for so many times as long as on a machine that does nothing else."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -243,7 +246,7 @@ class SmallStack:
         self.hosts = Hosts([host])
         self.cast = self.inside.cast(faucet=str(FUNDS))
         self.people = self.inside.people(count=WALLETS)
-        host.wait_ready()
+        host.wait_ready(60 * self.slow)
         self.hosts.create(records(), self.folder)
         made = self.inside.collective(bucket_min=BUCKET_MIN, release_min=RELEASE_MIN)
         self.collective, self.manifest_hash = made["collective"], made["manifest_hash"]
@@ -251,12 +254,12 @@ class SmallStack:
             self._subscribe(number)
         until(
             lambda: all(self.link(n)["collective"] == "active" for n in range(WALLETS)),
-            seconds=60,
+            seconds=60 * self.slow,
             what="all wallets to subscribe",
         )
         until(
             lambda: self.inside.admission_status(admission=made["admission"]) == "active",
-            seconds=30,
+            seconds=30 * self.slow,
             what="the notice period",
         )
         self.carla = Browser(self.url, self.cast["carla"])
