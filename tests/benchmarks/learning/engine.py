@@ -73,6 +73,8 @@ class Run:
     quiet: bool = False
     floating: bool = False
     dropouts: float = 0.0
+    one_bucket: bool = False
+    """The floor once for the whole cohort instead of once for every 50; a formal promise always has one bucket."""
     formal: Formal | None = None
     attack: Attack | None = None
     adaptive: adaptive.Rule | None = None
@@ -312,13 +314,15 @@ def central(run: Run, people: People) -> Result:
 def noise_of(
     run: Run, manifest: Manifest, wallets: int, multiplier: Callable[[Formal, Sampling | None], float]
 ) -> Noise:
-    """The floor on buckets of 50, or the calibrated share on one bucket per cohort."""
+    """The floor on buckets of 50 or on one per cohort, or the calibrated share on one bucket per cohort."""
     clip, d = manifest.output.clip_micro, output_length(manifest)
     if run.formal is None:
-        share = 0 if run.quiet else noise.floor_share_micro(clip, BUCKET_MIN)
-        return Noise(
-            share_micro=share, bucket_size=BUCKET_SIZE, bucket_min=BUCKET_MIN, release_min=RELEASE_MIN
-        )
+        size, least, release = BUCKET_SIZE, BUCKET_MIN, RELEASE_MIN
+        if run.one_bucket:
+            size, least = run.cohort, round(run.cohort * ACCEPTED)
+            release = max(release, least)
+        share = 0 if run.quiet else noise.floor_share_micro(clip, least)
+        return Noise(share_micro=share, bucket_size=size, bucket_min=least, release_min=release)
     promise = run.formal
     sampling = sampling_for(wallets=wallets, cohort=run.cohort, rounds=run.rounds) if promise.secret else None
     least = sampling.least if sampling else round(run.cohort * ACCEPTED)

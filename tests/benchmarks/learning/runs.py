@@ -18,7 +18,7 @@ SIXTEEN: dict[str, Any] = {"value_bits": 16, "fraction_bits": 13}
 """16-bit fixed point: from −4 to 4, a clip of 2 and room for the rounding."""
 WHOLE_COHORT: dict[str, Any] = {"value_bits": 21, "fraction_bits": 16}
 """One bucket of a thousand and more wallets leaves 21 bits of the ring to each."""
-CLIP, RATE, MOMENTUM_RATE, MLP_RATE = 2.0, 0.2, 2.0, 0.015
+CLIP, RATE, MOMENTUM_RATE, MLP_RATE = 2.0, 0.2, 2.0, 0.03
 FORMAL = {8.0: 0.1, 3.0: 0.1, 1.0: 0.1}
 """ε: the server's rate over 400 rounds with secret cohorts."""
 VISIBLE_RATE = 0.1
@@ -40,7 +40,7 @@ def runs_for(wallets: int) -> tuple[Run, ...]:
     bounded, unbounded = Attack(share=0.05, norm=4.0), Attack(share=0.05, norm=100.0, bounded=False)
     every = (
         plain,
-        replace(plain, name="mlp", rounds=100, hidden=HIDDEN, rate=MLP_RATE),
+        replace(plain, name="mlp", rounds=100, hidden=HIDDEN, rate=MLP_RATE, one_bucket=True, **WHOLE_COHORT),
         replace(plain, name="linear-dropout30", dropouts=0.3),
         replace(plain, name="linear-float", floating=True),
         replace(plain, name="linear-fixed16", quiet=True, **SIXTEEN),
