@@ -98,6 +98,18 @@ def test_sixteen_bits_are_as_good_as_floating_point(people: People) -> None:
     assert floating.log_loss != fixed.log_loss
 
 
+def test_one_bucket_has_the_floor_once(people: People) -> None:
+    run = Run(name="r", rounds=1, cohort=200, clip=2.0)
+    wide = replace(run, one_bucket=True, value_bits=21)
+    small, large = (Job(one, people, 0, lambda promise, sampling: 2.0).noise for one in (run, wide))
+
+    assert (small.bucket_size, small.bucket_min) == (50, 38)
+    assert (large.bucket_size, large.bucket_min, large.release_min) == (200, 190, 190)
+    floor = 0.1 * run.clip * 1e6  # on the sum of the smallest bucket
+    for one in (small, large):
+        assert floor <= one.share_micro * one.bucket_min**0.5 < floor * 1.001
+
+
 def test_a_promise_is_stated_with_both_numbers_and_costs_accuracy_at_most(people: People) -> None:
     run = replace(
         PLAIN,
