@@ -7,6 +7,8 @@ import {sha256} from "./crypto.js";
 
 const CATEGORY = "journal", HEAD = ["meta", "journal-head"], GENESIS = "00".repeat(32);
 const BLANK = {seq: 0, at: 0, kind: "", collective_id: "", job: "", round: 0, code: "", sentence: "", amount: "0", deleted: false, hash: ""};
+/** Before what a spreadsheet computes instead of showing it: where a cell begins, also for one that expects another separator. */
+const FORMULA = /(^|[;\t\r\n])([ "]*)(?=[=+\-@＝＋－＠])/g;
 const nameOf = (seq) => String(seq).padStart(12, "0");
 
 /** @typedef {typeof BLANK} Entry */
@@ -53,3 +55,12 @@ export const remove = (vault, seq) => vault.transaction(async (records) => {
   if (stored) await records.put(CATEGORY, nameOf(seq), {...BLANK, seq, kind: "deleted", deleted: true, hash: stored.hash});
   return stored !== null;
 });
+
+const cell = (value) => `"${String(value).replaceAll(FORMULA, "$1$2'").replaceAll('"', '""')}"`;
+
+/** The entries as CSV with a header line. An apostrophe stands before what a spreadsheet would take for a formula: a name or a reason may be
+ * a stranger's text. @param {Entry[]} all @returns {string} */
+export const exportCsv = (all) => {
+  const names = Object.keys(BLANK);
+  return [names, ...all.map((entry) => names.map((name) => entry[name]))].map((row) => `${row.map(cell).join(",")}\r\n`).join("");
+};

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
@@ -20,6 +21,8 @@ from wallets.agent.vault import Records, WalletStore
 CATEGORY = "journal"
 HEAD = ("meta", "journal-head")
 GENESIS = bytes(32)
+FORMULA = re.compile(r'(^|[;\t\r\n])([ "]*)(?=[=+\-@＝＋－＠])')
+"""Before what a spreadsheet computes instead of showing it: where a cell begins, also for one that expects another separator."""
 
 
 class Kind(StrEnum):
@@ -141,12 +144,20 @@ def export_json(entries: Sequence[Entry]) -> str:
 
 
 def export_csv(entries: Sequence[Entry]) -> str:
-    """The entries as CSV with a header line."""
+    """The entries as CSV with a header line. An apostrophe stands before what a spreadsheet would take for a formula.
+
+    A name or a reason in an entry may be a stranger's text. Where `;` is usual, a spreadsheet splits it there whatever the quotes say.
+    """
     out = io.StringIO()
-    writer = csv.DictWriter(out, [field.name for field in fields(Entry)])
-    writer.writeheader()
-    writer.writerows(asdict(entry) for entry in entries)
+    writer = csv.writer(out, quoting=csv.QUOTE_ALL)
+    writer.writerow(field.name for field in fields(Entry))
+    writer.writerows([_cell(value) for value in asdict(entry).values()] for entry in entries)
     return out.getvalue()
+
+
+def _cell(value: str | int) -> str:
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return FORMULA.sub(r"\1\2'", text)
 
 
 def _name(sequence: int) -> str:

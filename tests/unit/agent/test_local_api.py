@@ -284,7 +284,7 @@ async def enter(pages: LocalPages, client: Client, collective: documents.Collect
 
 async def the_book_is_taken_along_and_an_entry_deleted(client: Client) -> None:
     """A deleted entry keeps its place, so the chain holds; another place than a real one is refused."""
-    for form, first in (("json", "["), ("csv", "seq,at,kind")):
+    for form, first in (("json", "["), ("csv", '"seq","at","kind"')):
         exported = await client.act("export-journal", format=form)
         assert exported["name"] == f"journal.{form}"
         assert exported["text"].startswith(first)

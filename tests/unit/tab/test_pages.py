@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 
 from collectives.datatool import saved
 from tests.unit.agent.documents import RATE
+from tests.unit.agent.test_journal import strange_entries
 from tests.unit.agent.world import World
 from tests.unit.tab.conftest import RECORDS, Scene, link
 from tests.unit.tab.node import Script
-from wallets.agent import credentials, server
+from wallets.agent import credentials, journal, server
 from wallets.agent.errors import BadData
 
 PASSPHRASE = {"passphrase": "correct horse battery"}
@@ -177,6 +179,15 @@ async def test_settings_secrets_and_the_end(pages: Script) -> None:
     assert await act(pages, "destroy", **new) == {}
     assert (await read(pages, "state"))["state"] == "none"
     assert (await act(pages, "restore", file=backup, **PASSPHRASE))["backed_up"] is True
+
+
+async def test_the_journal_is_written_for_a_spreadsheet_as_the_agent_writes_it(pages: Script) -> None:
+    entries = strange_entries()
+    assert await pages.ask("csv", entries=[asdict(entry) for entry in entries]) == journal.export_csv(entries)
+    await ready(pages)
+    exported = await act(pages, "export-journal", format="csv")
+    assert exported["text"].startswith('"seq","at","kind"')
+    assert json.loads((await act(pages, "export-journal", format="json"))["text"])[0]["kind"] == "created"
 
 
 REQUIREMENT: dict[str, Any] = {

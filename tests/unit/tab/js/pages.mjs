@@ -3,6 +3,7 @@ import {memoryStorage} from "./memory.mjs";
 import {fromText, fromWords} from "../../../../static/wallet/tab/entering.js";
 import {ACTS} from "../../../../static/wallet/tab/acts.js";
 import {Holder} from "../../../../static/wallet/tab/holder.js";
+import {exportCsv} from "../../../../static/wallet/journal.js";
 import {READS} from "../../../../static/wallet/tab/reads.js";
 import {train} from "../../../../static/wallet/payload.js";
 import {bytes, serve} from "./serve.mjs";
@@ -28,6 +29,7 @@ await serve({
     }
     return null;
   },
+  csv: async ({entries}) => exportCsv(entries),
   words: async ({words, requirement}) => fromWords(words, requirement),
   file: async ({name, text, requirement}) => fromText(name, text, requirement),
 });
