@@ -1,10 +1,9 @@
+"""Why an issuer's desk says no. `code` is for programs, the text says what to do in the reader's language, `status` is the HTTP answer."""
+
 from __future__ import annotations
 
+from collectives.errors import Refusal
 
-class DeskError(Exception):
-    """`code` is stable; the text says what to do; `status` is the HTTP answer."""
 
-    def __init__(self, code: str, sentence: str, *, status: int = 400) -> None:
-        super().__init__(sentence)
-        self.code = code
-        self.status = status
+class DeskError(Refusal):
+    pass

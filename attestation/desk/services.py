@@ -30,6 +30,7 @@ from attestation.formats import facts, status
 from attestation.formats.did_key import did_of
 from collectives.terms.errors import TermsError
 from collectives.terms.requirements import check_profile, validate
+from collectives.terms.sentences import joined
 
 OFFER_DAYS = 7
 MAX_DAYS = 5 * 365
@@ -60,7 +61,7 @@ def attest(
         DeskError: `bad_requirement`, `bad_values` (lists what is wrong, repeats no value), `bad_period`.
     """
     if not 1 <= days <= MAX_DAYS:
-        raise DeskError("bad_period", f"A credential is valid for 1 to {MAX_DAYS} days.")
+        raise DeskError("bad_period", "A credential is valid for 1 to %(most)s days.", most=MAX_DAYS)
     _check_values(requirement, values)
     now, ident = timezone.now(), uuid.uuid4()
     rules = {name: facts.rule_id(name, requirement["properties"][name]) for name in values}
@@ -171,13 +172,15 @@ def _check_values(requirement: Mapping[str, Any], values: Mapping[str, Any]) -> 
     try:
         check_profile(requirement)
     except TermsError as error:
-        raise DeskError("bad_requirement", str(error)) from error
+        raise DeskError("bad_requirement", error.sentence) from error
     if not isinstance(values, Mapping) or not values:
         raise DeskError("bad_values", 'Give the values as one object, for example {"peer_review": 7}.')
     known = requirement["properties"]
     unknown = [str(name) for name in values if name not in known]
     if unknown:
-        raise DeskError("bad_values", f"The requirement does not ask for {', '.join(unknown[:8])}.")
+        raise DeskError(
+            "bad_values", "The requirement does not ask for %(names)s.", names=", ".join(unknown[:8])
+        )
     part = {
         "type": "object",
         "additionalProperties": False,
@@ -186,7 +189,7 @@ def _check_values(requirement: Mapping[str, Any], values: Mapping[str, Any]) -> 
     }
     problems = validate(part, dict(values))
     if problems:
-        raise DeskError("bad_values", "; ".join(map(str, problems[:8])))
+        raise DeskError("bad_values", joined("; ", [problem.said for problem in problems[:8]]))
 
 
 def _offered(code: str) -> Credential:

@@ -18,7 +18,7 @@ import jsonschema_rs
 from collectives.terms.canonical import canonical, digest
 from collectives.terms.errors import TermsError
 from collectives.terms.profile import MAX_DEPTH, check_node
-from collectives.terms.sentences import Sentence
+from collectives.terms.sentences import Sentence, joined
 
 MAX_BYTES = 128 * 1024
 
@@ -28,10 +28,17 @@ class Problem:
     """One thing a record lacks or has wrong; `str()` is the sentence for the person. Values are never repeated."""
 
     field: str
-    sentence: str
+    sentence: Sentence
+
+    @property
+    def said(self) -> Sentence:
+        """Where and what, for doors that speak another language than English."""
+        if not self.field:
+            return self.sentence
+        return Sentence("%(place)s: %(problem)s", place=self.field, problem=self.sentence)
 
     def __str__(self) -> str:
-        return f"{self.field}: {self.sentence}" if self.field else self.sentence
+        return str(self.said)
 
 
 def check_profile(requirement: Any) -> None:
@@ -71,7 +78,7 @@ def validate(requirement: Mapping[str, Any], record: Any) -> list[Problem]:
         RecursionError,
         TermsError,
     ):  # unpaired surrogates, bottomless nesting, values JSON does not know
-        return [Problem(field="", sentence="The record holds something that JSON cannot carry.")]
+        return [Problem(field="", sentence=Sentence("The record holds something that JSON cannot carry."))]
     unique: dict[str, Problem] = {str(problem): problem for problem in problems}
     return list(unique.values())
 
@@ -100,39 +107,42 @@ def _problem(error: Any) -> Problem:
 
 def _place(path: Sequence[str | int]) -> str:
     """Where in the record, for a person: `skills, entry 2, measurements`."""
-    return ", ".join(f"entry {part + 1}" if isinstance(part, int) else part for part in path)
+    parts = [Sentence("entry %(number)s", number=str(p + 1)) if isinstance(p, int) else p for p in path]
+    return joined(", ", parts) if parts else ""
 
 
 _SENTENCES = {
-    "required": "{property} is missing",
-    "minItems": "{size} of at least {limit}",
-    "maxItems": "{size}, at most {limit} are allowed",
-    "minimum": "must be at least {limit}",
-    "maximum": "must be at most {limit}",
-    "minLength": "needs at least {limit} characters",
-    "maxLength": "has more than {limit} characters",
-    "enum": "is not one of the listed values",
-    "const": "is not the expected value",
-    "uniqueItems": "holds the same item twice",
-    "additionalProperties": "{unexpected} is not asked for",
+    "required": Sentence("%(property)s is missing"),
+    "minItems": Sentence("%(size)s of at least %(limit)s"),
+    "maxItems": Sentence("%(size)s, at most %(limit)s are allowed"),
+    "minimum": Sentence("must be at least %(limit)s"),
+    "maximum": Sentence("must be at most %(limit)s"),
+    "minLength": Sentence("needs at least %(limit)s characters"),
+    "maxLength": Sentence("has more than %(limit)s characters"),
+    "enum": Sentence("is not one of the listed values"),
+    "const": Sentence("is not the expected value"),
+    "uniqueItems": Sentence("holds the same item twice"),
+    "additionalProperties": Sentence("%(unexpected)s is not asked for"),
 }
 _KINDS = {
-    "object": "must be an object",
-    "array": "must be a list",
-    "string": "must be text",
-    "integer": "must be a whole number",
-    "number": "must be a number",
-    "boolean": "must be true or false",
+    "object": Sentence("must be an object"),
+    "array": Sentence("must be a list"),
+    "string": Sentence("must be text"),
+    "integer": Sentence("must be a whole number"),
+    "number": Sentence("must be a number"),
+    "boolean": Sentence("must be true or false"),
 }
 
 
-def _sentence(name: str, value: Mapping[str, Any], error: Any) -> str:
+def _sentence(name: str, value: Mapping[str, Any], error: Any) -> Sentence:
     size = len(error.instance) if isinstance(error.instance, list | str) else 0
-    known = {"property": value.get("property"), "limit": value.get("limit"), "size": size}
+    known = {"property": value.get("property"), "limit": str(value.get("limit")), "size": str(size)}
     known["unexpected"] = ", ".join(value.get("unexpected", ()))
     if name == "type":
-        return next((_KINDS[kind] for kind in value.get("types", ()) if kind in _KINDS), "has the wrong type")
-    return _SENTENCES.get(name, "does not fit").format(**known)
+        kinds = (_KINDS[kind] for kind in value.get("types", ()) if kind in _KINDS)
+        return next(kinds, Sentence("has the wrong type"))
+    found = _SENTENCES.get(name, Sentence("does not fit"))
+    return Sentence(found.pattern, **known)
 
 
 def _repeated(node: Mapping[str, Any], value: Any, place: tuple[str | int, ...]) -> Iterator[Problem]:
@@ -146,6 +156,8 @@ def _repeated(node: Mapping[str, Any], value: Any, place: tuple[str | int, ...])
         if key is not None:
             names = [canonical(item[key]) for item in value if isinstance(item, Mapping) and key in item]
             if len(set(names)) != len(names):
-                yield Problem(field=_place(place), sentence=f"two entries have the same {key}")
+                yield Problem(
+                    field=_place(place), sentence=Sentence("two entries have the same %(key)s", key=key)
+                )
         for number, item in enumerate(value):
             yield from _repeated(node["items"], item, (*place, number))

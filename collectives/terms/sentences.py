@@ -7,7 +7,8 @@ English. Who shows it to a person translates `pattern`, puts in `values`, and do
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Any, Self
 
 
@@ -23,3 +24,10 @@ class Sentence(str):
         made = super().__new__(cls, pattern % shown if values else pattern)
         made.pattern, made.values = pattern, values
         return made
+
+
+def joined(by: str, parts: Sequence[str]) -> Sentence:
+    """At least one text, with `by` between them; those that are sentences stay sentences."""
+    alone, between = "%(text)s", f"%(one)s{by}%(other)s"
+    first, *others = (Sentence(alone, text=part) for part in parts)
+    return reduce(lambda one, other: Sentence(between, one=one, other=other), others, first)

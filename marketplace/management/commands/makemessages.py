@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from django.core.management.commands import makemessages
 
-REFUSALS = ("TermsError", "CollectiveError", "OrderError", "SettlementError", "IndividualError")
+REFUSALS = ("TermsError", "CollectiveError", "OrderError", "SettlementError", "IndividualError", "DeskError")
 KEYWORDS = (
     *("lazy", "say", "noop", "Sentence", "_refuse", "exactly:3", "refused_without:3"),
     *(f"{refusal}:2" for refusal in REFUSALS),

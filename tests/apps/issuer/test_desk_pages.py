@@ -134,6 +134,29 @@ def test_rules_that_are_none_are_refused_where_they_were_chosen(own: tuple[Clien
     assert not desk.credentials.exists()
 
 
+def test_a_desk_refuses_in_the_language_of_who_reads_it(own: tuple[Client, str, Issuer]) -> None:
+    client, url, _desk = own
+    german = {"Accept-Language": "de"}
+    sent = {"label": "17", "days": "30", "requirement": json.dumps(seed_requirement())}
+    skills = [{"name": "writing", "measurements": ["x"]}]
+    for values, said in (
+        ({"peer_review": 70}, "peer_review: darf höchstens 10 sein"),
+        (
+            {"skills": skills},
+            "skills: 1 von mindestens 5; skills, Eintrag 1, measurements, Eintrag 1: muss eine Zahl sein",
+        ),
+        ({"shoe_size": 43}, "Die Anforderung fragt nicht nach shoe_size."),
+    ):
+        form = {**sent, "values": json.dumps(values)}
+        assert said in client.post(url, form, headers=german).content.decode()
+    answer = Client().post(reverse("issuer-collect"), "[]", content_type="application/json", headers=german)
+    assert answer.json() == {
+        "code": "malformed",
+        "detail": "Sende code, holder_key, created und signature als ein JSON-Objekt.",
+    }
+    assert "Send code" in Client().post(reverse("issuer-collect"), "[]", content_type="text/plain").text
+
+
 def test_the_form_for_values_is_the_data_tools() -> None:
     for name in ("form.js", "rules.js"):
         answer = Client().get(reverse("issuer-form", args=[name]))

@@ -15,7 +15,7 @@ FOLDERS = ("attestation", "collectives", "marketplace")
 BESIDES = {"audit", "demo", "devchain", "management", "migrations", "supervisor"}
 """Commands and demos speak English; so does the audit's own report."""
 
-REFUSALS = ("TermsError", "CollectiveError", "OrderError", "SettlementError", "IndividualError")
+REFUSALS = ("TermsError", "CollectiveError", "OrderError", "SettlementError", "IndividualError", "DeskError")
 PLACES = {
     **dict.fromkeys(("_", "gettext", "lazy", "gettext_lazy", "noop", "say", "Sentence", "_refuse"), (0,)),
     **dict.fromkeys(("ngettext", "ngettext_lazy"), (0,)),

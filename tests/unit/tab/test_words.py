@@ -71,7 +71,8 @@ async def test_every_text_of_the_pages(words: Script, where: str, folder: Path) 
 
 async def test_every_refusal_and_every_problem_of_a_record(words: Script) -> None:
     problems = [
-        text.format(property="age", limit=3, size=2, unexpected="pets") for text in _SENTENCES.values()
+        text.pattern % {"property": "age", "limit": 3, "size": 2, "unexpected": "pets"}
+        for text in _SENTENCES.values()
     ]
     for where in ("agent", "tab"):
         english = [*(refusal.sentence for refusal in Refusal), *_KINDS.values(), *problems]
