@@ -28,6 +28,7 @@ from wallets.agent.patience import patiently
 from wallets.agent.round_line import Step
 from wallets.agent.sandbox.launcher import Launcher
 from wallets.agent.sandbox.policy import Level
+from wallets.agent.sandbox.probes import QUICK
 from wallets.agent.transport import Transport
 from wallets.agent.vault import StorePool, WalletStore
 from wallets.host.downloads import SharedDownloads
@@ -84,19 +85,30 @@ class Host:
         self._key = Secret(b"")
 
     async def start(self) -> None:
-        """Open the host's key and every wallet that is already in the folder; start the sandbox."""
+        """Start the sandbox and try the quick ways out of it, then open the host's key and every wallet that is already in the folder.
+
+        Raises SandboxError where a probe got out, or a layer is missing and `lowest_sandbox` does not allow it.
+        """
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._key = _host_key(self.directory / HOST_KEY, self._rng)
-        await self.launcher.start()
+        await self._try_the_sandbox()
+        if self._packed:
+            self._shelf = await self._take_shelf()
+        await _each(self._existing(), self._open)
+
+    async def _try_the_sandbox(self) -> None:
+        got_out = [one.name for one in await self.launcher.self_test(QUICK) if not one.blocked]
+        if got_out:
+            raise SandboxError(
+                f"The sandbox does not hold on this machine ({', '.join(got_out)}), so no task is run. Use another machine.",
+                code="sandbox",
+            )
         if self.launcher.level is Level.REDUCED and self._lowest_sandbox is Level.FULL:
             missing = ", ".join(sorted(self.launcher.missing))
             raise SandboxError(
                 f"The sandbox lacks {missing} on this machine. Allow that with --sandbox reduced, or use another machine.",
                 code="sandbox",
             )
-        if self._packed:
-            self._shelf = await self._take_shelf()
-        await _each(self._existing(), self._open)
 
     def pin_server(self, document: Mapping[str, Any]) -> None:
         """The server that wallets made from here on start with."""
