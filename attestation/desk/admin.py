@@ -27,6 +27,12 @@ class IssuerAdmin(ReadOnly):
     exclude = ["sealed_key", "sealed_definition", "definition"]
 
 
+@admin.register(models.Registry)
+class RegistryAdmin(ReadOnly):
+    list_display = ["issuer", "number"]
+    exclude = ["sealed_private", "tails", "token"]
+
+
 @admin.register(models.Credential)
 class CredentialAdmin(ReadOnly):
     list_display = ["id", "issuer", "status", "created_at", "expires_at"]

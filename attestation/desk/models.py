@@ -32,6 +32,27 @@ class Issuer(models.Model):
         return self.name
 
 
+class Registry(models.Model):
+    """Places of credentials for proofs that link nothing, by which they are revoked. `token` and `tails` are public."""
+
+    issuer = models.ForeignKey(Issuer, on_delete=models.PROTECT, related_name="registries")
+    number = models.PositiveIntegerField()
+    size = models.PositiveIntegerField()
+    token = models.TextField()
+    sealed_private = models.BinaryField()
+    tails = models.BinaryField()
+
+    class Meta:
+        ordering = ["number"]
+        verbose_name_plural = "registries"
+        constraints = [
+            models.UniqueConstraint(fields=["issuer", "number"], name="one_registry_per_number"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.issuer}, {self.number}"
+
+
 class Credential(models.Model):
     """One credential. `sealed_offer` holds the values until the wallet has them or the offer ends; afterwards nobody here does."""
 
@@ -47,6 +68,10 @@ class Credential(models.Model):
     fields = models.JSONField(default=list)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.OFFERED)
     status_index = models.PositiveIntegerField()
+    registry = models.ForeignKey(
+        Registry, on_delete=models.PROTECT, null=True, editable=False, related_name="credentials"
+    )
+    places = models.JSONField(default=dict, help_text="Field to place in the registry, once collected.")
     sealed_offer = models.BinaryField(null=True)
     code_hash = models.CharField(max_length=64, unique=True, null=True)
     holder_hash = models.CharField(max_length=64, blank=True)

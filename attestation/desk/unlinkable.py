@@ -1,6 +1,6 @@
 """The desk's side of proofs that link nothing: keys made once, an offer with each collection, a credential per field.
 
-Such a credential cannot be revoked, so it lives at most 90 days (`predicates.LONGEST`); after that the issuer attests anew.
+Each has a place in a registry, by which it is revoked (`registries`), and lives at most 90 days (`predicates.LONGEST`).
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from celery import current_app
 from django.db import transaction
 
 from aggregation.wire.secret import Secret
-from attestation.desk import sealing
+from attestation.desk import registries, sealing
 from attestation.desk.errors import DeskError
 from attestation.desk.models import Issuer
 from attestation.formats import predicates
+from attestation.formats.definition import Definition, make_definition, open_definition
 from attestation.formats.errors import AttestationError
 
 logger = logging.getLogger(__name__)
@@ -29,13 +30,17 @@ def make_keys(issuer: Issuer) -> None:
     if issuer.definition:
         return
     private = Secret(sealing.unseal(bytes(issuer.sealed_key), issuer.pk.bytes))
-    definition, kept = predicates.make_definition(private)
+    definition, kept = make_definition(private)
     sealed = sealing.seal(json.dumps(kept).encode(), issuer.pk.bytes + b"definition")
-    # Whoever was faster has perhaps attested with its keys already.
-    Issuer.objects.filter(pk=issuer.pk, definition="").update(
-        definition=definition.token, sealed_definition=sealed, definition_wanted=False
-    )
-    issuer.refresh_from_db()
+    with transaction.atomic(using="issuer"):
+        # Whoever was faster has perhaps attested with its keys already.
+        mine = Issuer.objects.filter(pk=issuer.pk, definition="").update(
+            definition=definition.token, sealed_definition=sealed, definition_wanted=False
+        )
+        issuer.refresh_from_db()
+        if mine:
+            last = issuer.registries.last()  # of keys that the desk had before
+            registries.make(issuer, definition, last.number + 1 if last else 1)
 
 
 def ask_for_keys(issuer: Issuer) -> None:
@@ -81,7 +86,7 @@ def offers(issuer: Issuer) -> dict[str, Any]:
 def issue(
     *, code: str, holder_key: str, created: int, signature: str, requests: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Field -> credential, for `requests` field -> `{offer, request}`; only for fields this code stands for.
+    """`credentials` field -> credential, for `requests` field -> `{offer, request}`, only for fields this code stands for; their `registry`.
 
     Raises:
         DeskError: as `services.collect`; `bad_request` for a field or a request that does not belong here.
@@ -92,10 +97,13 @@ def issue(
     if not found.issuer.definition or not set(requests) <= set(offer["record"]):
         raise DeskError("bad_request", "This desk attests no such field without linking.")
     definition, kept = _keys(found.issuer)
+    registry, registry_kept = registries.opened(
+        registries.place(found, definition, offer["record"]), definition
+    )
     now = int(time.time())
     expires = min(int(found.expires_at.timestamp()), now + predicates.LONGEST)
     try:
-        return {
+        made = {
             name: predicates.issue(
                 definition,
                 kept,
@@ -105,6 +113,9 @@ def issue(
                 count=_count(offer["record"][name]),
                 # The day only: the second would tell this credential from others of its day.
                 expires=expires - expires % predicates.DAY,
+                registry=registry,
+                registry_kept=registry_kept,
+                place=found.places[name],
                 now=now,
             )
             for name, asked in requests.items()
@@ -113,13 +124,14 @@ def issue(
         raise DeskError(
             "bad_request", "The request does not fit the offer. Collect the credential again."
         ) from error
+    return {"credentials": made, "registry": registry.token}
 
 
 def _count(value: Any) -> int:
     return len(value) if isinstance(value, list) else 1
 
 
-def _keys(issuer: Issuer) -> tuple[predicates.Definition, dict[str, Any]]:
+def _keys(issuer: Issuer) -> tuple[Definition, dict[str, Any]]:
     assert issuer.sealed_definition is not None
     kept = json.loads(sealing.unseal(bytes(issuer.sealed_definition), issuer.pk.bytes + b"definition"))
-    return predicates.open_definition(issuer.definition, issuers=[issuer.did]), kept
+    return open_definition(issuer.definition, issuers=[issuer.did]), kept

@@ -16,6 +16,8 @@ urlpatterns = [
     path("collect-unlinkable", views.collect_unlinkable, name="issuer-collect-unlinkable"),
     path("received", views.received, name="issuer-received"),
     path("<uuid:issuer_id>/status", views.status, name="issuer-status"),
+    path("<uuid:issuer_id>/registry/<int:number>", views.revocations, name="issuer-revocations"),
+    path("<uuid:issuer_id>/registry/<int:number>/tails", views.tails, name="issuer-tails"),
 ]
 if "web" in settings.ROLES:
     urlpatterns += [

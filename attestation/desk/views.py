@@ -19,10 +19,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from attestation.desk import sealing, services, unlinkable
+from attestation.desk import registries, sealing, services, unlinkable
 from attestation.desk.errors import DeskError
 from attestation.desk.forms import AttestForm, DeskForm, RevokeForm
-from attestation.desk.models import Credential, Issuer
+from attestation.desk.models import Credential, Issuer, Registry
 
 FORM = frozenset({"form.js", "rules.js"})
 """Of the data creation tool (collectives.datatool): one form for what a requirement asks for, wherever it is filled in."""
@@ -139,12 +139,8 @@ def collect(request: HttpRequest) -> HttpResponse:
 @csrf_exempt
 @require_POST
 def collect_unlinkable(request: HttpRequest) -> HttpResponse:
-    """The same call with `requests` (field -> request made from the offers of `collect`) -> `{credentials}`."""
-
-    def work(call: dict[str, Any]) -> dict[str, Any]:
-        return {"credentials": unlinkable.issue(**call)}
-
-    return _answer(request, work, {"requests": dict}, LARGEST_REQUESTS)
+    """The same call with `requests` (field -> request made from the offers of `collect`) -> `{credentials, registry}`."""
+    return _answer(request, lambda call: unlinkable.issue(**call), {"requests": dict}, LARGEST_REQUESTS)
 
 
 @csrf_exempt
@@ -167,6 +163,25 @@ def status(request: HttpRequest, issuer_id: uuid.UUID) -> HttpResponse:
         raise Http404
     answer = HttpResponse(services.status_list(issuer), content_type="application/statuslist+jwt")
     answer["Cache-Control"] = "public, max-age=60"
+    return answer
+
+
+@require_safe
+def revocations(request: HttpRequest, issuer_id: uuid.UUID, number: int) -> HttpResponse:
+    """The signed list of what is revoked in a registry of credentials for proofs that link nothing. Names nobody; anybody may read it."""
+    answer = HttpResponse(
+        registries.revocations(_registry(issuer_id, number)),
+        content_type="application/anoncreds-revocations+jwt",
+    )
+    answer["Cache-Control"] = "public, max-age=60"
+    return answer
+
+
+@require_safe
+def tails(request: HttpRequest, issuer_id: uuid.UUID, number: int) -> HttpResponse:
+    """What a wallet needs of that registry to prove that it is not in the list. The same for everybody, for good."""
+    answer = HttpResponse(bytes(_registry(issuer_id, number).tails), content_type="application/octet-stream")
+    answer["Cache-Control"] = "public, max-age=31536000, immutable"
     return answer
 
 
@@ -193,6 +208,13 @@ def _call(request: HttpRequest, more: dict[str, type], most: int) -> dict[str, A
 
 def _issuer(request: HttpRequest, issuer_id: uuid.UUID) -> Issuer:
     found = Issuer.objects.filter(pk=issuer_id, account=str(request.user.pk)).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def _registry(issuer_id: uuid.UUID, number: int) -> Registry:
+    found = Registry.objects.select_related("issuer").filter(issuer_id=issuer_id, number=number).first()
     if found is None:
         raise Http404
     return found

@@ -14,11 +14,16 @@ _LONGEST = 60
 
 def did_of(public: bytes) -> str:
     """The identifier of a 32-byte public key."""
-    number, text = int.from_bytes(_PREFIX + public, "big"), ""
+    return _START + base58(_PREFIX + public)
+
+
+def base58(raw: bytes) -> str:
+    """Bytes in the alphabet of Bitcoin's addresses (base58btc)."""
+    number, text = int.from_bytes(raw, "big"), ""
     while number:
         number, digit = divmod(number, 58)
         text = _ALPHABET[digit] + text
-    return _START + text
+    return "1" * (len(raw) - len(raw.lstrip(b"\0"))) + text
 
 
 def key_of(did: str) -> bytes:

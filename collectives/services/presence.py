@@ -63,9 +63,8 @@ def check(
     sent = presence.get("attestations", ())
     try:
         shown = [_verified(text, trusted, collective_id, nonce) for text in sent if not proofs.is_proof(text)]
-        proofs.check(
-            [text for text in sent if proofs.is_proof(text)], unlinkable, requirement, created, nonce
-        )
+        proven = [text for text in sent if proofs.is_proof(text)]
+        proofs.check(proven, unlinkable, requirement, created, nonce, int(time.time()))
         for name, issuers in asked.items():
             mine = [claims for claims in shown if claims.issuer in issuers and name in claims.facts]
             facts.check_fact(mine[0].facts if mine else {}, name, requirement["properties"][name])

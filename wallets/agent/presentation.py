@@ -24,7 +24,7 @@ from attestation.formats import facts
 from collectives.terms.requirements import requirement_hash, validate
 from wallets.agent import attested, credentials, unlinkable
 from wallets.agent.credentials import Record, project
-from wallets.agent.errors import BadData
+from wallets.agent.errors import BadData, WalletError
 
 if TYPE_CHECKING:
     from wallets.agent.agent import WalletAgent
@@ -92,6 +92,7 @@ async def prove(
 
     Raises:
         BadData: `data_missing`, saying what is lacking.
+        WalletError: `revoked`, or `status_unknown` to try again, for proofs that link nothing.
     """
     record = await credentials.load(agent.store)
     plain = present(record, requirement, seed)
@@ -113,9 +114,14 @@ async def prove(
         created=created,
     )
     shown = attested.presentations(chosen, collective_id=collective_id, nonce=occasion, now=created)
-    proven = await unlinkable.prove(
-        agent, {name: one.unlinkable for name, one in apart.items()}, requirement, created, occasion
-    )
+    kept = {name: one.unlinkable for name, one in apart.items()}
+    try:
+        proven = await unlinkable.prove(agent, kept, requirement, created, occasion)
+    except WalletError as error:
+        if error.code == "revoked":
+            for name in {one.name for one in apart.values()}:
+                await attested.check_status(agent, name)  # so that the holder sees which
+        raise
     return replace(plain, level=Level.ATTESTED, attestations=(*shown, *proven))
 
 

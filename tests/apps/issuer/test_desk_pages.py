@@ -16,8 +16,10 @@ from django.urls import resolve, reverse
 from aggregation.wire.secret import Secret
 from attestation.desk import sealing, services, tasks, unlinkable
 from attestation.desk.models import Credential, Issuer
-from attestation.formats import predicates
+from attestation.formats import registry
+from attestation.formats.definition import Definition
 from marketplace.demo.job_performance import requirement as seed_requirement
+from tests.unit.credentials.test_predicates import DEFINITION, DID, KEY
 
 pytestmark = pytest.mark.django_db(databases=["default", "issuer"])
 
@@ -206,18 +208,21 @@ def test_keys_for_unlinkable_proofs_are_asked_for_on_the_page_and_made_by_a_work
     assert "Another desk of yours waits" in answer.content.decode()
 
     made = json.loads((Path(__file__).parents[2] / "unit" / "credentials" / "definition.json").read_text())
-    key = Issuer.objects.get(pk=desk.pk).sealed_key
+    key = sealing.seal(KEY.reveal(), desk.pk.bytes)
+    Issuer.objects.filter(pk=desk.pk).update(did=DID, sealed_key=key)
     seen: list[bytes] = []
 
-    def find(private: Secret) -> tuple[predicates.Definition, dict[str, Any]]:
+    def find(private: Secret) -> tuple[Definition, dict[str, Any]]:
         seen.append(private.reveal())
-        return predicates.Definition(issuer=desk.did, schema={}, keys={}, token=made["token"]), made["kept"]
+        return DEFINITION, made["kept"]
 
-    monkeypatch.setattr(unlinkable.predicates, "make_definition", find)
+    monkeypatch.setattr(unlinkable, "make_definition", find)
+    monkeypatch.setattr(registry, "SIZE", 16)
     tasks.keys()
     tasks.keys()
-    assert seen == [sealing.unseal(bytes(key), desk.pk.bytes)]  # once, with the desk's own key
+    assert seen == [KEY.reveal()]  # once, with the desk's own key
     desk.refresh_from_db()
+    assert [one.number for one in desk.registries.all()] == [1]
     assert (desk.definition, desk.definition_wanted) == (made["token"], False)
     assert "Every credential of this desk also serves" in client.get(page).content.decode()
     tasks.sweep()

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import json
 import os
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,8 +18,7 @@ from django.urls import reverse
 
 from aggregation.wire import signing
 from aggregation.wire.secret import Secret
-from attestation.desk import sealing, services, unlinkable
-from attestation.desk.errors import DeskError
+from attestation.desk import sealing, services
 from attestation.desk.models import Credential, Issuer
 from attestation.desk.views import offer_link
 from attestation.formats import credential as sd_jwt
@@ -33,8 +30,6 @@ from marketplace.demo.job_performance import job_performance
 from marketplace.demo.job_performance import requirement as seed_requirement
 from tests.apps import cast
 from tests.apps.collectives.wallet import Wallet
-from tests.apps.issuer.conftest import Collector
-from tests.unit.credentials.test_predicates import DID, KEY, MADE
 from wallets.agent import attested, cli, membership, restating, server, vault
 from wallets.agent import credentials as own
 from wallets.agent.agent import WalletAgent
@@ -364,77 +359,6 @@ def test_the_page_says_which_level_is_asked_and_whose_word_is_taken(
     assert "An issuer must have attested it." in text
     assert "can be recognised where it is shown again" in text
     assert desk.did in text
-
-
-# --- without linking ---------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def ready(desk: Issuer) -> Issuer:
-    """A desk with the keys of tests/unit/credentials/definition.json; finding fresh ones takes tens of seconds."""
-    ident = uuid.uuid4()
-    kept = json.dumps(MADE["kept"]).encode()
-    return Issuer.objects.create(
-        id=ident,
-        account="somebody",
-        name="School",
-        did=DID,
-        sealed_key=sealing.seal(KEY.reveal(), ident.bytes),
-        definition=MADE["token"],
-        sealed_definition=sealing.seal(kept, ident.bytes + b"definition"),
-    )
-
-
-def test_a_real_wallet_proves_without_linking_and_a_proof_serves_nobody_else(
-    ready: Issuer, with_wallet: Any, live_server: Any
-) -> None:
-    required = asking(ready, "unlinkable")
-    required["properties"]["skills"] |= {"x-assurance": "unlinkable", "x-issuers": [ready.did]}
-    alice = cast.account("alice")
-    one = cast.register(alice, requirement=required)
-    other = cast.register(alice, name="Another", requirement=required)
-    values = {FIELD: PERSON[FIELD], "skills": PERSON["skills"]}
-    offer = services.attest(issuer=ready, label="17", requirement=required, values=values, days=30)
-    with_wallet(lambda agent: _save(agent, PERSON))
-    with pytest.raises(BadData, match="needs a credential from did:key"):
-        with_wallet(_joining(one, live_server.url))
-    link = attested.OfferLink.parse(offer_link(offer))
-    _, added, replaced = with_wallet(lambda agent: attested.receive(agent, link, replace=False))
-    assert added == replaced == []
-
-    with_wallet(_joining(one, live_server.url))
-    with_wallet(_joining(other, live_server.url))
-    first, second = (
-        found.document["document"]["presence"]["attestations"]
-        for found in Subscription.objects.order_by("pk")
-    )
-    assert [json.loads(text)["field"] for text in first] == ["peer_review", "skills"]
-    assert not set(first) & set(second)
-    assert all(str(PERSON["skills"][0]["measurements"][0]) + "," not in text for text in first)
-
-    stolen = {"level": "attested", "commitment": "ab" * 32, "record_count": 1, "attestations": first}
-    with pytest.raises(CollectiveError) as raised:
-        subscribe(one, Wallet().subscription(one.terms.first().document, presence=stolen))
-    assert raised.value.code == "bad_signature"
-
-
-def test_a_desk_without_such_keys_offers_none(desk: Issuer) -> None:
-    found = attest(desk)
-    wallet = Collector()
-    call = wallet.call(sealing.code_for(found.pk.bytes))
-    assert set(services.collect(**call)) == {"credential"}
-    with pytest.raises(DeskError, match="no such field"):
-        unlinkable.issue(**call, requests={})
-
-
-@pytest.mark.parametrize(
-    "requests", [{"job_title": {}}, {FIELD: {}}, {FIELD: 5}, {FIELD: {"offer": {}, "request": {}}}]
-)
-def test_a_request_that_does_not_belong_is_refused(ready: Issuer, requests: dict[str, Any]) -> None:
-    found = attest(ready)
-    with pytest.raises(DeskError) as raised:
-        unlinkable.issue(**Collector().call(sealing.code_for(found.pk.bytes)), requests=requests)
-    assert raised.value.code == "bad_request"
 
 
 def test_the_same_on_the_wallets_command_line(
