@@ -123,8 +123,7 @@ async def run(options: argparse.Namespace) -> int:
 
 async def _hold(agent: WalletAgent) -> None:
     """Run the quick self-test; SandboxError unless every probe is blocked and the level is one the holder allows."""
-    results = await agent.launcher.self_test(probes_at_start())
-    failed = [result.name for result in results if not result.blocked]
+    failed = await agent.launcher.got_out()
     missing = ", ".join([*sorted(agent.launcher.missing), *failed])
     if failed or not agent.sandbox_fits("any"):
         raise SandboxError(
@@ -362,10 +361,3 @@ async def _agree(question: consent.Question) -> str:
 def _print_event(wallet: str, name: str, what: dict[str, Any]) -> None:
     if name not in {"step"}:
         print(json.dumps({"at": _now(), "event": name, **what}), flush=True)
-
-
-def probes_at_start() -> tuple[str, ...]:
-    """The quick probes: the slow ones (memory, time, size) run in `selftest`."""
-    from wallets.agent.sandbox.probes import QUICK
-
-    return QUICK

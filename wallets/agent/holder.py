@@ -23,7 +23,6 @@ from wallets.agent.journal import Kind
 from wallets.agent.keyfile import SlotKind
 from wallets.agent.messages import HolderPolicy
 from wallets.agent.sandbox.launcher import Launcher
-from wallets.agent.sandbox.probes import QUICK
 from wallets.agent.terminal import SHORTEST_PASSPHRASE
 from wallets.agent.transport import Transport
 from wallets.agent.vault import KEYS, AskarStore
@@ -194,7 +193,7 @@ class Holder:
         """Start the sandbox and try the quick ways out; until then, and if one works, no task is run."""
         agent.sandbox_trusted = False
         try:
-            failed = [result.name for result in await agent.launcher.self_test(QUICK) if not result.blocked]
+            failed = await agent.launcher.got_out()
         except SandboxError:
             self.sandbox = "failed"
             return

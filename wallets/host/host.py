@@ -28,7 +28,6 @@ from wallets.agent.patience import patiently
 from wallets.agent.round_line import Step
 from wallets.agent.sandbox.launcher import Launcher
 from wallets.agent.sandbox.policy import Level
-from wallets.agent.sandbox.probes import QUICK
 from wallets.agent.transport import Transport
 from wallets.agent.vault import StorePool, WalletStore
 from wallets.host.downloads import SharedDownloads
@@ -97,7 +96,7 @@ class Host:
         await _each(self._existing(), self._open)
 
     async def _try_the_sandbox(self) -> None:
-        got_out = [one.name for one in await self.launcher.self_test(QUICK) if not one.blocked]
+        got_out = await self.launcher.got_out()
         if got_out:
             raise SandboxError(
                 f"The sandbox does not hold on this machine ({', '.join(got_out)}), so no task is run. Use another machine.",

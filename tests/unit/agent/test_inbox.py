@@ -30,6 +30,11 @@ class NoSandbox(Launcher):
         """Nothing to start; what a full sandbox would report."""
         self.layers = REQUIRED
 
+    async def got_out(self) -> tuple[str, ...]:
+        """There is nothing to get out of."""
+        await self.start()
+        return ()
+
 
 class Scene:
     """One hosted wallet, paired and subscribed."""

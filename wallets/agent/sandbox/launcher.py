@@ -91,6 +91,7 @@ class Launcher:
         self._control: socket.socket | None = None
         self._ends: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._next = 0
+        self._got_out: tuple[str, ...] | None = None
         self.cpu_ms = 0
         self.visits = 0
 
@@ -131,6 +132,16 @@ class Launcher:
         """Every probe in turn. A caller that gets one unblocked result must not run tasks."""
         await self.start()
         return [await self.probe(name) for name in names]
+
+    async def got_out(self) -> tuple[str, ...]:
+        """Names of the quick probes that were not blocked; tried once for each torch parent, before its first visit.
+
+        Raises SandboxError (worker_lost) where it does not start.
+        """
+        await self.start()
+        if self._got_out is None:
+            self._got_out = tuple(one.name for one in await self.self_test(probes.QUICK) if not one.blocked)
+        return self._got_out
 
     async def lasting(self, *, limits: Limits | None = None) -> LastingWorker:
         """A worker that stays for several visits of one wallet to one collective; `close` it when they are over.
@@ -269,7 +280,7 @@ class Launcher:
                 self._process.kill()
             await self._process.wait()
             raise fault(Fault.LOST)
-        self.layers = frozenset(Layer(name) for name in json.loads(body)["layers"])
+        self.layers, self._got_out = frozenset(Layer(name) for name in json.loads(body)["layers"]), None
         self._control = ours
         loop.add_reader(ours, self._on_report)
 
