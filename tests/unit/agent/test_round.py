@@ -17,7 +17,9 @@ from aggregation.wire import signing
 from tests.unit.agent import documents
 from tests.unit.agent.rounds import Round
 from tests.unit.agent.world import World
+from wallets.agent import output
 from wallets.agent.consent import Rule
+from wallets.agent.errors import SandboxError
 from wallets.agent.journal import Kind
 from wallets.agent.messages import HolderPolicy
 from wallets.agent.round_line import Step
@@ -206,6 +208,43 @@ async def test_a_failing_algorithm_is_said_after_the_receipt(scene: Scene) -> No
     assert "receipt" in failed[0].got  # it is owed
     (unlucky,) = scene.host.faults.faults[0].suffered
     assert await scene.journal(unlucky, Kind.VISIT) == ["receipt"]
+
+
+async def test_how_long_the_work_took_stays_in_the_wallet(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that wants to say something by its time, whether it answers or fails, is heard at one of few moments."""
+    work = {name: 0.02 + 0.09 * number for number, name in enumerate(scene.names)}  # seconds
+    failing, took = scene.names[0], {}
+
+    def slow(shared: Launcher, name: str) -> Launcher:
+        class Slow(SharedLauncher):
+            async def train(self, job: Any, *, started: Any = None) -> bytes:
+                started()
+                await asyncio.sleep(work[name])
+                if name == failing:
+                    raise SandboxError("x", code="failed")
+                return bytes(4 * job.dimension)
+
+        return Slow(shared)
+
+    whole = HostedRoundSession._train
+
+    async def timed(session: Any) -> None:
+        began = asyncio.get_running_loop().time()
+        await whole(session)
+        took[session.agent.name] = asyncio.get_running_loop().time() - began
+
+    monkeypatch.setattr(HostedRoundSession, "_train", timed)
+    for name in scene.names:
+        agent = scene.host.wallet(name)
+        monkeypatch.setattr(agent, "launcher", slow(agent.launcher, name))
+    done = await scene.round(1).run()
+    assert done.count == WALLETS - 1
+    assert [m.cannot for m in scene.world.members.values() if m.cannot] == ["failed"]
+    assert {output.moment(seconds) for seconds in work.values()} == {0.125, 0.25, 0.5}
+    assert sorted(took) == sorted(work)
+    assert all(took[name] >= output.moment(seconds) - 0.01 for name, seconds in work.items())
 
 
 async def test_a_revoking_wallet_refuses_from_that_instant(scene: Scene) -> None:
