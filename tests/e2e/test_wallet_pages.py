@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import segno
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.looking import check_screen, picture_of
+from tests.e2e.wallet_acts import a_permit_by_keyboard, look_after_credentials, use_the_journal
 from tests.e2e.wallet_lists import REQUIREMENT, a_list_by_keyboard, fill_lists, tab_to
 from tests.unit.agent import documents
 from tests.unit.agent.world import World
@@ -118,7 +119,7 @@ class Window:
         self.context.close()
 
 
-def created(window: Window) -> str:
+def created(window: Window, look: Callable[[str], None] = lambda _: None) -> str:
     """Through onboarding; the recovery code."""
     page = window.page
     page.get_by_label("Passphrase", exact=True).fill(PASSPHRASE)
@@ -126,6 +127,7 @@ def created(window: Window) -> str:
     window.click("Create my wallet")
     expect(page.get_by_role("heading", level=1)).to_have_text("First, so that you never lose it")
     code = page.locator(".big-code").inner_text()
+    look("backup")
     with page.expect_download() as saved:
         window.click("Save the backup")
     assert Path(saved.value.path()).read_bytes().startswith(b"CSSI-WALLET-BACKUP")
@@ -142,7 +144,7 @@ def test_a_life_of_a_wallet(browser: Browser, stage: Stage, scheme: str, width: 
     expect(page.get_by_role("heading", level=1)).to_have_text("Your own wallet")
     assert stage.pages.link.rsplit("#", 1)[1] not in page.url  # the token does not stay in the address
     window.check("start")
-    created(window)
+    created(window, window.check)
     window.check("my data, empty")
     window.go("Today")
     page.get_by_label("Pairing link").fill(stage.pairing_link)
@@ -156,6 +158,7 @@ def test_a_life_of_a_wallet(browser: Browser, stage: Stage, scheme: str, width: 
     expect(page.get_by_text("Still missing for Heights")).to_be_visible()
     window.check("my data, missing")
     fill_lists(window)
+    look_after_credentials(window)
 
     window.go("Today")
     page.get_by_label("Link or id of the collective").fill(collective.id)
@@ -183,15 +186,13 @@ def test_a_life_of_a_wallet(browser: Browser, stage: Stage, scheme: str, width: 
         window.go(name)
         window.check(name.lower())
         if name == "Journal":
-            window.click("Delete")
-            window.click("Delete")
-            window.said("its place in the chain remains")
-            expect(page.get_by_text("The chain of entries is unbroken.")).to_be_visible()
+            use_the_journal(window)
     expect(page.get_by_text("full: every wall stands").first).to_be_visible(timeout=60_000)
 
     window.go("Permits")
     window.click("Delete now")
     expect(page.get_by_text("It gets nothing from then on.")).to_be_visible()
+    window.check("permits, deleting")
     window.click("Delete now")
     expect(page.get_by_text("Nobody may learn from your data.")).to_be_visible()
     window.said("its keys were erased")
@@ -254,6 +255,7 @@ def test_by_keyboard_alone(browser: Browser, stage: Stage) -> None:
     page.wait_for_timeout(5_000)  # the page refreshes itself meanwhile, and leaves the focus where it is
     assert page.evaluate("document.activeElement.textContent") == "Today"
     a_list_by_keyboard(window)
+    a_permit_by_keyboard(window)
     tab_to(page, "Lock")
     outline = page.evaluate("getComputedStyle(document.activeElement).outlineWidth")
     assert outline == "3px"
