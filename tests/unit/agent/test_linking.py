@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.unit.agent.conftest import Run
+from tests.unit.agent.documents import Collective
 from tests.unit.agent.test_cli import GOOD, csv
 from tests.unit.agent.test_membership import Make, make
 from tests.unit.agent.world import World
-from wallets.agent import linking, server
-from wallets.agent.errors import BadData, InsecureTransport, NotFound, PeerNotTrusted
+from wallets.agent import linking, local_views, server
+from wallets.agent.agent import WalletAgent
+from wallets.agent.errors import BadData, InsecureTransport, NotFound, PeerNotTrusted, ProtocolFault
 from wallets.agent.linking import SubscriptionLink
 
 __all__ = ["make"]  # the fixture
@@ -65,6 +68,39 @@ async def test_a_link_pins_a_server_once_and_never_exchanges_it(make: Make, worl
             with pytest.raises(PeerNotTrusted):
                 await linking.know_server(agent, other.url, pin)
     assert agent.server.pin == link.pin
+
+
+def other_terms(world: World) -> list[dict[str, Any]]:
+    """What a market could put in the place of a collective's signed terms."""
+    mine, stranger = world.collective, Collective()
+    return [
+        {**mine.terms_envelope, "document": {**mine.terms, "purpose": "Something harmless."}},
+        stranger.terms_envelope,
+        mine.sign("terms", mine.terms, stranger.private),
+        mine.sign("notice", mine.terms),
+        {"document": mine.terms},
+        {},
+    ]
+
+
+async def test_terms_that_the_collective_did_not_sign_are_not_even_shown(make: Make, world: World) -> None:
+    agent, ident = await make(world), world.collective.id
+    _, terms = await linking.signed_terms(agent, ident)
+    assert terms.name == "Heights"
+    honest = world._api
+    for lie in other_terms(world):
+        world._api = lambda parts, sent, lie=lie: lie if parts[-1] == "terms" else honest(parts, sent)  # type: ignore[method-assign]
+        with pytest.raises(ProtocolFault):
+            await linking.signed_terms(agent, ident)
+        with pytest.raises(ProtocolFault):
+            await local_views.review(Holder(agent), {"collective": ident})  # type: ignore[arg-type]
+
+
+class Holder:
+    """What a page needs of the holder to look at terms."""
+
+    def __init__(self, agent: WalletAgent) -> None:
+        self.agent = agent
 
 
 async def test_subscribing_by_link_on_the_command_line(

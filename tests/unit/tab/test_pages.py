@@ -12,6 +12,7 @@ import pytest
 from collectives.datatool import saved
 from tests.unit.agent.documents import RATE
 from tests.unit.agent.test_journal import strange_entries
+from tests.unit.agent.test_linking import other_terms
 from tests.unit.agent.world import World
 from tests.unit.tab.conftest import RECORDS, Scene, link
 from tests.unit.tab.node import Script
@@ -118,6 +119,17 @@ async def test_from_the_signed_document_to_a_permit_and_out_again(pages: Script,
     kinds = [entry["kind"] for entry in book["entries"]]
     assert kinds == ["revoked", "subscribed", "offer", "data", "security", "created"]
     assert (await act(pages, "check-store"))["problems"] == []
+
+
+async def test_terms_that_the_collective_did_not_sign_are_not_even_shown(pages: Script, world: World) -> None:
+    await ready(pages)
+    ident, honest = str(world.collective.id), world._api
+    assert (await act(pages, "review", collective=ident))["name"] == "Heights"
+    for lie in other_terms(world):
+        world._api = lambda parts, sent, lie=lie: lie if parts[-1] == "terms" else honest(parts, sent)  # type: ignore[method-assign]
+        assert "error" in await act(pages, "review", collective=ident), lie
+        assert "error" in await act(pages, "subscribe", collective=ident), lie
+    assert world.subscribers == {}
 
 
 async def test_a_round_is_shown_as_it_was_paid(pages: Script, tab: Script, world: World) -> None:
