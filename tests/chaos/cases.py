@@ -92,7 +92,8 @@ def wallets_machine(bench: Bench, job: str) -> None:
 
 
 def vanishing(bench: Bench, job: str) -> None:
-    """30 % of the wallets, in a later step every second round."""
+    """30 % of the wallets, in a later step every second round. More than unmasking's threshold bears in a cohort of twelve once keys are
+    shared: such a round reveals nothing, is abandoned with a reason, and whoever proved presence is paid."""
     steps = ("joined", "advertise", "share_keys", "masked_input", "consistency")
     planned = list(zip(EVERY_SECOND, steps, strict=True))
     for number, step in planned:

@@ -84,7 +84,7 @@ def write(outcomes: Sequence[Outcome], names: Sequence[str], path: Path = PAGE) 
             f"| {outcome.name} | {count} | {rounds} | {outcome.verdict.searched} | {outcome.seconds:.0f} s | {verdict} |"
         )
     for outcome in outcomes:
-        lines += ["", f"### {outcome.name}", "", outcome.sentence, ""]
+        lines += ["", f"### {outcome.name}", "", " ".join(outcome.sentence.split()), ""]
         lines += [
             f"* {fault.name}: {'survived' if fault.survived else '**not survived**'}"
             for fault in outcome.faults
