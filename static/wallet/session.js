@@ -19,8 +19,10 @@ export class Session {
   /** @param {import("./agent.js").Agent} agent */
   constructor(agent) {
     this.agent = agent;
+    /** @type {import("./transport.js").Socket | null} */
     this.socket = null;
     this.connected = false;
+    /** @type {Record<string, any>} */
     this.challenge = {};
     this.heartbeat = 30;
     this.bound = new Set();
@@ -86,8 +88,8 @@ export class Session {
   }
 
   async #serve() {
-    for (;;) {
-      const message = await this.socket.receive(this.heartbeat * MISSED_HEARTBEATS), handler = HANDLERS[message.t];
+    for (const socket = /** @type {import("./transport.js").Socket} */ (this.socket);;) {
+      const message = await socket.receive(this.heartbeat * MISSED_HEARTBEATS), handler = HANDLERS[message.t];
       if (message.t === "ping") this.#send({t: "pong", n: message.n});
       else if (handler) this.agent.spawn(this.#handle(handler, message)); // a newer server may say more than this wallet knows
     }
@@ -126,6 +128,7 @@ export class Session {
 
 /** Frame type → what the mailbox does and the answer that leaves, without its id. @type {Record<string, (mailbox: any, m: any) => Promise<any>>} */
 const HANDLERS = {
+  /** @type {any} */ __proto__: null, // a server may call its frame "constructor"
   mail: async (mailbox, {to, kind, body}) => {
     const outcome = await mailbox.onMail(bytes(to), kind, bytes(body));
     return outcome && {t: "ack", outcome};

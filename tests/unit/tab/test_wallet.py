@@ -200,6 +200,20 @@ async def test_a_bad_frame_is_in_the_journal_by_name(
         await world.until(lambda: {"t": "pong", "n": 9} in world.frames)
 
 
+@pytest.mark.parametrize("kind", ["constructor", "toString", "__proto__", "hasOwnProperty"])
+async def test_a_frame_named_as_what_every_object_has_is_only_unknown(
+    world: World, wallet: Script, kind: str
+) -> None:
+    await paired(world, wallet)
+    (line,) = world.lines
+    before = len(world.frames)
+    await line.send({"t": kind, "id": bytes(16), "to": bytes(32)})
+    await line.send({"t": "ping", "n": 9})
+    await world.until(lambda: {"t": "pong", "n": 9} in world.frames)
+    assert world.frames[before:] == [{"t": "pong", "n": 9}]
+    assert "malformed_frame" not in [e["code"] for e in (await wallet.ask("journal", name="w"))["entries"]]
+
+
 @pytest.mark.parametrize(
     "changed, expected",
     [
