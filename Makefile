@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-production seed-example test-seed-example run test test-long test-production test-postgres check audit format bench bench-secagg bench-peers bench-learning bench-tampering audit-self-check bench-load bench-wallet bench-wallet-tab contracts e2e e2e-wallet screenshots chaos scale clean fuzz fuzz-api fuzz-contracts coverage-secagg fuzz-money test-anvil slither
+.PHONY: help demo demo-production seed-example test-seed-example run test test-long test-production test-postgres check audit format bench bench-secagg bench-peers bench-learning bench-tampering audit-self-check bench-load bench-wallet bench-wallet-tab contracts e2e e2e-wallet types-wallet screenshots chaos scale clean fuzz fuzz-api fuzz-contracts coverage-secagg fuzz-money test-anvil slither
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -125,6 +125,10 @@ bench-load: $(VENV)/.installed-dev bench-peers  ## idle agents, invitations, vis
 
 bench-wallet: $(VENV)/.installed-dev  ## what a visit and an agent cost the holder's machine, into docs/benchmarks/wallet.md (ARGS="--visits 60")
 	@$(BIN)/python -m tests.benchmarks.wallet --docs docs/benchmarks $(ARGS)
+
+TYPES := tests/unit/tab/types
+types-wallet:  ## the types that the wallet's scripts say of themselves, checked by TypeScript (needs npm)
+	cd $(TYPES) && npm ci --silent --ignore-scripts && node_modules/.bin/tsc -p tsconfig.json
 
 bench-wallet-tab: $(VENV)/.installed-dev  ## a wallet in a tab against the agent: rounds, training, page weight (ARGS=--quick)
 	@$(BIN)/python -m tests.benchmarks.wallet_tab $(ARGS)

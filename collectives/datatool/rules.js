@@ -45,6 +45,7 @@ const sha256 = (bytes) => {
 
 const idOf = (value) => sha256(new TextEncoder().encode(canonical(value)));
 
+/** @type {Record<string, [string, (value: any) => boolean]>} */
 const KINDS = {
   object: ["must be an object", (v) => typeof v === "object" && v !== null && !Array.isArray(v)],
   array: ["must be a list", Array.isArray],

@@ -27,7 +27,7 @@ export function newRawKey(rng = random) {
 /** @param {(n: number) => Uint8Array} rng */
 export function newRecoveryCode(rng = random) {
   const text = Array.from(rng(SYMBOLS), (byte) => ALPHABET[byte & 31]).join("");
-  return text.match(/.{1,5}/g).join("-");
+  return text.replace(/.{5}(?!$)/g, "$&-");
 }
 
 /** The code as typed, without separators and with the usual misreadings mended. @param {string} text */

@@ -33,6 +33,7 @@ const GONE = ["no_permit", "permit_expired", "permit_changed"];
 
 /** The visit ends here; `code` goes to the journal. */
 class VisitOver extends Error {
+  /** @param {string} code */
   constructor(code, sentence = "") {
     super(sentence);
     this.code = code;
@@ -64,20 +65,20 @@ export class RoundSession {
     this.agent = agent;
     this.visit = visit;
     this.delivery = delivery;
-    /** @type {Uint8Array | null} */
+    /** @type {any} 32 bytes, read from the vault at the beginning */
     this.jobKey = null;
-    /** @type {Uint8Array | null} */
+    /** @type {any} as the job's key */
     this.subscription = null;
     /** @type {any} the permit's record */
     this.stored = null;
     /** @type {any} the person's data */
     this.record = {};
-    /** @type {Awaited<ReturnType<typeof openPayload>> | null} */
+    /** @type {any} the opened model; see `openPayload` */
     this.payload = null;
     /** @type {ArrayLike<number>} */
     this.update = [];
     this.question = "";
-    this.over = new Promise((resolve) => { this.finished = resolve; });
+    this.over = new Promise((resolve) => { this.finished = () => resolve(undefined); });
   }
 
   /** Take part from the delivered ticket to the end; never throws on what a server did. */
@@ -278,7 +279,7 @@ export class RoundSession {
   /** The four messages of the aggregator come in one order; the client refuses any other. */
   async #answer(incoming, name) {
     this.#heard += 1;
-    const client = this.#client;
+    const client = /** @type {SecAggClient} */ (this.#client);
     if (this.#heard === 2) {
       await client.receiveShares(incoming);
       // Sealed once: a repeated upload must be the same bytes.

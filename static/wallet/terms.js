@@ -85,6 +85,7 @@ const JOB = {
   expires: whole,
 };
 
+/** @returns {Record<string, any>} */
 function parse(document, readers, what) {
   exactly(document, ["version", ...Object.keys(readers)], what);
   if (document.version !== 1) throw malformed(`This program knows version 1 of ${what}.`);
@@ -104,7 +105,7 @@ export const parseNotice = (document) => withManifest(document, NOTICE, "A notic
 /** @param {any} document */
 export const parseJob = (document) => withManifest(document, JOB, "A job");
 
-/** The permit of a stored record, or null. @param {any} record */
+/** The permit of a stored record, or null. @param {any} record @returns {any} */
 export const permitOf = (record) => (record === null ? null : parsePermit(record.permit.document));
 
 const TASK = {collective: 16, job: 16, manifest: 32, requirement: 32, checkpoint: 32};
@@ -186,7 +187,7 @@ function agreement(m, name) {
 export async function parseTerms(document) {
   const later = Object.entries(LATER).filter(([name]) => isObject(document) && Object.hasOwn(document, name));
   const readers = {...TERMS, ...Object.fromEntries(later)};
-  const terms = {sandbox: "any", algorithms: [], ...parse(document, readers, "Terms"), document};
+  const terms = /** @type {Record<string, any>} */ ({sandbox: "any", algorithms: [], ...parse(document, readers, "Terms"), document});
   checkProfile(terms.requirement);
   if (terms.requirement_hash !== await requirementHash(terms.requirement)) throw malformed("requirement_hash is not the hash of the requirement.");
   if (!TIERS.includes(terms.rate)) throw new TermsError("rate_not_in_tier", "The rate is none of the shared ones.");
@@ -205,7 +206,7 @@ export const tokens = (amount) => `${amount / TOKEN}.${String(amount % TOKEN).pa
 
 /** A period in the largest unit that fits: "14 days". @param {number} seconds */
 export function duration(seconds) {
-  for (const [size, unit] of [[86_400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]]) {
+  for (const [size, unit] of /** @type {[number, string][]} */ ([[86_400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]])) {
     if (seconds >= size && seconds % size === 0) return `${seconds / size} ${unit}${seconds === size ? "" : "s"}`;
   }
   return "0 seconds";

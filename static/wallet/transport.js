@@ -142,7 +142,7 @@ export class Transport {
    * @param {string} method @param {string} url @param {{content?: Uint8Array, json?: any, most?: number}} [body]
    */
   async request(method, url, {content, json, most = JSON_BYTES} = {}) {
-    const place = new URL(checkUrl(url)).host, headers = json === undefined ? {} : {"content-type": "application/json"};
+    const place = new URL(checkUrl(url)).host, headers = new Headers(json === undefined ? {} : {"content-type": "application/json"});
     let response, bytes;
     try {
       response = await this.fetch(url, {

@@ -13,7 +13,7 @@ const LIMITS = [
 
 export const limits = () => h("ul", {}, LIMITS.map((sentence) => h("li", {}, sentence)));
 
-/** @param {import("./app.js").App} app */
+/** @param {import("./shell.js").App} app */
 export async function about(app) {
   const published = await (await fetch("files.json", { cache: "no-store", credentials: "omit" })).json();
   const rows = Object.entries(published.files), place = h("div", { class: "stack" });

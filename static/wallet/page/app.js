@@ -11,8 +11,6 @@ import { safety } from "./safety.js";
 import { App, begin } from "./shell.js";
 import { start } from "./start.js";
 
-/** @typedef {import("./shell.js").App} App */
-
 /** @type {import("./shell.js").Pages} */
 const PAGES = {
   now: ["Now", now],

@@ -3,7 +3,7 @@
 
 import { h } from "./dom.js";
 
-/** @param {import("./app.js").App} app */
+/** @param {import("./shell.js").App} app */
 export async function credentials(app) {
   const { record } = await app.wallet.read("data");
   if (!Object.keys(record).length) return null;

@@ -13,7 +13,7 @@ const ANSWERS = {
 
 const OFFLINE = "This machine has no network. Your wallet goes on by itself when it is back.";
 
-/** @param {import("./app.js").App} app */
+/** @param {import("./shell.js").App} app */
 export async function now(app) {
   const [seen, doing] = await Promise.all([app.wallet.read("overview"), app.wallet.read("live")]);
   return [
@@ -53,7 +53,7 @@ function visits(doing) {
       : h("p", { class: "muted" }, "No round yet. A collective asks when somebody pays for a training; that may take days."));
 }
 
-/** The question as the wallet puts it: its words are made in the wallet from the signed document. @param {import("./app.js").App} app @param {any} one */
+/** The question as the wallet puts it: its words are made in the wallet from the signed document. @param {import("./shell.js").App} app @param {any} one */
 function question(app, one) {
   const answers = Object.keys(ANSWERS).filter((answer) => one.answers.includes(answer));
   /** @param {string} answer */

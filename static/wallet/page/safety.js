@@ -5,7 +5,7 @@ import { careful, field, h, onSubmit } from "./dom.js";
 import { reading, receipts, secrets } from "./records.js";
 import { download } from "./start.js";
 
-/** @param {import("./app.js").App} app */
+/** @param {import("./shell.js").App} app */
 export async function safety(app) {
   const [seen, consents] = await Promise.all([app.wallet.read("health"), app.wallet.read("receipts")]);
   return [
@@ -21,7 +21,7 @@ export async function safety(app) {
 
 const passphraseNow = () => h("input", { type: "password", autocomplete: "current-password", required: true });
 
-/** @param {import("./app.js").App} app */
+/** @param {import("./shell.js").App} app */
 function backing(app) {
   const secret = passphraseNow();
   const form = h("form", {}, field("Passphrase of today", secret, "Asked again, so that an open page alone cannot copy your wallet."), h("div", {}, h("button", { class: "button primary" }, "Save a backup")));
@@ -36,7 +36,7 @@ function moving() {
   ];
 }
 
-/** @param {import("./app.js").App} app @param {any} kept */
+/** @param {import("./shell.js").App} app @param {any} kept */
 function changing(app, kept) {
   const perDay = h("input", { type: "number", min: "0", max: "10000", value: kept.visits_per_day });
   const after = h("input", { type: "number", min: "0", max: "10080", value: kept.lock_after_minutes });
@@ -48,7 +48,7 @@ function changing(app, kept) {
   }), "Saved."));
 }
 
-/** @param {import("./app.js").App} app */
+/** @param {import("./shell.js").App} app */
 function ending(app) {
   const secret = passphraseNow();
   return [

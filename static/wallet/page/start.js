@@ -8,14 +8,14 @@ import { bytesOf, choosing, restoring, unlock } from "./opening.js";
 const BINARY = "application/octet-stream";
 const GONE = "Had you a wallet here and it is gone? A browser may delete what a site keeps, when room runs short or when you clear it. Your backup brings it back.";
 
-/** @param {import("./app.js").App} app @param {string} state @param {number} lockedUntil */
+/** @param {import("./shell.js").App} app @param {string} state @param {number} lockedUntil */
 export function start(app, state, lockedUntil) {
   if (state === "busy") return busy(app);
   if (state === "open") return secure(app);
   return state === "none" ? create(app) : unlock(app, lockedUntil);
 }
 
-/** @param {import("./app.js").App} app */
+/** @param {import("./shell.js").App} app */
 function busy(app) {
   return [
     h("div", { class: "stack" }, h("h1", {}, "Your wallet is open in another tab"),
@@ -24,7 +24,7 @@ function busy(app) {
   ];
 }
 
-/** @param {import("./app.js").App} app */
+/** @param {import("./shell.js").App} app */
 function create(app) {
   const form = choosing(app, "At least 10 characters. It never leaves this browser and nobody can reset it.", (passphrase) => {
     app.say("Your wallet is being made. This takes a second or two.");
@@ -45,7 +45,7 @@ function create(app) {
   ];
 }
 
-/** The way back, before any data can be entered: the code on paper, a backup that was kept and opens. @param {import("./app.js").App} app */
+/** The way back, before any data can be entered: the code on paper, a backup that was kept and opens. @param {import("./shell.js").App} app */
 function secure(app) {
   const { code } = app.kept, asked = app.kept.passphrase === undefined;
   const typed = h("input", { type: "text", autocomplete: "off", spellcheck: "false", maxlength: "7", required: true });
@@ -81,7 +81,7 @@ function secure(app) {
 /** @param {string} title @param {...any} content */
 const step = (title, ...content) => h("li", { class: "card" }, h("h2", {}, title), content);
 
-/** @param {import("./app.js").App} app @param {string} passphrase */
+/** @param {import("./shell.js").App} app @param {string} passphrase */
 export async function download(app, passphrase) {
   try {
     const made = await app.wallet.act("backup", { passphrase });

@@ -24,7 +24,8 @@ function text(body, name) {
 /** The passphrase or the recovery code of a request. @returns {{kind: "passphrase" | "recovery", secret: string}} */
 const secretOf = (body) => (body.recovery_code ? {kind: "recovery", secret: text(body, "recovery_code")} : {kind: "passphrase", secret: text(body, "passphrase")});
 
-async function change(holder, body, changed, next = undefined) {
+/** @param {string} [next] */
+async function change(holder, body, changed, next) {
   return changeSlot(holder.storage, {...secretOf(body), changed, ...(next ? {next} : {}), now: holder.now()});
 }
 

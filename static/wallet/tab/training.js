@@ -12,9 +12,9 @@ export function training() {
   const begin = () => {
     const started = new Worker(address(), {type: "module", name: "training"});
     started.onmessage = ({data: {id, update, refused}}) => {
-      const {resolve, reject} = waiting.get(id);
+      const asked = waiting.get(id);
       waiting.delete(id);
-      refused ? reject(new OutputRefused(refused.code, refused.sentence)) : resolve(update);
+      refused ? asked?.reject(new OutputRefused(refused.code, refused.sentence)) : asked?.resolve(update);
     };
     started.onerror = () => { // it did not even start; the next visit tries again
       worker = null;

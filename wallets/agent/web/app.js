@@ -8,8 +8,6 @@ import { data } from "./data.js";
 import { notices, permits, today } from "./permits.js";
 import { earnings, health, journal, privacy } from "./records.js";
 
-/** @typedef {import("./shell.js").App} App */
-
 const KEY = "wallet-token";
 /** @type {import("./shell.js").Pages} */
 const PAGES = {

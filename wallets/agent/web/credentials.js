@@ -6,7 +6,7 @@ import { button, careful, check, field, h, table, when } from "./dom.js";
 
 const STATES = /** @type {Record<string, string>} */ ({ good: "good", revoked: "revoked by its issuer", expired: "expired", unknown: "not checked yet" });
 
-/** @param {import("./app.js").App} app */
+/** @param {import("./shell.js").App} app */
 export async function credentials(app) {
   const held = await app.wallet.read("credentials");
   const shown = held.map((/** @type {any} */ one) => [
@@ -21,12 +21,12 @@ export async function credentials(app) {
     h("details", {}, h("summary", {}, "Receive a credential"), receiving(app)));
 }
 
-/** @param {import("./app.js").App} app @param {any} one */
+/** @param {import("./shell.js").App} app @param {any} one */
 function deleting(app, one) {
   return careful("Delete", "The values stay, as your own word.", () => app.attempt(() => app.wallet.act("delete-credential", { name: one.name }), "The credential and its key were erased."));
 }
 
-/** @param {import("./app.js").App} app */
+/** @param {import("./shell.js").App} app */
 function restating(app) {
   return button("Show collectives my changed data", () => app.attempt(async () => {
     const { told } = await app.wallet.act("restate");
@@ -35,7 +35,7 @@ function restating(app) {
   }));
 }
 
-/** @param {import("./app.js").App} app */
+/** @param {import("./shell.js").App} app */
 function receiving(app) {
   const link = h("input", { type: "text", autocomplete: "off", spellcheck: "false", required: true });
   const replace = h("input", { type: "checkbox" });

@@ -5,7 +5,7 @@ import { credentials } from "./credentials.js";
 import { button, careful, field, h, list, table } from "./dom.js";
 import { attested, entering, shown } from "./values.js";
 
-/** @param {import("./app.js").App} app */
+/** @param {import("./shell.js").App} app */
 export async function data(app) {
   const known = await app.wallet.read("data", app.kept.wanted ? { collective: app.kept.wanted } : {});
   const own = Object.keys(known.record).sort();
@@ -19,7 +19,7 @@ export async function data(app) {
   ].flat().filter(Boolean);
 }
 
-/** What is there, and a way to delete it. @param {import("./app.js").App} app @param {string[]} own @param {Record<string, any>} record */
+/** What is there, and a way to delete it. @param {import("./shell.js").App} app @param {string[]} own @param {Record<string, any>} record */
 function kept(app, own, record) {
   /** @param {string} name */
   const forget = (name) => app.attempt(() => app.wallet.act("forget-data", { fields: [name] }), `${name} was deleted and erased from the wallet's file.`);
@@ -29,7 +29,7 @@ function kept(app, own, record) {
     ])));
 }
 
-/** @param {import("./app.js").App} app @param {any} one @param {Record<string, any>} record */
+/** @param {import("./shell.js").App} app @param {any} one @param {Record<string, any>} record */
 function asked(app, one, record) {
   const lacks = one.missing.length;
   const draft = drafted(one.collective);
@@ -52,7 +52,7 @@ function drafted(collective) {
 }
 
 /** Show what would change; values already there are replaced only after a second yes.
- * @param {import("./app.js").App} app @param {any} form where the question appears @param {Record<string, any>} asked
+ * @param {import("./shell.js").App} app @param {any} form where the question appears @param {Record<string, any>} asked
  * @param {() => void} done the wallet has it, before the page is drawn anew */
 async function settle(app, form, asked, done) {
   try {
@@ -74,7 +74,7 @@ async function settle(app, form, asked, done) {
   }
 }
 
-/** @param {import("./app.js").App} app @param {any} one @param {() => void} done */
+/** @param {import("./shell.js").App} app @param {any} one @param {() => void} done */
 function importing(app, one, done) {
   const file = h("input", { type: "file", accept: ".json,.csv", required: true });
   const form = h("form", {}, field("JSON or CSV file", file, "What the collective's data tool saved, or your own export."), h("div", {}, h("button", { class: "button" }, "Look at it")));
@@ -86,7 +86,7 @@ function importing(app, one, done) {
   return form;
 }
 
-/** @param {import("./app.js").App} app */
+/** @param {import("./shell.js").App} app */
 function looking(app) {
   const wanted = h("input", { type: "text", autocomplete: "off", value: app.kept.wanted ?? "" });
   return h("div", { class: "stack" }, field("Id of the collective", wanted, "It stands on the collective's page."),

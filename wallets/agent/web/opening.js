@@ -7,7 +7,7 @@ const passphraseNow = () => h("input", { type: "password", autocomplete: "curren
 
 /**
  * A passphrase for a new wallet, typed twice.
- * @param {import("./app.js").App} app
+ * @param {import("./shell.js").App} app
  * @param {string} help what to know of it in this host
  * @param {(passphrase: string) => unknown} make
  */
@@ -20,7 +20,7 @@ export function choosing(app, help, make) {
 }
 
 /**
- * @param {import("./app.js").App} app
+ * @param {import("./shell.js").App} app
  * @param {(bytes: Uint8Array) => unknown} carried the file as this host's door takes it
  * @param {string} [help]
  */
@@ -33,7 +33,7 @@ export function restoring(app, carried, help = "") {
   }, "Your wallet is back. Running jobs were left out; it takes part again from the next one."));
 }
 
-/** @param {import("./app.js").App} app @param {number} lockedUntil */
+/** @param {import("./shell.js").App} app @param {number} lockedUntil */
 export function unlock(app, lockedUntil) {
   const secret = passphraseNow(), code = h("input", { type: "checkbox" });
   const form = h("form", {}, field("Passphrase", secret), check("Use the recovery code instead", code), h("div", {}, h("button", { class: "button primary" }, "Unlock")));

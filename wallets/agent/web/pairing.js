@@ -4,7 +4,7 @@
 import { scanning } from "./qr.js";
 import { check, field, h } from "./dom.js";
 
-/** @param {import("./app.js").App} app @param {string} [why] what an account adds to this wallet */
+/** @param {import("./shell.js").App} app @param {string} [why] what an account adds to this wallet */
 export function pairing(app, why = "") {
   const trust = h("input", { type: "checkbox" });
   /** @param {Record<string, unknown>} how */
@@ -18,7 +18,7 @@ export function pairing(app, why = "") {
     h("details", {}, h("summary", {}, "Type the one-time code instead"), byCode(app, pair)));
 }
 
-/** Shown until it was confirmed: a typed code names no key, so the person compares. @param {import("./app.js").App} app */
+/** Shown until it was confirmed: a typed code names no key, so the person compares. @param {import("./shell.js").App} app */
 export function comparing(app) {
   const shown = app.kept.compare;
   if (!shown) return null;
@@ -33,7 +33,7 @@ export function comparing(app) {
     h("p", {}, "If it does not, somebody stands between: delete this wallet and create a new one."), h("div", {}, done));
 }
 
-/** @param {import("./app.js").App} app @param {(how: Record<string, unknown>) => unknown} pair */
+/** @param {import("./shell.js").App} app @param {(how: Record<string, unknown>) => unknown} pair */
 function byLink(app, pair) {
   const link = h("input", { type: "text", autocomplete: "off", spellcheck: "false", required: true, value: app.kept.link ?? "" });
   const scan = scanning((text) => { link.value = text; }, (text) => app.say(text));
@@ -46,7 +46,7 @@ function byLink(app, pair) {
   return form;
 }
 
-/** @param {import("./app.js").App} app @param {(how: Record<string, unknown>) => unknown} pair */
+/** @param {import("./shell.js").App} app @param {(how: Record<string, unknown>) => unknown} pair */
 function byCode(app, pair) {
   const url = h("input", { type: "url", autocomplete: "off", spellcheck: "false", required: true, value: app.kept.site ?? "" });
   const code = h("input", { type: "text", autocomplete: "one-time-code", spellcheck: "false", required: true });

@@ -8,7 +8,7 @@ import { scanning } from "./qr.js";
 /** @type {Record<string, string>} the three answers to a notice, in the same words wherever it is shown */
 const CHOICES = { with: "Continue with it", without: "Continue without it", leave: "Leave the collective" };
 
-/** @param {import("./app.js").App} app */
+/** @param {import("./shell.js").App} app */
 export async function today(app) {
   const seen = await app.wallet.read("overview");
   const { health } = seen;
@@ -45,7 +45,7 @@ export function sandbox(health) {
   return h("span", { class: "bad" }, "does not hold; no task is run");
 }
 
-/** @param {import("./app.js").App} app @param {any} one */
+/** @param {import("./shell.js").App} app @param {any} one */
 function question(app, one) {
   /** @param {string} answer */
   const give = (answer) => app.attempt(() => app.wallet.act("answer", { id: one.id, answer }), `Answered: ${answer}.`);
@@ -54,7 +54,7 @@ function question(app, one) {
     h("div", { class: "equal" }, one.answers.map((/** @type {string} */ answer) => button(CHOICES[answer] ?? answer[0].toUpperCase() + answer.slice(1), () => give(answer)))));
 }
 
-/** @param {import("./app.js").App} app */
+/** @param {import("./shell.js").App} app */
 export function joining(app) {
   const wanted = h("input", { type: "text", autocomplete: "off", spellcheck: "false", required: true, value: app.kept.wanted ?? "" });
   const place = h("div", { class: "stack", "data-asked": true });
@@ -79,14 +79,14 @@ export function joining(app) {
 const lacking = (terms) => h("div", { class: "note wait" }, h("p", {}, "Your data still lacks:"), list(terms.missing),
   h("p", {}, h("a", { href: "#/data" }, "Enter it under “My data”")));
 
-/** @param {import("./app.js").App} app @param {any} terms */
+/** @param {import("./shell.js").App} app @param {any} terms */
 const asking = (app, terms) => h("div", { class: "stack" }, h("p", { class: "good" }, "Everything it asks for is in your wallet."),
   h("div", {}, button("Go on to the question", async () => {
     /** @type {HTMLElement | null} */ (document.activeElement)?.blur(); // the question takes this place
     await app.attempt(() => app.wallet.act("subscribe", { collective: terms.collective }));
   }, "primary")));
 
-/** @param {import("./app.js").App} app */
+/** @param {import("./shell.js").App} app */
 export async function permits(app) {
   const held = await app.wallet.read("permits");
   return [
@@ -105,7 +105,7 @@ export async function permits(app) {
   ].flat();
 }
 
-/** What the aggregator says about this wallet, and what the holder says to that. @param {import("./app.js").App} app @param {any} permit */
+/** What the aggregator says about this wallet, and what the holder says to that. @param {import("./shell.js").App} app @param {any} permit */
 function standing(app, permit) {
   const said = permit.standing;
   if (!said) return null;
@@ -121,7 +121,7 @@ function standing(app, permit) {
   return h("div", { class: "stack" }, note, form);
 }
 
-/** @param {import("./app.js").App} app @param {any} permit */
+/** @param {import("./shell.js").App} app @param {any} permit */
 function remove(app, permit) {
   return app.attempt(async () => {
     const done = await app.wallet.act("delete-permit", { collective: permit.collective });
@@ -130,7 +130,7 @@ function remove(app, permit) {
   });
 }
 
-/** @param {import("./app.js").App} app @param {any} permit */
+/** @param {import("./shell.js").App} app @param {any} permit */
 function limiting(app, permit) {
   /** @type {[string, string, string][]} */
   const known = [["visits_per_day", "Visits per day", ""], ["visits_total", "Visits in all", ""], ["privacy_micro", "Privacy budget, in millionths of ρ", ""],
@@ -148,7 +148,7 @@ function limiting(app, permit) {
   return form;
 }
 
-/** @param {import("./app.js").App} app */
+/** @param {import("./shell.js").App} app */
 export async function notices(app) {
   const seen = await app.wallet.read("notices");
   return [
@@ -162,7 +162,7 @@ export async function notices(app) {
   ].flat();
 }
 
-/** @param {import("./app.js").App} app @param {any} notice @param {string} choice */
+/** @param {import("./shell.js").App} app @param {any} notice @param {string} choice */
 function choosing(app, notice, choice) {
   const label = CHOICES[choice] ?? choice;
   const give = () => app.attempt(() => app.wallet.act("choose", { collective: notice.collective, notice: notice.notice_ref, choice }), `Your answer: ${choice}.`);

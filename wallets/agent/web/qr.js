@@ -15,7 +15,7 @@ const PICTURE_PIXELS = [2000, 1000, 500]; // a large picture of a small code fir
  */
 export function scanning(found, say) {
   const place = h("div", { class: "stack" }), picture = h("input", { type: "file", accept: "image/*", hidden: true });
-  const camera = navigator.mediaDevices?.getUserMedia ? button("Scan the QR code", () => scan(place, told, say)) : null;
+  const camera = navigator.mediaDevices ? button("Scan the QR code", () => scan(place, told, say)) : null;
   const told = (/** @type {string} */ text) => {
     if (!text) return say("No QR code was seen. Paste the link instead.");
     found(text);

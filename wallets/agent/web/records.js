@@ -5,7 +5,7 @@ import { button, careful, facts, field, h, list, save, table, when } from "./dom
 import { sandbox } from "./permits.js";
 import { download } from "./start.js";
 
-/** @param {import("./app.js").App} app */
+/** @param {import("./shell.js").App} app */
 export async function journal(app) {
   const wanted = { kind: app.kept.kind ?? "", collective: app.kept.collective ?? "" };
   const book = await app.wallet.read("journal", wanted);
@@ -38,7 +38,7 @@ export async function journal(app) {
   ];
 }
 
-/** @param {import("./app.js").App} app */
+/** @param {import("./shell.js").App} app */
 export async function earnings(app) {
   const seen = await app.wallet.read("earnings");
   const asked = seen.addresses.filter((/** @type {any} */ one) => one.asked);
@@ -71,12 +71,12 @@ function units(text) {
 /** @param {bigint} amount */
 const inTokens = (amount) => `${amount / 10n ** 18n}.${String(amount % 10n ** 18n).padStart(18, "0")}`.replace(/\.?0+$/, "");
 
-/** @param {import("./app.js").App} app @param {any} one */
+/** @param {import("./shell.js").App} app @param {any} one */
 function asking(app, one) {
   return button("Ask now", () => app.attempt(() => app.wallet.act("ask-earnings", { address: one.address }), `Asked about ${one.name}.`), "small");
 }
 
-/** @param {import("./app.js").App} app */
+/** @param {import("./shell.js").App} app */
 export async function privacy(app) {
   const spent = await app.wallet.read("privacy");
   return [
@@ -90,7 +90,7 @@ export async function privacy(app) {
   ].flat();
 }
 
-/** @param {import("./app.js").App} app */
+/** @param {import("./shell.js").App} app */
 export async function health(app) {
   const [seen, consents] = await Promise.all([app.wallet.read("health"), app.wallet.read("receipts")]);
   const results = h("div", { class: "stack" });
@@ -128,7 +128,7 @@ export function receipts(consents) {
   ];
 }
 
-/** @param {import("./app.js").App} app */
+/** @param {import("./shell.js").App} app */
 export function reading(app) {
   return button("Check everything in the wallet", async () => {
     const found = await app.wallet.act("check-store");
@@ -136,7 +136,7 @@ export function reading(app) {
   });
 }
 
-/** @param {import("./app.js").App} app @param {any} kept */
+/** @param {import("./shell.js").App} app @param {any} kept */
 function changing(app, kept) {
   const perDay = h("input", { type: "number", min: "0", value: kept.visits_per_day });
   const after = h("input", { type: "number", min: "0", value: kept.lock_after_minutes });
@@ -151,7 +151,7 @@ function changing(app, kept) {
   return form;
 }
 
-/** New passphrase, new recovery code. @param {import("./app.js").App} app @param {string} [more] what else to do where the wallet lives */
+/** New passphrase, new recovery code. @param {import("./shell.js").App} app @param {string} [more] what else to do where the wallet lives */
 export function secrets(app, more = "") {
   const old = h("input", { type: "password", autocomplete: "current-password", required: true });
   const fresh = h("input", { type: "password", autocomplete: "new-password", minlength: "10" });
@@ -176,7 +176,7 @@ export function secrets(app, more = "") {
   return form;
 }
 
-/** @param {import("./app.js").App} app */
+/** @param {import("./shell.js").App} app */
 function backing(app) {
   const secret = h("input", { type: "password", autocomplete: "current-password", required: true });
   const form = h("form", {}, field("Passphrase of today", secret, "Asked again, so that an open page alone cannot copy your wallet."), h("div", {}, h("button", { class: "button" }, "Save a backup")));

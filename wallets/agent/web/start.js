@@ -4,13 +4,13 @@
 import { button, field, h, save } from "./dom.js";
 import { choosing, restoring, unlock } from "./opening.js";
 
-/** @param {import("./app.js").App} app @param {string} state @param {number} lockedUntil */
+/** @param {import("./shell.js").App} app @param {string} state @param {number} lockedUntil */
 export function start(app, state, lockedUntil) {
   if (app.kept.onboarding) return secure(app);
   return state === "none" ? create(app) : unlock(app, lockedUntil);
 }
 
-/** @param {import("./app.js").App} app */
+/** @param {import("./shell.js").App} app */
 function create(app) {
   const form = choosing(app, "At least 10 characters. It never leaves this machine and nobody can reset it.", (passphrase) => app.attempt(async () => {
     const made = await app.wallet.act("create", { passphrase });
@@ -25,7 +25,7 @@ function create(app) {
   ];
 }
 
-/** The recovery code once, then a backup, before anything else can be done. @param {import("./app.js").App} app */
+/** The recovery code once, then a backup, before anything else can be done. @param {import("./shell.js").App} app */
 function secure(app) {
   const code = app.kept.onboarding;
   const typed = h("input", { type: "text", autocomplete: "off", spellcheck: "false", maxlength: "7" });
@@ -51,7 +51,7 @@ function secure(app) {
   ];
 }
 
-/** @param {import("./app.js").App} app @param {string} passphrase */
+/** @param {import("./shell.js").App} app @param {string} passphrase */
 export async function download(app, passphrase) {
   try {
     const made = await app.wallet.act("backup", { passphrase });
