@@ -102,6 +102,9 @@ def serve(request: HttpRequest, name: str = INDEX) -> HttpResponseBase:
         raise Http404
     body = file.read_bytes()
     etag = f'"{sha256(body).hexdigest()}"'
-    answer = HttpResponse(body, content_type=TYPES[file.suffix], headers={**HEADERS, "ETag": etag})
-    answer["Content-Security-Policy"] = policy()
-    return get_conditional_response(request, etag=etag, response=answer) or answer
+    whole = HttpResponse(body, content_type=TYPES[file.suffix], headers={"ETag": etag})
+    answer = get_conditional_response(request, etag=etag, response=whole) or whole
+    # Also of "not modified": a browser takes the headers of that answer over into what it kept.
+    for header, value in {**HEADERS, "Content-Security-Policy": policy()}.items():
+        answer[header] = value
+    return answer

@@ -76,6 +76,11 @@ def test_a_file_that_is_known_is_not_sent_again(client: Client) -> None:
     first = client.get("/wallet-app/vault.js")
     again = client.get("/wallet-app/vault.js", headers={"if-none-match": first["ETag"]})
     assert (again.status_code, again.content) == (304, b"")
+    # A browser replaces the headers of what it kept by these (RFC 9111, section 3.2).
+    assert {*browser_wallet.HEADERS, "Content-Security-Policy", "ETag"} <= set(again.headers)
+    assert {name: first[name] for name in again.headers if name != "Content-Length"} == {
+        name: value for name, value in again.headers.items() if name != "Content-Length"
+    }
     assert client.post("/wallet-app/vault.js").status_code == 405
 
 
