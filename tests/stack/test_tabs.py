@@ -117,10 +117,11 @@ def test_a_job_of_tabs_and_agents_with_dropouts_reloads_and_a_revocation(
     )
     for number in range(2, ROUNDS):
         wait_for_silence(made[victim(number)], number)
-        made[victim(number)].open_again()
+        ask(small_stack, job, "pause")  # no round begins before this tab is back, however slow the machine is
+        back(made[victim(number)])
         if number + 2 < ROUNDS:
-            # It is this one's turn again only after the other's, so a slow machine has a whole round for this.
             arm(made[victim(number)], number + 2, "close")
+        ask(small_stack, job, "resume")
     told = small_stack.until_closed(job, seconds=300)
 
     assert "completed" in told["transitions"], told
@@ -147,6 +148,18 @@ def wait_for_silence(tab: Tab, number: int) -> None:
         seconds=180,
         what=f"a tab in round {number}",
     )
+
+
+def back(tab: Tab) -> None:
+    """Reloaded, unlocked, and on the line again."""
+    before = len(tab.happened("connected"))
+    tab.open_again()
+    until(lambda: len(tab.happened("connected")) > before, seconds=60, what="a tab to be back")
+
+
+def ask(small_stack: SmallStack, job: str, what: str) -> None:
+    answer = small_stack.carla.api(f"jobs/{job}/{what}")
+    assert answer.status_code == 200, answer.text
 
 
 def arm(tab: Tab, number: int, what: str, collective: str = "") -> None:
