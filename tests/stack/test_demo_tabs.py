@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.long, pytest.mark.timeout(900)]
 def test_tabs_take_part_in_the_demo(tmp_path: Path) -> None:
     run = demo(
         tmp_path,
-        *("--case", "job-performance", "--wallets", "24", "--rounds", "3", "--development-cohort", "16"),
+        *("--wallets", "40", "--rounds", "3", "--development-cohort", "20"),
         *("--no-faults", "--browser-wallets", "3"),
     )
 
