@@ -13,7 +13,7 @@ import {OutputRefused, ProtocolError} from "./errors.js";
 import {Unreachable, WalletError, fault, notFound} from "./failures.js";
 import {cut} from "./journal.js";
 import {decide, uuidBytes} from "./machine.js";
-import {questionHash} from "./manifest.js";
+import {isOneShot, questionHash} from "./manifest.js";
 import {RECORD, missingFor} from "./membership.js";
 import {headerHash, signed} from "./messages.js";
 import {contract} from "./output.js";
@@ -28,7 +28,6 @@ import {Queue, ROUND_FRAME_BYTES} from "./transport.js";
 const TRY_AGAIN = [408, 429, 503]; // too slow, one upload runs already, no room
 const PAYLOAD_BYTES = 64 * 1024 * 1024, SHORTEST_WAIT = 0.2, LONGEST_WAIT = 5, GRACE_SECONDS = 60, CANNOT_SECONDS = 5;
 const FIRST_MOMENT = 0.125, LAST_MOMENT = 32;
-const ONE_SHOT = ["elm-statistics", "mean", "histogram", "covariance"]; // answered once, so that no two sums can be subtracted
 const GONE = ["no_permit", "permit_expired", "permit_changed"];
 
 /** The visit ends here; `code` goes to the journal. */
@@ -149,7 +148,7 @@ export class RoundSession {
     }, this.agent.policy);
     if (decision.kind === "Refused") await this.#refuse(decision);
     const {manifest} = this.payload;
-    if (ONE_SHOT.includes(manifest.kind)) this.question = await questionHash(manifest);
+    if (isOneShot(manifest)) this.question = await questionHash(manifest);
     const answered = this.question && await vault.get("answered", this.question) !== null;
     const refusal = await objection(manifest, this.visit.header) ?? (answered ? "answered_once" : null);
     if (refusal) await this.#refuse({refusal, sentence: REFUSALS[refusal]});
