@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
+from marketplace.browser_wallet import fingerprints
 from marketplace.individuals.server_description import subscription_link
 from tests.apps.cast import World
 from tests.e2e.conftest import FLAGS, apart, chromium
@@ -113,6 +114,28 @@ def tab(
     made.context.close()
 
 
+def tells_what_differs(tab: Tab) -> None:
+    """The page says plainly what it cannot protect from, and names a file that came with one byte more."""
+    page = tab.page
+    expect(page.get_by_role("heading", name="What it cannot protect you from")).to_be_visible()
+    expect(
+        page.get_by_text("Nothing in a browser protects you from the server that sends the scripts")
+    ).to_be_visible()
+    listed = page.evaluate("async () => (await (await fetch('files.json')).json()).release")
+    assert listed == fingerprints()["release"]
+    expect(page.locator(".big-code")).to_have_text(listed)
+
+    def longer(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, body=answer.body() + b" ")
+
+    page.route("**/wallet-app/machine.js", longer)
+    tab.click("Compare the files now")
+    expect(page.get_by_text("These are not as listed: machine.js.")).to_be_visible()
+    tab.said("Some files are not as listed.")
+    page.unroute("**/wallet-app/machine.js")
+
+
 def test_a_whole_life_in_one_tab(tab: Tab, world: World) -> None:
     page, collective = tab.page, str(world.collective.pk)
     page.goto(f"{tab.url}/wallet-app/#collective={collective}")
@@ -161,6 +184,7 @@ def test_a_whole_life_in_one_tab(tab: Tab, world: World) -> None:
         tab.check(name.lower())
     tab.click("Compare the files now")
     tab.said("All files are as listed.")
+    tells_what_differs(tab)
 
     tab.go("Permits")
     tab.click("Delete now")

@@ -18,6 +18,7 @@ import pytest
 
 from marketplace.demo.chromium import Chromium, Window, installed
 from marketplace.demo.tabs import Tab
+from tests.e2e.looking import AXE, RULES
 from tests.e2e.site import Loop, Site, started
 from tests.unit.agent import documents, rounds
 from tests.unit.agent.rounds import Round
@@ -30,6 +31,11 @@ RECORDS = [{"height": i + 0.5, "weight": 9.5 - i, "ill": i % 2 == 0} for i in ra
 CONNECTED = "Connected. Ready for the next round."
 SECONDS = 60
 ASLEEP_SECONDS = 80
+SEEN_BY_AXE = (
+    "async (rules) => {"
+    + AXE
+    + "\n return (await axe.run(document, {runOnly: rules})).violations.map((one) => one.id); }"
+)
 
 
 class Scene:
@@ -129,6 +135,7 @@ def test_a_hidden_tab_takes_part_as_before(scene: Scene, browser: Chromium, tmp_
     assert scene.tabs[0].entries()[-1]["code"] == "released"
     scene.tabs[0].page("now", f"Your wallet took part in round {scene.number} of")
     scene.tabs[0].shows("earned 0.005.")
+    assert scene.tabs[0].window.evaluate(SEEN_BY_AXE, RULES) == []
 
 
 def test_a_frozen_tab_answers_nobody_and_says_so_when_it_is_back(scene: Scene) -> None:
