@@ -39,6 +39,7 @@ _CLICK = (
 _SHOWS = "(text) => document.body.innerText.includes(text)"
 _TEXT = "() => document.body.innerText"
 _GO = "(name) => { location.hash = '#/'; location.hash = `#/${name}`; }"
+_DRAWN = "() => Boolean(document.querySelector('main h1'))"
 _CODE = "() => document.querySelector('.big-code').innerText"
 _WATCH = """async (path) => {
   const {Agent} = await import(path), {event} = Agent.prototype;
@@ -119,6 +120,8 @@ class Tab:
         gone = self.window.worker(WORKER)
         self.window.go(f"{self._site}/wallet-app/")
         self._until(lambda: self.window.worker(WORKER) not in {"", gone}, "the wallet's worker")
+        # A worker that is asked to import while its own script is still on its way may never answer. A page with a heading has heard from it.
+        self._until(lambda: self.window.evaluate(_DRAWN), "the wallet's first page")
         self.window.watch(self.window.worker(WORKER), _WATCH, AGENT)
 
     def import_data(self, record: dict[str, Any], collective: str) -> None:
