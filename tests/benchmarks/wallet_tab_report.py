@@ -35,7 +35,8 @@ Written by `{command}`, {day}: {browser}, with nothing switched off, and the Pyt
 work shared (load {load:.0f} when it ended). Times are by the clock around the work alone, the best of several, in milliseconds.
 
 A *round* is one wallet's own part of all five phases with {neighbours} neighbours, the tab and the agent being members of the same bucket; up to 10,000 numbers its sum
-is compared with the plain one. A *gradient* is one visit's training: an MLP 64 → h → 5 over one record, the same numbers on both sides, the answers equal within 10⁻⁶. What is not in
+is compared with the plain one. A *gradient* is one visit's training: an MLP 64 → h → 5 over one record, the same numbers on both sides, the answers equal within 10⁻⁶; its time is the
+mean of as many as fill 20 ms, because a browser's clock ticks every tenth of a millisecond. What is not in
 it: the network, and for the agent the process that a visit is walled in by ([the wallet's own page](wallet.md)).
 """
 

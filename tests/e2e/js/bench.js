@@ -31,15 +31,15 @@ answers({
     const began = performance.now(), made = await STEPS[step](ready), milliseconds = performance.now() - began;
     return {milliseconds, message: made instanceof Uint8Array ? text(made) : ""};
   },
-  train: async ({manifest, weights, x, y, repeats}) => {
+  train: async ({manifest, weights, x, y, least}) => {
     const parsed = parseManifest(manifest), numbers = (base64) => new Float32Array(bytes(base64).buffer);
-    const given = [parsed, numbers(weights), numbers(x), numbers(y), new Uint8Array(32)], times = [];
-    let update = new Float32Array();
-    for (let i = 0; i < repeats; i += 1) {
+    const given = [parsed, numbers(weights), numbers(x), numbers(y), new Uint8Array(32)];
+    let update = await computeUpdate(...given);
+    for (let count = 1; ; count *= 2) {
       const began = performance.now();
-      update = await computeUpdate(...given);
-      times.push(performance.now() - began);
+      for (let i = 0; i < count; i += 1) update = await computeUpdate(...given);
+      const took = performance.now() - began;
+      if (took >= least) return {milliseconds: took / count, update: text(new Uint8Array(update.buffer))};
     }
-    return {times, update: text(new Uint8Array(update.buffer))};
   },
 });
