@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from django.utils.formats import number_format
@@ -11,12 +12,14 @@ from collectives.terms.sentences import Sentence
 
 
 def worded(said: Any) -> str:
-    """A sentence in the language that is active now; any other value as text, whole numbers grouped as the reader groups."""
+    """A sentence in the language that is active now; any other value as text, numbers as the reader writes them."""
     if isinstance(said, Sentence):
         words = gettext(said.pattern)
         return words % {name: worded(value) for name, value in said.values.items()} if said.values else words
     if type(said) is int:
         return str(number_format(said, use_l10n=True, force_grouping=True))
+    if isinstance(said, Decimal):
+        return str(number_format(said, use_l10n=True))
     return str(said)
 
 

@@ -31,7 +31,10 @@ FOLDERS = (
     ("", ROOT / "static" / "wallet"),
 )
 # The form for what a requirement asks for is that of the data creation tool.
-SHARED = {f"page/{name}": ROOT / "collectives" / "datatool" / name for name in ("form.js", "rules.js")}
+SHARED = {
+    f"page/{name}": ROOT / "collectives" / "datatool" / name
+    for name in ("form.js", "german_form.js", "phrases.js", "rules.js")
+}
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",

@@ -16,6 +16,9 @@ from django.utils.timezone import localtime
 from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_noop as noop
 
+from collectives.phrases import expressions
+from marketplace import service_words
+
 MOMENT = "%d %B %Y %H:%M"
 PATTERNS = (
     # jobs
@@ -118,8 +121,8 @@ PATTERNS = (
     noop("the price is %(price)s, above %(most)s"),
     noop("possible from %(moment)s UTC on"),
     noop("%(why)s. Nothing was moved."),
+    *service_words.PATTERNS,
 )
-BLANK = re.compile(r"%\((\w+)\)s")
 
 
 def said(text: str) -> str:
@@ -162,13 +165,4 @@ def _moment(text: str) -> str:
 
 @lru_cache(maxsize=1)
 def _expressions() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """Patterns with blanks as expressions. Those with the most fixed letters first, so that the narrowest one is meant."""
-    made = []
-    for pattern in sorted(PATTERNS, key=lambda p: -len(BLANK.sub("", p))):
-        if "%(" in pattern:
-            parts = BLANK.split(pattern)
-            body = "".join(
-                f"(?P<{part}>.+?)" if place % 2 else re.escape(part) for place, part in enumerate(parts)
-            )
-            made.append((pattern, re.compile(body, re.S)))
-    return tuple(made)
+    return expressions(PATTERNS)

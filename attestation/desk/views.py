@@ -24,7 +24,7 @@ from attestation.desk.errors import DeskError
 from attestation.desk.forms import AttestForm, DeskForm, RevokeForm
 from attestation.desk.models import Credential, Issuer, Registry
 
-FORM = frozenset({"form.js", "rules.js"})
+FORM = frozenset({"form.js", "german_form.js", "phrases.js", "rules.js"})
 """Of the data creation tool (collectives.datatool): one form for what a requirement asks for, wherever it is filled in."""
 LARGEST_CALL, LARGEST_REQUESTS = 4096, 256 * 1024
 

@@ -1,5 +1,6 @@
 // A form made from the requirement, for the data creation tool and for the pages of a wallet. Everything shown comes in as text, never as markup.
 
+import { told } from "./phrases.js";
 import { KINDS, canonical, check } from "./rules.js";
 
 let serial = 0;
@@ -17,7 +18,7 @@ const unique = (stem) => { serial += 1; return `${stem}-${serial}`; };
 const speak = (complaint, sentences, wrong) => {
   complaint.hidden = sentences.length === 0;
   complaint.className = wrong ? "problem" : "hint";
-  complaint.textContent = sentences.join("; ");
+  complaint.textContent = sentences.map((said) => told(said)).join("; ");
 };
 
 // A part of the form: {element, read() -> value or undefined, write(value), at(path) -> part, say(sentences, wrong), focus()}; `title` is the
@@ -42,7 +43,7 @@ const leaf = (control, read, write, parts) => {
 };
 
 const named = (schema, name) => schema.title || name;
-const star = (needed) => (needed ? make("span", { class: "needed" }, " (required)") : undefined);
+const star = (needed) => (needed ? make("span", { class: "needed" }, told(" (required)")) : undefined);
 const hinted = (text) => (text ? make("p", { id: unique("hint"), class: "hint" }, text) : undefined);
 
 const range = (schema) => {
@@ -56,9 +57,9 @@ const size = ({ minLength: least, maxLength: most }) => {
   if (least) return ` of at least ${least} characters`;
   return most ? ` of at most ${most} characters` : "";
 };
-const kind = (schema) => ({
+const kind = (schema) => told(({
   integer: () => `a whole number${range(schema)}`, number: () => `a number${range(schema)}`, string: () => `text${size(schema)}`,
-})[schema.type]();
+})[schema.type]());
 const amount = (schema) => {
   const { minItems: least, maxItems: most } = schema;
   if (least && most) return least === most ? `exactly ${least}` : `${least} to ${most}`;
@@ -67,15 +68,15 @@ const amount = (schema) => {
 };
 const entriesOf = (schema) => {
   const words = amount(schema);
-  return words && `${words} ${(schema.maxItems ?? schema.minItems) === 1 ? "entry" : "entries"}`;
+  return words && told(`${words} ${(schema.maxItems ?? schema.minItems) === 1 ? "entry" : "entries"}`);
 };
-const chosenOf = (schema) => amount(schema) && `choose ${amount(schema)}`;
+const chosenOf = (schema) => amount(schema) && told(`choose ${amount(schema)}`);
 const sentence = (...parts) => parts.filter(Boolean).map((part) => part[0].toUpperCase() + part.slice(1)).join(". ");
 
 const choice = (schema, name, needed) => {
   const options = schema.type === "boolean" && !schema.enum ? [true, false] : schema.enum ?? [schema.const];
-  const words = (value) => ({ true: "yes", false: "no" })[String(value)] ?? String(value);
-  const control = make("select", { id: unique("field") }, make("option", { value: "" }, "choose…"),
+  const words = (value) => (typeof value === "boolean" ? told(value ? "yes" : "no") : String(value));
+  const control = make("select", { id: unique("field") }, make("option", { value: "" }, told("choose…")),
     ...options.map((value) => make("option", { value: canonical(value) }, words(value))));
   const listed = (text) => options.find((option) => canonical(option) === text);
   const write = (value) => { control.value = listed(canonical(value)) === undefined ? "" : canonical(value); };
@@ -158,18 +159,18 @@ const list = (schema, name, needed, changed) => {
   let kept = [];
   const complaint = complaintOf();
   const rows = make("div", { class: "rows" });
-  const add = make("button", { type: "button", class: "button small" }, `Add to ${named(schema, name)}`);
+  const add = make("button", { type: "button", class: "button small" }, told(`Add to ${named(schema, name)}`));
   const hint = hinted(sentence(schema.description, entriesOf(schema)));
   const legend = make("legend", {}, named(schema, name), star(needed));
   const element = make("fieldset", { "aria-describedby": [hint?.id, complaint.element.id].filter(Boolean).join(" ") },
     legend, hint, rows, add, complaint.element);
   const number = () => entries.forEach((entry, i) => {
     const words = `${named(schema, name)}, entry ${i + 1}`;
-    entry.title.textContent = words;
-    entry.remove.setAttribute("aria-label", `Remove ${words}`);
+    entry.title.textContent = told(words);
+    entry.remove.setAttribute("aria-label", told(`Remove ${words}`));
   });
   const append = () => {
-    const remove = make("button", { type: "button", class: "button small remove" }, "Remove");
+    const remove = make("button", { type: "button", class: "button small remove" }, told("Remove"));
     const part = partFor(schema.items, schema.items.type === "object" ? undefined : "", false, changed);
     const title = part.title ?? make("legend", { class: "entry" });
     const row = part.title ? make("div", { class: "item" }) : make("fieldset", { class: "item" }, title);

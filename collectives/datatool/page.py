@@ -15,7 +15,7 @@ from collectives.terms.canonical import canonical, parse_json
 from collectives.terms.errors import TermsError
 from collectives.terms.requirements import check_profile
 
-_SCRIPTS = ("rules.js", "form.js", "tool.js")
+_SCRIPTS = ("phrases.js", "german_form.js", "rules.js", "form.js", "tool.js")
 _MARK = "{{requirement}}"
 _MODULE_LINE = re.compile(r"^(?:import|export) .*\n", re.MULTILINE)
 """The pages of a wallet load the rules and the form as modules; here all stands in one script, without the lines that join modules."""

@@ -1,5 +1,7 @@
 // The data requirement profile in a browser: canonical form, SHA-256, and the same checks with the same sentences as the wallet.
 
+import { told } from "./phrases.js";
+
 const canonical = (value) => {
   if (value === null || typeof value === "boolean" || typeof value === "string") return JSON.stringify(value);
   if (typeof value === "number" && Number.isFinite(value)) return JSON.stringify(value);
@@ -110,8 +112,8 @@ const checkObject = (schema, value, path) => {
 };
 
 const inWords = ({ path, sentence }) => {
-  const place = path.map((part) => (typeof part === "number" ? `entry ${part + 1}` : part)).join(", ");
-  return place ? `${place}: ${sentence}` : sentence;
+  const place = path.map((part) => (typeof part === "number" ? told(`entry ${part + 1}`) : part)).join(", ");
+  return place ? `${place}: ${told(sentence)}` : told(sentence);
 };
 
 export { KINDS, canonical, check, inWords };

@@ -3,6 +3,10 @@
 const PATIENCE = 2 ** 22;
 
 const start = () => {
+  if (preferred(navigator.languages) === "de") {
+    speakWith(GERMAN_FORM);
+    translate(document, "de");
+  }
   const requirement = JSON.parse(document.getElementById("requirement").textContent);
   const id = idOf(requirement);
   const by = (name) => document.getElementById(name);
@@ -17,9 +21,9 @@ const start = () => {
     const words = problems.map(inWords);
     if (words.join("\n") === said.join("\n")) return;
     said = words;
-    status.textContent = problems.length === 0
+    status.textContent = told(problems.length === 0
       ? "Everything that is asked for is here. You can save the file."
-      : `${problems.length} ${problems.length === 1 ? "thing is" : "things are"} missing or wrong.`;
+      : `${problems.length} ${problems.length === 1 ? "thing is" : "things are"} missing or wrong.`);
     const lines = [...places].flatMap(([part, own]) => own.map((problem) => ({ part, words: inWords(problem) })));
     problemList.replaceChildren(...lines.map(({ part, words: line }) => {
       const button = make("button", { type: "button", class: "link" }, line);
@@ -41,7 +45,7 @@ const start = () => {
     const url = URL.createObjectURL(new Blob([`${JSON.stringify(saved, null, 1)}\n`], { type: "application/json" }));
     make("a", { href: url, download: `my-data-${id.slice(0, 8)}.json` }).click();
     setTimeout(() => URL.revokeObjectURL(url), 10_000);
-    status.textContent = "Saved. Import the file into your wallet, then delete it where it was downloaded.";
+    status.textContent = told("Saved. Import the file into your wallet, then delete it where it was downloaded.");
   };
 
   const open = async (file) => {
@@ -55,12 +59,12 @@ const start = () => {
       form.write(saved.data);
       report();
     } catch (error) {
-      wrong.textContent = error instanceof SyntaxError ? "The file is no JSON." : error.message;
+      wrong.textContent = told(error instanceof SyntaxError ? "The file is no JSON." : error.message);
     }
   };
 
   const form = group(requirement, undefined, () => report());
-  by("title").textContent = requirement.title || "Your data";
+  by("title").textContent = requirement.title || told("Your data");
   by("description").textContent = requirement.description || "";
   by("id").textContent = id;
   by("form").replaceChildren(form.element);

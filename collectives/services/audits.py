@@ -14,7 +14,7 @@ import structlog
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from collectives import wakeups
+from collectives import audit_words, wakeups
 from collectives.errors import CollectiveError
 from collectives.models import Algorithm, Audit
 from collectives.selectors.audits import standing
@@ -96,7 +96,7 @@ def check(algorithm: Algorithm) -> None:
             "The privacy audit rejects “%(name)s”: %(why)s. Change the algorithm, or have it audited again.",
             status=409,
             name=algorithm.name,
-            why=why[0],
+            why=audit_words.sentence(why[0]),
         )
 
 

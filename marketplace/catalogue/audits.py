@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from collectives.audit_words import told
 from collectives.models import Algorithm, Audit
 from collectives.selectors import audits
 
@@ -15,7 +16,7 @@ from collectives.selectors import audits
 @require_safe
 def report(request: HttpRequest, manifest_hash: str) -> HttpResponse:
     algorithm, found = _found(request, manifest_hash)
-    context = {"algorithm": algorithm, "audit": found, "report": found.report}
+    context = {"algorithm": algorithm, "audit": found, "report": told(found.report)}
     return render(request, "catalogue/audit.html", context)
 
 

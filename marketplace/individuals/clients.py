@@ -14,6 +14,7 @@ from django.conf import settings
 
 from aggregation.wire.http import sign_request
 from aggregation.wire.secret import Secret
+from marketplace import service_words
 from marketplace.individuals.errors import DistributorDown, IndividualError
 from marketplace.keys import read_key
 
@@ -104,7 +105,8 @@ def _private_key(path: str) -> Secret:
 def _refusal(answer: httpx.Response) -> IndividualError:
     try:
         problem = answer.json()
-        return IndividualError(str(problem["code"]), str(problem["detail"]), status=answer.status_code)
+        sentence = service_words.KNOWN.sentence(str(problem["detail"]))
+        return IndividualError(str(problem["code"]), sentence, status=answer.status_code)
     except (ValueError, KeyError, TypeError):
         return IndividualError(
             "refused",

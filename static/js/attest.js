@@ -4,7 +4,12 @@ const by = (id) => document.getElementById(id);
 const page = by("attesting"), words = page.dataset;
 const requirement = by("id_requirement"), values = by("id_values");
 const collective = by("collective-of"), file = by("requirement-file"), place = by("claims"), whose = by("whose-rules"), wrong = by("no-rules");
+const beside = (name) => new URL(name, new URL(words.form, location.href)).href;
 const { group, judge } = await import(words.form);
+if (document.documentElement.lang.startsWith("de")) {
+  const [{ speakWith }, { GERMAN_FORM }] = await Promise.all([import(beside("phrases.js")), import(beside("german_form.js"))]);
+  speakWith(GERMAN_FORM);
+}
 
 const UUID = /[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}/i;
 const LARGEST_FILE = 128 * 1024;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -25,6 +26,7 @@ from wallets.agent import cli, vault
 from wallets.agent.keyfile import Argon2Cost
 
 pytestmark = pytest.mark.e2e
+CATALOGUE = Path(tool.__file__).parent / "german_form.js"
 Opened = tuple[Page, list[str], list[str]]
 
 
@@ -87,6 +89,24 @@ def test_a_person_fills_it_offline_and_the_wallet_imports_what_it_saved(
     assert [url for url in requests if not url.startswith(("file:", "blob:"))] == []
     assert sum(url.startswith("file:") for url in requests) == 1
     _import_into_a_wallet(file, tmp_path, capsys, monkeypatch)
+
+
+def test_it_speaks_german_to_who_reads_german(opened: Callable[..., Opened]) -> None:
+    page, requests, complaints = opened(
+        requirement(), offline=True, locale="de-AT", viewport={"width": 320, "height": 900}
+    )
+    assert page.locator("html").get_attribute("lang") == "de"
+    assert page.title() == "Werkzeug für deine Daten"
+    assert page.get_by_role("status").inner_text() == "6 Angaben fehlen oder sind falsch."
+    page.get_by_role("button", name="Die Datei für meine Wallet speichern").click()
+    assert "peer_review fehlt" in page.locator("#problems").inner_text()
+    shown = page.locator("body").inner_text()
+    keys = re.findall(r'^  "([^"{]{9,})": "', CATALOGUE.read_text("utf-8"), re.M)
+    assert len(keys) > 30
+    assert [key for key in keys if key in shown] == []
+    assert violations(page) == []
+    assert complaints == []
+    assert sum(url.startswith("file:") for url in requests) == len(requests)
 
 
 def _import_into_a_wallet(file: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ from wallets.agent.holder import Holder
 LOOPBACK = "127.0.0.1"
 LARGEST_BODY = 64 * 1024 * 1024
 WEB = Path(__file__).parent / "web"
-SHARED = ("form.js", "rules.js")
+SHARED = ("form.js", "german_form.js", "phrases.js", "rules.js")
 """Of the data creation tool (collectives.datatool): one form for what a requirement asks for, wherever it is filled in."""
 TYPES = {
     ".html": "text/html; charset=utf-8",

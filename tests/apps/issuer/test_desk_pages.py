@@ -160,7 +160,7 @@ def test_a_desk_refuses_in_the_language_of_who_reads_it(own: tuple[Client, str, 
 
 
 def test_the_form_for_values_is_the_data_tools() -> None:
-    for name in ("form.js", "rules.js"):
+    for name in ("form.js", "german_form.js", "phrases.js", "rules.js"):
         answer = Client().get(reverse("issuer-form", args=[name]))
         assert answer["Content-Type"] == "text/javascript; charset=utf-8"
         assert answer.content == resources.files("collectives.datatool").joinpath(name).read_bytes()

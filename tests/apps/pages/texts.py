@@ -13,7 +13,7 @@ from django.template.base import Lexer, TokenType
 ROOT = Path(__file__).parents[3]
 FOLDERS = ("attestation", "collectives", "marketplace")
 BESIDES = {"audit", "demo", "devchain", "management", "migrations", "supervisor"}
-"""Commands and demos speak English; so does the audit's own report."""
+"""Commands and demos speak English. The audit's report is English too, and pages say it by `collectives.audit_words`, which has a test of its own."""
 
 REFUSALS = ("TermsError", "CollectiveError", "OrderError", "SettlementError", "IndividualError", "DeskError")
 PLACES = {

@@ -6,14 +6,14 @@ import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 const root = fileURLToPath(new URL("../../../../", import.meta.url));
-const shared = join(root, "wallets/agent/web"), tab = join(root, "static/wallet/page");
+const form = join(root, "collectives/datatool"), shared = join(root, "wallets/agent/web"), tab = join(root, "static/wallet/page");
 const place = mkdtempSync(join(tmpdir(), "words-"));
 
 /** The modules of a host as it serves them: later folders take the place of files of earlier ones. */
 async function host(name) {
   const folder = mkdtempSync(join(place, name));
-  for (const from of name === "tab" ? [shared, tab] : [shared]) {
-    for (const file of readdirSync(from)) if (/^(german|words|package)/.test(file)) copyFileSync(join(from, file), join(folder, file));
+  for (const from of name === "tab" ? [form, shared, tab] : [form, shared]) {
+    for (const file of readdirSync(from)) if (/^(german|words|phrases|package)/.test(file)) copyFileSync(join(from, file), join(folder, file));
   }
   return import(pathToFileURL(join(folder, "words.js")).href);
 }
