@@ -174,6 +174,12 @@ def test_a_life_of_a_wallet(browser: Browser, stage: Stage, scheme: str, width: 
     window.click("Pause")
     expect(page.get_by_text("paused", exact=True)).to_be_visible()
     window.click("Take part again")
+    window.click("Pause everything")
+    window.said("until you take part again")
+    expect(page.get_by_text("paused", exact=True)).to_be_visible()
+    window.click("Take part again everywhere")
+    window.said("may ask again")
+    expect(page.get_by_text("paused", exact=True)).to_be_hidden()
 
     announce(stage)
     window.go("Notices")

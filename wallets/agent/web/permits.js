@@ -91,7 +91,8 @@ export async function permits(app) {
   const held = await app.wallet.read("permits");
   return [
     h("div", { class: "stack" }, h("h1", {}, "Permits"),
-      h("p", { class: "lead" }, held.length ? "Only these may learn from your data, and only as agreed." : "Nobody may learn from your data.")),
+      h("p", { class: "lead" }, held.length ? "Only these may learn from your data, and only as agreed." : "Nobody may learn from your data."),
+      held.length ? everybody(app, held) : null),
     held.map((/** @type {any} */ permit) => h("section", { class: "card" },
       h("div", { class: "row" }, h("h2", {}, permit.name), permit.paused ? h("span", { class: "wait" }, "paused") : null),
       standing(app, permit),
@@ -103,6 +104,16 @@ export async function permits(app) {
           permit.paused ? `${permit.name} may ask again.` : `${permit.name} gets “later” to everything.`)),
         careful("Delete now", `Delete the permit for ${permit.name}? It gets nothing from then on.`, () => remove(app, permit))))),
   ].flat();
+}
+
+/** One switch for all permits. @param {import("./shell.js").App} app @param {any[]} held */
+function everybody(app, held) {
+  const asking = held.filter((permit) => !permit.paused), stop = asking.length > 0;
+  const work = async () => {
+    for (const permit of stop ? asking : held) await app.wallet.act("pause", { collective: permit.collective, paused: stop });
+  };
+  return h("div", { class: "row" }, button(stop ? "Pause everything" : "Take part again everywhere", () => app.attempt(work,
+    stop ? "Everybody gets “later” to everything, until you take part again." : "All of them may ask again.")));
 }
 
 /** What the aggregator says about this wallet, and what the holder says to that. @param {import("./shell.js").App} app @param {any} permit */
