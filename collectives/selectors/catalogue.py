@@ -12,24 +12,24 @@ from django.db.models import Count, Prefetch, Q, QuerySet
 from collectives.example_record import label
 from collectives.models import Admission, Algorithm, Collective, TermsVersion
 from collectives.selectors import audits
-from collectives.selectors.steps import STEPS, bucketed
+from collectives.selectors.steps import bucketed, step_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What a listing shows about one collective."""
+    """What a listing shows about one collective. `step`: of its subscribers, as a number."""
 
     collective: Collective
     terms: TermsVersion
-    subscribers: str
+    step: int
     rate: int
     fields: tuple[str, ...]
     admissions: tuple[Admission, ...]
 
     @property
-    def step(self) -> int:
-        """The step of the subscribers, as a number."""
-        return next((step for step in reversed(STEPS) if f"{step:,}+" == self.subscribers), 0)
+    def subscribers(self) -> str:
+        """The step in the reader's words."""
+        return bucketed(self.step)
 
     @property
     def attested(self) -> bool:
@@ -162,7 +162,7 @@ def _card(collective: Collective) -> Card:
     return Card(
         collective=collective,
         terms=terms,
-        subscribers=bucketed(collective.active),  # type: ignore[attr-defined]
+        step=step_of(collective.active),  # type: ignore[attr-defined]
         rate=int(terms.document["rate"]),
         fields=tuple(label(name, spec) for name, spec in properties.items()),
         admissions=tuple(collective.admissions.all()),

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Count, Q, QuerySet
+from django.utils import timezone
 
-from collectives.models import Admission, Algorithm, Collective, Subscription, TermsVersion
+from collectives.models import Admission, Algorithm, Collective, Job, Subscription, TermsVersion
 from collectives.selectors import audits
 from collectives.selectors.steps import bucketed
+
+WEEKS = 8
+S = Job.Status
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,5 +62,51 @@ def announceable(collective: Collective) -> QuerySet[Algorithm]:
     return found.prefetch_related(audits.reports_left_out())
 
 
-def enough_subscribers(collective: Collective, needed: int) -> bool:
-    return collective.subscriptions.filter(status=Subscription.Status.ACTIVE).count() >= needed
+def subscribers_needed(terms: Mapping[str, Any]) -> int:
+    """So many must subscribe before a job of these terms begins."""
+    factor = 1 if terms["development"] else int(settings.SUBSCRIBERS_PER_COHORT)
+    return factor * int(terms["release_min"])
+
+
+def eligible(collective: Collective) -> int:
+    """Subscriptions that a job could draw from now; exact, so for decisions only."""
+    live = collective.subscriptions.filter(status=Subscription.Status.ACTIVE, expires_at__gt=timezone.now())
+    return live.count()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Week:
+    """`subscribers`: in steps, at the end of the week's last day."""
+
+    ends: date
+    subscribers: str
+
+
+def weekly(collective: Collective, now: datetime, weeks: int = WEEKS) -> list[Week]:
+    """How many were subscribed at the end of each of the last weeks and are now, the newest first, in steps. One query."""
+    ends = [now - timedelta(weeks=ago) for ago in range(weeks)]
+    counts = {
+        f"at_{ago}": Count("pk", filter=Q(subscribed_at__lte=end, expires_at__gt=end) & _not_revoked(end))
+        for ago, end in enumerate(ends)
+    }
+    found = collective.subscriptions.aggregate(**counts)
+    return [Week(ends=end.date(), subscribers=bucketed(found[f"at_{ago}"])) for ago, end in enumerate(ends)]
+
+
+def _not_revoked(moment: datetime) -> Q:
+    return Q(revoked_at__isnull=True) | Q(revoked_at__gt=moment)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """`jobs` that are paid for and not over, `left`: what of their budgets is not earned, base units."""
+
+    jobs: int
+    left: int
+
+
+def running(collective: Collective) -> Running:
+    open_ = (S.FUNDED, S.WAITING, S.NOTICE, S.SCHEDULED, S.RUNNING, S.PAUSED, S.SUSPENDED)
+    rows = collective.jobs.filter(status__in=open_).values_list("rate", "visits_budget", "visits_earned")
+    found = list(rows)
+    return Running(jobs=len(found), left=sum(int(rate) * (total - earned) for rate, total, earned in found))

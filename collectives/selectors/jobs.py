@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
 
 from collectives.models import Checkpoint, Job, Round
 from collectives.services.plan import JobPlan
@@ -40,6 +40,12 @@ def jobs_by_id(ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Job]:
     done = Count("rounds", filter=Q(rounds__status=Round.Status.POSTED))
     found = Job.objects.filter(pk__in=set(ids)).select_related("algorithm").annotate(done=done)
     return {job.pk: job for job in found}
+
+
+def newest_numbers(ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, int]:
+    """Number of the newest checkpoint of each of these jobs."""
+    found = Checkpoint.objects.filter(job_id__in=set(ids)).order_by().values_list("job_id")
+    return dict(found.annotate(newest=Max("number")))
 
 
 def open_rounds(ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Round]:

@@ -8,10 +8,15 @@ from django.utils.translation import gettext as _
 STEPS = (1, 10, 50, 100, 300, 500, 1_000, 2_000, 5_000, 10_000, 50_000, 100_000)
 
 
+def step_of(count: int) -> int:
+    """The step that so many people reach: 447 -> 300; 0 where there is nobody."""
+    return max((step for step in STEPS if step <= count), default=0)
+
+
 def bucketed(count: int) -> str:
     """A number of people in steps, in the reader's words: 447 -> '300+'."""
-    reached = [step for step in STEPS if step <= count]
-    return _at_least(reached[-1]) if reached else _("none yet")
+    step = step_of(count)
+    return _at_least(step) if step else _("none yet")
 
 
 def bucketed_above(count: int, least: int) -> str:

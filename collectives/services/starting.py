@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.conf import settings
 from django.utils import timezone
 
 from collectives import clients
 from collectives.models import Admission, Job
+from collectives.selectors.console import eligible, subscribers_needed
 from collectives.services import jobs, opening
 from collectives.services.lease import holding
 from collectives.services.opening import terms_of
@@ -24,9 +24,7 @@ AGAIN, WAIT, DONE = "again", "wait", "done"
 def prepare(job: Job, fence: int) -> str:
     """Funded or waiting: are there enough subscribers, and is the notice period over?"""
     terms = terms_of(job)
-    subscribers = job.collective.subscriptions.filter(status="active", expires_at__gt=timezone.now()).count()
-    factor = 1 if terms["development"] else settings.SUBSCRIBERS_PER_COHORT
-    needed = factor * terms["release_min"]
+    subscribers, needed = eligible(job.collective), subscribers_needed(terms)
     admission = admission_of(job)
     with holding(job, fence) as held:
         if held.collective.status != "active":

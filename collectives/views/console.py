@@ -6,7 +6,6 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
@@ -40,12 +39,14 @@ def console(request: HttpRequest) -> HttpResponse:
 def overview(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
     collective = own_collective(request, collective_id)
     context = console_context(collective)
-    least = context["terms"]["release_min"]
+    needed = selectors.subscribers_needed(context["terms"])
     context |= {
-        "notices": selectors.notice_numbers(collective, least),
+        "notices": selectors.notice_numbers(collective, context["terms"]["release_min"]),
         "jobs": list(selectors.jobs_of(collective_id)[:10]),
-        "needed": least * settings.SUBSCRIBERS_PER_COHORT,
-        "enough": selectors.enough_subscribers(collective, least * settings.SUBSCRIBERS_PER_COHORT),
+        "needed": needed,
+        "enough": selectors.eligible(collective) >= needed,
+        "weeks": selectors.weekly(collective, timezone.now()),
+        "running": selectors.running(collective),
     }
     return render(request, "collectives/overview.html", context)
 

@@ -222,10 +222,15 @@ def _plan(card: Card, changes: Mapping[str, Any]) -> JobPlan:
 
 
 def default_plan(collective: Collective, terms: dict[str, Any]) -> JobPlan:
-    """A cohort a third above the minimum, so that dropouts do not stop a round; fewer where fewer subscribe."""
-    subscribers = collective.subscriptions.filter(status="active").count()
-    wanted = math.ceil(terms["release_min"] * 1.3)
-    cohort = max(terms["release_min"], min(wanted, math.ceil(subscribers / 1.1) or wanted))
+    """A cohort a third above the minimum, so that dropouts do not stop a round.
+
+    It follows from the terms alone: a plan that followed the subscribers would tell how many there are. With development minima, where a
+    job starts with as few as one round needs, it is no larger than they allow.
+    """
+    cohort = math.ceil(terms["release_min"] * 1.3)
+    if terms["development"]:
+        subscribers = collective.subscriptions.filter(status="active").count()
+        cohort = max(terms["release_min"], min(cohort, math.ceil(subscribers / 1.1) or cohort))
     # A bucket has room to lose a few wallets before it falls below the collective's smallest.
     return JobPlan(cohort=cohort, bucket_size=min(255, max(50, math.ceil(terms["bucket_min"] * 1.3))))
 
