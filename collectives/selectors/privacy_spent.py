@@ -9,18 +9,20 @@ from typing import Any
 from aggregation.privacy import budget
 from collectives.models import Job
 from collectives.services.plan import JobPlan
-from collectives.services.privacy import FORMAL_EPSILON, mechanism_of, visits_planned
+from collectives.services.privacy import FORMAL_EPSILON, command_of, mechanism_of, visits_planned
 from collectives.terms.algorithm import parse_manifest
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spent:
-    """ε at δ = 10⁻⁶ for the wallet that was visited most: towards the operator of the aggregator, and towards the buyer and the chain."""
+    """ε at δ = 10⁻⁶ for the wallet that was visited most: towards the operator of the aggregator, and towards the buyer and the chain;
+    `command` computes both again."""
 
     epsilon: float
     consumer: float
     most: float
     visits: int
+    command: str
 
     @property
     def percent(self) -> int:
@@ -41,6 +43,7 @@ def privacy_spent(job: Job, terms: dict[str, Any], rounds_held: int) -> Spent | 
         consumer=budget.epsilon(visits * released),
         most=FORMAL_EPSILON,
         visits=visits,
+        command=command_of(job, terms, visits),
     )
 
 

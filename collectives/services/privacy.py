@@ -150,6 +150,28 @@ def _coins(job: Job, terms: dict[str, Any]) -> Coins | None:
     )
 
 
+def command_of(job: Job, terms: dict[str, Any], held: int | None = None) -> str:
+    """The command that computes `statement_of` again from its numbers, and what `held` visits cost; "" where nothing is claimed."""
+    if terms["privacy_level"] != "formal":
+        return ""
+    mechanism = mechanism_of(job, parse_manifest(job.algorithm.manifest), terms)
+    plan = JobPlan.from_json(job.plan)
+    numbers: dict[str, int | None] = {
+        "clip-micro": mechanism.clip_micro,
+        "share-micro": mechanism.share_micro,
+        "coordinates": mechanism.coordinates,
+        "fraction-bits": mechanism.fraction_bits,
+        "bucket-min": terms["bucket_min"],
+        "release-min": terms["release_min"],
+        "visits": visits_planned(job),
+    }
+    if plan.poisson and job.enrolled:
+        numbers |= {"coin-ppm": plan.coin_ppm(job.enrolled), "rounds": int(job.max_rounds)}
+    numbers["held"] = held
+    options = (f"--{name} {number}" for name, number in numbers.items() if number is not None)
+    return " ".join(("python -m aggregation.privacy", *options))
+
+
 def promise(job: Job, terms: dict[str, Any]) -> str:
     """One sentence for a page, a card or a report."""
     found = statement_of(job, terms)

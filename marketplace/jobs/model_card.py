@@ -84,14 +84,15 @@ def _training(job: Job, posted: list[Round]) -> dict[str, Any]:
 
 
 def _privacy(job: Job, document: dict[str, Any]) -> dict[str, Any]:
-    """Both epsilons as numbers, None where the terms claim none, and the one sentence that says so."""
+    """Both epsilons as numbers, None where the terms claim none, the one sentence that says so, and the command that computes them again."""
     if not document:
-        return {"epsilon": None, "sentence": "", "rule": ""}
+        return {"epsilon": None, "sentence": "", "command": "", "rule": ""}
     stated = privacy.statement_of(job, document)
     numbers = {"consumer": stated.consumer, "operator": stated.operator} if stated else None
     return {
         "epsilon": numbers and numbers | {"delta": privacy.DELTA, "visits": privacy.visits_planned(job)},
         "sentence": privacy.promise(job, document),
+        "command": privacy.command_of(job, document),
         "rule": privacy.rule_of(job, document),
     }
 

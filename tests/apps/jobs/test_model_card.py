@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -78,6 +81,19 @@ def test_under_formal_terms_card_and_pages_say_both_epsilons(world: World) -> No
     live = carla.get(reverse("job", args=[world.order.job_id])).content.decode()
     assert "Towards the buyer and the chain it is ε" in live
     assert "(1 bucket stood out)" in live
+    assert recomputed(card["command"]) == [card["sentence"]]
+    assert card["command"] in page
+    with_visits = live.split('<code class="hash">python -m')[1].split("</code>")[0]
+    said, so_far = recomputed(f"python -m{with_visits}")
+    assert said == card["sentence"]
+    assert re.search(r"After 3 visits, as wallets count: ε (\S+) towards", so_far)[1] in live  # type: ignore[index]
+
+
+def recomputed(command: str) -> list[str]:
+    """What the command prints, without the market."""
+    words = command.removeprefix("python -m ").split()
+    done = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
 
 
 def test_the_card_keeps_the_terms_of_the_day_of_the_order(world: World) -> None:
