@@ -169,6 +169,7 @@ def states(orders: Iterable[Order]) -> list[dict[str, Any]]:
 
 def _state(order: Order, job: Any, current: Round | None) -> dict[str, Any]:
     spent = job.visits_earned * int(order.rate)
+    plateau = Plateau.of(order)
     return {
         "job_id": str(order.job_id),
         "collective_id": str(order.collective_id),
@@ -184,7 +185,7 @@ def _state(order: Order, job: Any, current: Round | None) -> dict[str, Any]:
         "max_rounds": job.max_rounds,
         "plan": job.plan,
         "stop_rule": asdict(order.stop_rule) if order.stop_rule else None,
-        "plateau": asdict(Plateau.of(order)) if order.judge_hash else None,
+        "plateau": asdict(plateau) if plateau else None,
         "ordered": order.created_at,
     }
 

@@ -11,6 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from collectives.numbers import NumberField, WholeField
 from collectives.selectors import Card
 from collectives.terms.description import tokens
+from marketplace.jobs.options import Options
+from marketplace.jobs.services import planned
 from marketplace.jobs.stop_rule import StopRule
 from marketplace.settlement.forms import TokensField
 
@@ -75,7 +77,7 @@ class AlgorithmStep(forms.Form):
         )
 
 
-class LimitsStep(AlgorithmStep):
+class LimitsStep(Options, AlgorithmStep):
     budget = TokensField(
         label=_("Budget"),
         help_text=_("in %(token)s. What is not spent comes back to the last unit.")
@@ -106,10 +108,22 @@ class LimitsStep(AlgorithmStep):
     )
     stop_value = NumberField(label=_("this value"), required=False)
 
-    def __init__(self, *args: Any, card: Card, **kwargs: Any) -> None:
+    field_order = (
+        "algorithm",
+        "judged",
+        "budget",
+        "rounds",
+        "cohort",
+        "stop_metric",
+        "stop_side",
+        "stop_value",
+    )
+
+    def __init__(self, *args: Any, card: Card, consumer: Any = None, **kwargs: Any) -> None:
         super().__init__(*args, card=card, **kwargs)
         self.card = card
         self.fields["algorithm"].widget = forms.HiddenInput()
+        self.offer(card, self["algorithm"].value(), consumer)
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or {}
@@ -124,7 +138,16 @@ class LimitsStep(AlgorithmStep):
             self.add_error(
                 "stop_metric", _("Say which metric, such as accuracy; or leave the value out too.")
             )
+        if values.get("poisson") and values.get("budget") and "cohort" not in self.errors:
+            self._check_coins(values["budget"])
         return values
+
+    def _check_coins(self, budget: int) -> None:
+        """Coins have no exact number: the budget must pay for the largest group that may come."""
+        needed = planned(self.card, self.plan()).invited()
+        if budget < needed * self.card.rate:
+            words = _("Where coins decide, a round may need %(needed)s visits. Enter %(least)s or more.")
+            self.add_error("budget", words % {"needed": needed, "least": tokens(needed * self.card.rate)})
 
     def clean_cohort(self) -> int | None:
         cohort: int | None = self.cleaned_data["cohort"]

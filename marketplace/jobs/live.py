@@ -2,7 +2,7 @@
 
 Context: `order job plan status sentence reason suspended steps (list of {name, state: done|now|next}) current (round or None) enough
 deadline budget {total, earned, reserved, left in visits; spent, rest in tokens} privacy (Spent, or None where no epsilon is claimed) rounds (closed, newest first) chart {labels,
-series: [{name, values}]} events (newest first) can_stop can_pause can_resume can_fund`.
+series: [{name, values}]} options (pairs of what and how it was chosen) evaluations (pairs of a checkpoint's number and what wallets said) events (newest first) can_stop can_pause can_resume can_fund`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from collectives.models import Collective, Job, Round
 from collectives.models.jobs import ENDED
 from collectives.selectors.privacy_spent import privacy_spent
 from collectives.terms.description import tokens
+from marketplace.jobs import options
 from marketplace.jobs.models import Order
+from marketplace.jobs.plateau import Plateau, heard
 from marketplace.reasons import said
 
 PHASES = {
@@ -36,14 +38,14 @@ S = Job.Status
 def context(order: Order) -> dict[str, Any]:
     live = selectors.job_live(order.job_id)
     assert live is not None
-    job: Job = live["job"]
+    job, plan = live["job"], live["plan"]
     current: Round | None = live["current"]
     rate = int(order.rate)
     suspended = _suspended(job)
     return {
         "order": order,
         "job": job,
-        "plan": live["plan"],
+        "plan": plan,
         "status": job.get_status_display(),
         "sentence": sentence(job, current, live["rounds_done"]),
         "reason": job.reason,
@@ -61,6 +63,8 @@ def context(order: Order) -> dict[str, Any]:
         "rounds": list(reversed(live["rounds"])),
         "rounds_done": live["rounds_done"],
         "chart": chart(order),
+        "options": options.lines(plan.clip_quantile_ppm, plan.poisson, Plateau.of(order)),
+        "evaluations": heard(order) if order.judge_hash else [],
         "events": live["transitions"],
         "can_fund": job.status == S.VALIDATED and not suspended,
         "can_stop": job.status

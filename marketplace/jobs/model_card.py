@@ -7,6 +7,7 @@ form follows the idea of Mitchell et al., "Model Cards for Model Reporting" (201
 from __future__ import annotations
 
 import statistics
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +21,9 @@ from collectives.selectors.findings import findings
 from collectives.services import privacy
 from collectives.services.plan import JobPlan
 from collectives.terms.description import tokens
+from marketplace.jobs import options
 from marketplace.jobs.models import Order
+from marketplace.jobs.plateau import Plateau
 
 
 def build(order: Order) -> dict[str, Any]:
@@ -48,7 +51,7 @@ def build(order: Order) -> dict[str, Any]:
             "sends": manifest["output"]["kind"],
             "audit": audits.words(job.algorithm),
         },
-        "training": _training(job, posted),
+        "training": _training(order, job, posted),
         "privacy": {
             **_privacy(job, document),
             "bucket_min": document.get("bucket_min"),
@@ -70,8 +73,8 @@ def build(order: Order) -> dict[str, Any]:
     }
 
 
-def _training(job: Job, posted: list[Round]) -> dict[str, Any]:
-    plan = JobPlan.from_json(job.plan)
+def _training(order: Order, job: Job, posted: list[Round]) -> dict[str, Any]:
+    plan, plateau = JobPlan.from_json(job.plan), Plateau.of(order)
     return {
         "rounds": len(posted),
         "rounds_at_most": job.max_rounds,
@@ -80,7 +83,21 @@ def _training(job: Job, posted: list[Round]) -> dict[str, Any]:
         "dropouts": sum(max(0, row.joined - row.survivors) for row in posted),
         "optimiser": plan.optimiser,
         "learning_rate_micro": plan.learning_rate_micro,
+        "clip_quantile_ppm": plan.clip_quantile_ppm,
+        "poisson": plan.poisson,
+        "plateau": asdict(plateau) if plateau else None,
     }
+
+
+def choices(card: dict[str, Any], *, every: bool = False) -> list[tuple[str, str]]:
+    """(what, how it was ordered) of a card, for people."""
+    training = card["training"]
+    return options.lines(
+        training["clip_quantile_ppm"],
+        training["poisson"],
+        Plateau(**training["plateau"]) if training["plateau"] else None,
+        every=every,
+    )
 
 
 def _privacy(job: Job, document: dict[str, Any]) -> dict[str, Any]:
@@ -161,6 +178,7 @@ def _lines(card: dict[str, Any]) -> dict[str, str]:
         _(
             "Learning rate of the server"
         ): f"{training['learning_rate_micro'] / 1e6:g} ({training['optimiser']})",
+        **dict(choices(card, every=True)),
         _("Visits paid"): f"{card['money']['visits_paid']:,}",
         _("Spent"): tokens(int(card["money"]["spent"])),
     }

@@ -42,8 +42,10 @@ class Plateau:
     window: int = 3
 
     @classmethod
-    def of(cls, order: Order) -> Plateau:
-        """As it was ordered."""
+    def of(cls, order: Order) -> Plateau | None:
+        """As it was ordered; None where it was not."""
+        if not order.judge_hash:
+            return None
         return cls(evaluation=order.judge_hash, every=order.judge_every, window=order.judge_window)
 
     def columns(self) -> dict[str, Any]:
@@ -63,9 +65,9 @@ def advance(order: Order, job: Job, *, place: Callable[..., Order], fund: Callab
     """Let the newest model that is due be judged, and stop the job once its evaluations improve no more."""
     if not order.judge_hash or job.status not in (S.RUNNING, S.PAUSED):
         return
-    heard = _heard(order)
-    if plateau.reached(heard, plateau.Rule(window=order.judge_window)):
-        last = heard[-1]
+    found = [evaluation for _number, evaluation in heard(order)]
+    if plateau.reached(found, plateau.Rule(window=order.judge_window)):
+        last = found[-1]
         reason = f"no better for {order.judge_window} evaluations by other wallets: a loss of {last.loss:.4f} ± {last.error:.4f}"
         jobs.stop(job_id=order.job_id, actor=order.consumer, reason=reason)
         return
@@ -103,14 +105,14 @@ def _judge(order: Order, job: Job, place: Callable[..., Order], fund: Callable[.
     Order.objects.filter(pk=made.pk).update(judges=order, judged_number=due[-1])
 
 
-def _heard(order: Order) -> list[plateau.Evaluation]:
-    """What evaluations said so far, in the order of the models they judged."""
-    found = []
-    for one in order.evaluations.order_by("judged_number"):
-        last = (
-            Checkpoint.objects.filter(job_id=one.job_id, number__gt=0).select_related("job__algorithm").last()
-        )
-        if last is not None:
-            state = ServerState.from_bytes(bytes(last.weights), bytes(last.moments))
-            found.append(outcome.judged(parse_manifest(last.job.algorithm.manifest), state))
-    return found
+def heard(order: Order) -> list[tuple[int, plateau.Evaluation]]:
+    """(number of the checkpoint, what wallets said of it) so far, in the order of the models they judged."""
+    numbers = dict(order.evaluations.order_by("judged_number").values_list("job_id", "judged_number"))
+    made = Checkpoint.objects.filter(job_id__in=numbers, number__gt=0).select_related("job__algorithm")
+    last = {row.job_id: row for row in made.order_by("number")}
+    return [(number, _said(last[job])) for job, number in numbers.items() if job in last]
+
+
+def _said(judged: Checkpoint) -> plateau.Evaluation:
+    state = ServerState.from_bytes(bytes(judged.weights), bytes(judged.moments))
+    return outcome.judged(parse_manifest(judged.job.algorithm.manifest), state)

@@ -92,7 +92,7 @@ def order(
                 algorithm=algorithm,
                 max_rounds=max_rounds,
                 visits_budget=budget // card.rate,
-                plan=_plan(card, chosen),
+                plan=planned(card, chosen),
                 request=request,
                 judged=_judged(consumer, judged),
             )
@@ -206,8 +206,12 @@ def _check_budget(card: Card, budget: int) -> None:
         )
 
 
-def _plan(card: Card, changes: Mapping[str, Any]) -> JobPlan:
-    """The default plan with what the consumer chose otherwise."""
+def planned(card: Card, changes: Mapping[str, Any]) -> JobPlan:
+    """The default plan with what the consumer chose otherwise.
+
+    Raises:
+        CollectiveError: no such part, or a value that cannot be.
+    """
     values = default_plan(card.collective, card.terms.document).to_json()
     unknown = sorted(set(changes) - set(values))
     if unknown:

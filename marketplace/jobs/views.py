@@ -18,7 +18,7 @@ from collectives import selectors as collectives
 from collectives.services.jobs import needs_approval
 from marketplace.accounts.access import needs_role
 from marketplace.accounts.models import Role
-from marketplace.jobs import live, model_card, services
+from marketplace.jobs import live, model_card, options, services
 from marketplace.jobs.api_results import checkpoint_file
 from marketplace.jobs.errors import OrderError
 from marketplace.jobs.forms import AlgorithmStep, LimitsStep, MetricForm, RequestForm, spread
@@ -61,8 +61,8 @@ def order(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
         return _step(request, card, 0, chosen)
     if "budget" not in request.GET or "change" in request.GET:
         kept = {name: request.GET[name] for name in LimitsStep.base_fields if name in request.GET}
-        return _step(request, card, 1, LimitsStep(initial={"rounds": 20} | kept, card=card))
-    limits = LimitsStep(request.GET, card=card)
+        return _step(request, card, 1, LimitsStep(initial=kept, card=card, consumer=request.user))
+    limits = LimitsStep(request.GET, card=card, consumer=request.user)
     return _step(request, card, 2 if limits.is_valid() else 1, limits)
 
 
@@ -88,7 +88,11 @@ def _step(
         context["funds"] = money.funds(request.user)
         typed = {name: form[name].value() or "" for name in form.fields}
         context["change"] = urlencode(typed | {"change": 1})
-        context["cost"] = preview.of_job_of(request.user, card.collective.pk, form.cleaned_data["budget"])
+        plan = services.planned(card, form.plan())
+        context["options"] = options.lines(plan.clip_quantile_ppm, plan.poisson, form.plateau())
+        context["cost"] = preview.of_job_of(
+            request.user, card.collective.pk, form.cleaned_data["budget"], _evaluations(card, form)
+        )
         if _asks(request, card):
             context["asking"] = asking or RequestForm()
     template = ("jobs/order_algorithm.html", "jobs/order_limits.html", "jobs/order_review.html")[at]
@@ -100,8 +104,18 @@ def _step(
     )
 
 
+def _evaluations(card: Any, form: LimitsStep) -> preview.Evaluations | None:
+    """How many evaluations a job with a plateau rule may bring at most, and what each pays for its visits."""
+    plateau, values = form.plateau(), form.cleaned_data
+    if plateau is None:
+        return None
+    rounds = min(values["rounds"], spread(card, values["budget"])["rounds"])
+    each = services.planned(card, form.plan()).invited() * card.rate
+    return preview.Evaluations(most=rounds // plateau.every, each=each)
+
+
 def _place(request: HttpRequest, card: Any) -> HttpResponse:
-    form = LimitsStep(request.POST, card=card)
+    form = LimitsStep(request.POST, card=card, consumer=request.user)
     if not form.is_valid():
         return (
             _step(request, card, 1, form) if "algorithm" not in form.errors else _step(request, card, 0, form)
@@ -109,7 +123,6 @@ def _place(request: HttpRequest, card: Any) -> HttpResponse:
     asking = RequestForm(request.POST) if _asks(request, card) else None
     if asking is not None and not asking.is_valid():
         return _step(request, card, 2, form, asking=asking)
-    cohort = form.cleaned_data["cohort"]
     try:
         placed = services.order(
             consumer=request.user,
@@ -117,7 +130,9 @@ def _place(request: HttpRequest, card: Any) -> HttpResponse:
             manifest_hash=form.cleaned_data["algorithm"],
             budget=form.cleaned_data["budget"],
             max_rounds=form.cleaned_data["rounds"],
-            plan={"cohort": cohort} if cohort else None,
+            plan=form.plan(),
+            judged=form.checkpoint(),
+            plateau=form.plateau(),
             request=asking.cleaned_data["request"] if asking else "",
             stop_rule=form.cleaned_data["stop_rule"],
         )
@@ -160,6 +175,7 @@ def result(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     context = live.context(found) | {
         "name": _name(found),
         "card": card,
+        "choices": model_card.choices(card),
         "sizes": model_card.span(card["training"]["wallets_in_sums"]),
         "others": _named(others[:50]),
         "checkpoints": list(collectives.checkpoints(job_id).order_by("-number")),

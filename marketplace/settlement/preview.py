@@ -17,10 +17,19 @@ from marketplace.settlement.models import Asset, ConsumerWallet
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One thing that is paid, base units of the token."""
+    """One thing that is paid, base units of the token. `later`: not before the job begins."""
 
     name: str
     amount: int
+    later: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluations:
+    """Orders that a job with a plateau rule places by itself: `most` of them, each with a budget of `each` base units."""
+
+    most: int
+    each: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +45,11 @@ class Cost:
     @property
     def total(self) -> int:
         return sum(line.amount for line in self.lines)
+
+    @property
+    def first(self) -> int:
+        """What must be there when the job is funded."""
+        return sum(line.amount for line in self.lines if not line.later)
 
     @property
     def gas_total(self) -> int:
@@ -56,14 +70,18 @@ def order_cost(wallet: ConsumerWallet | None, asset: Asset) -> int:
     return sum(line.amount for line in _order_lines(wallet, asset))
 
 
-def of_job_of(account: Any, collective_id: uuid.UUID, budget: int) -> Cost:
+def of_job_of(
+    account: Any, collective_id: uuid.UUID, budget: int, evaluations: Evaluations | None = None
+) -> Cost:
     """The same for somebody who looks at a collective."""
     wallet = ConsumerWallet.objects.filter(account=account).first()
-    return of_job(wallet, assets.find(Asset.Kind.COLLECTIVE, collective_id), budget)
+    return of_job(wallet, assets.find(Asset.Kind.COLLECTIVE, collective_id), budget, evaluations)
 
 
-def of_job(wallet: ConsumerWallet | None, asset: Asset | None, budget: int) -> Cost:
-    """Everything a job with this budget costs the consumer at most; a free thing is a line of 0."""
+def of_job(
+    wallet: ConsumerWallet | None, asset: Asset | None, budget: int, evaluations: Evaluations | None = None
+) -> Cost:
+    """Everything a job with this budget costs the consumer at most, with what judges it; a free thing is a line of 0."""
     lines = [Line(name=str(_("Budget into escrow")), amount=budget)]
     gas: list[tuple[str, int]] = []
     notes: list[str] = []
@@ -76,7 +94,29 @@ def of_job(wallet: ConsumerWallet | None, asset: Asset | None, budget: int) -> C
     except (ChainUnavailable, NotThere, SettlementError):
         price = None
     gas.append((str(_("Open the escrow, with your permit")), orders.GAS["open"]))
+    if evaluations:
+        lines += _evaluation_lines(asset if price is not None else None, evaluations)
+        each = sum(most for _name, most in _order_gas(None, asset)) if asset is not None else 0
+        gas.append((str(_("The same for all evaluations")), evaluations.most * (each + orders.GAS["open"])))
     return Cost(lines=tuple(lines), gas=tuple(gas), gas_price=price, notes=tuple(notes))
+
+
+def _evaluation_lines(asset: Asset | None, wanted: Evaluations) -> list[Line]:
+    """`asset`: None where there is none, or no price of it can be read."""
+    fees = sum(line.amount for line in _order_lines(None, asset)) if asset is not None else 0
+    many = {"most": wanted.most, "each": tokens(wanted.each)}
+    return [
+        Line(
+            name=_("Evaluations by other wallets: at most %(most)s, each at most %(each)s") % many,
+            amount=wanted.most * wanted.each,
+            later=True,
+        ),
+        Line(
+            name=_("Orders of the collective for them, %(each)s each") % {"each": tokens(fees)},
+            amount=wanted.most * fees,
+            later=True,
+        ),
+    ]
 
 
 def _order_lines(wallet: ConsumerWallet | None, asset: Asset) -> list[Line]:
