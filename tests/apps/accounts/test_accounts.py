@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from django.core import mail
 from django.db import IntegrityError
 from django.test import Client
 from django.urls import reverse
 
 from marketplace.accounts.models import Account, Role, RoleGrant
 from marketplace.demo.seed import seed_demo_accounts
+from marketplace.settings import base
 from tests.apps.cast import PASSWORD, World
 
 
@@ -22,6 +25,30 @@ def test_signing_up_makes_an_individual_and_consumer(db: None) -> None:
     assert answer.status_code == 302
     made = Account.objects.get(email__iexact="new@people.example")
     assert {grant.role for grant in made.roles.all()} == {Role.INDIVIDUAL, Role.CONSUMER}
+
+
+def test_on_a_site_for_people_nobody_signs_in_before_the_address_is_confirmed(
+    db: None, settings: Any
+) -> None:
+    settings.ACCOUNT_EMAIL_VERIFICATION = (
+        base.ACCOUNT_EMAIL_VERIFICATION
+    )  # this machine's own settings ask for none
+    client = Client()
+    words = {"email": "new@people.example", "password1": PASSWORD, "password2": PASSWORD}
+    assert client.post(reverse("account_signup"), words).url == reverse("account_email_verification_sent")
+    assert client.get(reverse("wallet")).status_code == 302
+    entered = {"login": "new@people.example", "password": PASSWORD}
+    assert client.post(reverse("account_login"), entered).url == reverse("account_email_verification_sent")
+    assert client.get(reverse("wallet")).status_code == 302
+    link = re.search(r"/accounts/confirm-email/\S+/", str(mail.outbox[0].body))
+    assert link is not None
+    page = Client()  # as from the mail program: another window
+    assert page.get(link[0]).status_code == 200
+    assert client.post(reverse("account_login"), entered).url == reverse("account_email_verification_sent")
+    page.post(link[0])
+    signed_in = Client()
+    assert signed_in.post(reverse("account_login"), entered).url != reverse("account_email_verification_sent")
+    assert signed_in.get(reverse("wallet")).status_code == 200
 
 
 def test_signing_in_by_email_and_out_by_post(world: World) -> None:
