@@ -102,7 +102,7 @@ def test_it_speaks_german_to_who_reads_german(opened: Callable[..., Opened]) -> 
     assert "peer_review fehlt" in page.locator("#problems").inner_text()
     shown = page.locator("body").inner_text()
     keys = re.findall(r'^  "([^"{]{9,})": "', CATALOGUE.read_text("utf-8"), re.M)
-    assert len(keys) > 30
+    assert len(keys) > 25  # of the form itself; sentences with a blank in them are not looked for
     assert [key for key in keys if key in shown] == []
     assert violations(page) == []
     assert complaints == []
