@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.utils.functional import lazy
 from django.utils.translation import gettext_lazy as _
 
 from collectives.numbers import NumberField, WholeField
@@ -17,10 +18,18 @@ from marketplace.jobs.stop_rule import StopRule
 from marketplace.settlement.forms import TokensField
 
 
+def _token_named(words: Any) -> str:
+    return str(words) % {"token": settings.TOKEN_SYMBOL}
+
+
+_in_tokens = lazy(_token_named, str)
+"""`%` on a lazy text would choose its language when the form is loaded instead of when it is read."""
+
+
 class BudgetForm(forms.Form):
     """The calculator on a collective's card: budget / rate = visits, visits / subscribers = visits each."""
 
-    budget = TokensField(label=_("Budget"), help_text=_("in %(token)s") % {"token": settings.TOKEN_SYMBOL})
+    budget = TokensField(label=_("Budget"), help_text=_in_tokens(_("in %(token)s")))
 
     def __init__(self, *args: Any, card: Card, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -80,8 +89,7 @@ class AlgorithmStep(forms.Form):
 class LimitsStep(Options, AlgorithmStep):
     budget = TokensField(
         label=_("Budget"),
-        help_text=_("in %(token)s. What is not spent comes back to the last unit.")
-        % {"token": settings.TOKEN_SYMBOL},
+        help_text=_in_tokens(_("in %(token)s. What is not spent comes back to the last unit.")),
     )
     rounds = WholeField(
         label=_("Rounds at most"),

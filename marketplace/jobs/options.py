@@ -72,7 +72,7 @@ class Options(forms.Form):
         required=False,
         min_value=1,
         max_value=MOST_EVERY,
-        initial=5,
+        initial=Plateau.every,
         help_text=lazy("Empty: 5."),
     )
     judge_window = WholeField(
@@ -80,7 +80,7 @@ class Options(forms.Form):
         required=False,
         min_value=1,
         max_value=MOST_WINDOW,
-        initial=3,
+        initial=Plateau.window,
         help_text=lazy("The job stops when so many are on average no better than as many before. Empty: 3."),
     )
 
@@ -94,7 +94,7 @@ class Options(forms.Form):
         kind = kind_of(self.algorithm) if self.algorithm else ""
         gone = set()
         if kind == EVALUATION:
-            self.fields["judged"].choices = models_for(self.algorithm, consumer)  # type: ignore[attr-defined]
+            self._choose("judged", models_for(self.algorithm, consumer))
             self.fields["rounds"].initial = 1
         else:
             gone |= {"judged"}
@@ -103,12 +103,17 @@ class Options(forms.Form):
         judges = judges_of(card, self.algorithm) if kind in TRAINED else []
         if judges:
             rows = [(judge.manifest_hash, judge.name) for judge in judges]
-            self.fields["judge"].choices = [("", _("no, train all rounds")), *rows]  # type: ignore[attr-defined]
+            self._choose("judge", [("", _("no, train all rounds")), *rows])
         else:
             gone |= {"judge", "judge_every", "judge_window"}
         self.no_judge = kind in TRAINED and not judges
         for name in gone:
             del self.fields[name]
+
+    def _choose(self, name: str, rows: list[tuple[str, str]]) -> None:
+        field = self.fields[name]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = rows
 
     @property
     def plain(self) -> list[forms.BoundField]:
@@ -145,8 +150,8 @@ class Options(forms.Form):
             return None
         return Plateau(
             evaluation=values["judge"],
-            every=values.get("judge_every") or 5,
-            window=values.get("judge_window") or 3,
+            every=values.get("judge_every") or Plateau.every,
+            window=values.get("judge_window") or Plateau.window,
         )
 
     def checkpoint(self) -> tuple[uuid.UUID, int] | None:

@@ -16,6 +16,8 @@ from collectives.training.outcome import advance, begin
 from collectives.training.statistics import LOSS_UNIT
 from marketplace.jobs import model_card, services
 from marketplace.jobs.models import Order
+from marketplace.jobs.options import Options
+from marketplace.jobs.plateau import Plateau
 from tests.apps import cast
 from tests.apps.cast import World
 
@@ -65,6 +67,21 @@ def test_the_three_are_ordered_on_the_page(world: World, judge: Algorithm) -> No
     plan = Job.objects.get(pk=order.job_id).plan
     assert (plan["clip_quantile_ppm"], plan["poisson"]) == (900_000, True)
     assert (order.judge_hash, order.judge_every, order.judge_window) == (judge.manifest_hash, 2, 4)
+
+
+def test_what_a_field_is_for_is_said_in_the_language_of_the_reader(world: World) -> None:
+    asked = {"algorithm": world.algorithm.manifest_hash}
+    assert "What is not spent comes back to the last unit." in page(world, asked)
+    assert "Was nicht ausgegeben wird, kommt bis zur letzten Einheit zu dir zurück." in page(
+        world, asked, **GERMAN
+    )
+
+
+def test_the_fields_name_the_defaults_that_the_rule_has() -> None:
+    for name, default in (("judge_every", Plateau.every), ("judge_window", Plateau.window)):
+        field = Options.base_fields[name]
+        assert field.initial == default
+        assert str(field.help_text).endswith(f"Empty: {default}.")
 
 
 def test_who_chooses_nothing_gets_the_default(world: World, judge: Algorithm) -> None:
