@@ -79,6 +79,8 @@ class Job(models.Model):
 
 S = Job.Status
 ENDED = frozenset({S.COMPLETED, S.BUDGET_EXHAUSTED, S.PRIVACY_EXHAUSTED, S.STOPPED, S.FAILED})
+LIVE = frozenset({S.FUNDED, S.WAITING, S.NOTICE, S.SCHEDULED, S.RUNNING, S.PAUSED, S.SUSPENDED})
+"""Paid for and not over."""
 _ENDINGS = ENDED | {S.SUSPENDED}
 TRANSITIONS: dict[str, frozenset[str]] = {
     S.DRAFT: frozenset({S.VALIDATED, S.APPROVAL, S.FAILED}),

@@ -12,12 +12,12 @@ from django.conf import settings
 from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
-from collectives.models import Admission, Algorithm, Collective, Job, Subscription, TermsVersion
+from collectives.models import Admission, Algorithm, Collective, Subscription, TermsVersion
+from collectives.models.jobs import LIVE
 from collectives.selectors import audits
 from collectives.selectors.steps import bucketed
 
 WEEKS = 8
-S = Job.Status
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,6 @@ class Running:
 
 
 def running(collective: Collective) -> Running:
-    open_ = (S.FUNDED, S.WAITING, S.NOTICE, S.SCHEDULED, S.RUNNING, S.PAUSED, S.SUSPENDED)
-    rows = collective.jobs.filter(status__in=open_).values_list("rate", "visits_budget", "visits_earned")
-    found = list(rows)
+    live = collective.jobs.filter(status__in=LIVE)
+    found = list(live.values_list("rate", "visits_budget", "visits_earned"))
     return Running(jobs=len(found), left=sum(int(rate) * (total - earned) for rate, total, earned in found))

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as lazy
 
 from collectives import selectors
 from collectives.models import Collective, Job, Round
-from collectives.models.jobs import ENDED
+from collectives.models.jobs import ENDED, LIVE
 from collectives.selectors.privacy_spent import privacy_spent
 from collectives.terms.description import tokens
 from marketplace.jobs import options
@@ -67,8 +67,7 @@ def context(order: Order) -> dict[str, Any]:
         "evaluations": heard(order) if order.judge_hash else [],
         "events": live["transitions"],
         "can_fund": job.status == S.VALIDATED and not suspended,
-        "can_stop": job.status
-        in (S.APPROVAL, S.FUNDED, S.WAITING, S.NOTICE, S.SCHEDULED, S.RUNNING, S.PAUSED, S.SUSPENDED),
+        "can_stop": job.status in LIVE | {S.APPROVAL},
         "can_pause": job.status == S.RUNNING and not job.pause_requested,
         "can_resume": job.status == S.PAUSED,
     }
