@@ -12,7 +12,7 @@ export class Gate {
     const [burst, seconds] = RATES[kind], name = `${kind} ${who}`;
     let bucket = this.#buckets.get(name);
     if (!bucket) {
-      while (this.#buckets.size >= MOST_KEYS) this.#buckets.delete([...this.#buckets.keys()][0]);
+      while (this.#buckets.size >= MOST_KEYS) this.#buckets.delete(/** @type {string} */ (this.#buckets.keys().next().value));
       this.#buckets.set(name, bucket = {left: burst, at: now, suppressed: 0});
     }
     bucket.left = Math.min(burst, bucket.left + Math.max(0, now - bucket.at) / seconds);
