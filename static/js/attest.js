@@ -5,45 +5,19 @@ const page = by("attesting"), words = page.dataset;
 const requirement = by("id_requirement"), values = by("id_values");
 const collective = by("collective-of"), file = by("requirement-file"), place = by("claims"), whose = by("whose-rules"), wrong = by("no-rules");
 const beside = (name) => new URL(name, new URL(words.form, location.href)).href;
-const { group, judge } = await import(words.form);
+const [{ group, judge }, { askable, ofCollective, ofFile, parsed }] = await Promise.all([import(words.form), import(words.sources)]);
 if (document.documentElement.lang.startsWith("de")) {
   const [{ speakWith }, { GERMAN_FORM }] = await Promise.all([import(beside("phrases.js")), import(beside("german_form.js"))]);
   speakWith(GERMAN_FORM);
 }
 
-const UUID = /[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}/i;
-const LARGEST_FILE = 128 * 1024;
 let parts = null, asked = null, tried = false;
-
-const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
-
-function parsed(text) {
-  try {
-    const found = JSON.parse(text);
-    return isObject(found) ? found : null;
-  } catch {
-    return null;
-  }
-}
-
-const isOurs = (spec) => (spec["x-issuers"] ?? []).includes(words.did);
-
-/** The rules as a form asks by them: what is asked of this desk comes first, and nothing is required, for an issuer vouches for what it can. */
-function askable(rules) {
-  const fields = Object.entries(rules.properties);
-  const ours = fields.filter(([, spec]) => isOurs(spec)).map(([name, spec]) => [name, { ...spec, description: noted(spec) }]);
-  return { ...rules, required: [], properties: Object.fromEntries([...ours, ...fields.filter(([, spec]) => !isOurs(spec))]) };
-}
-
-function noted(spec) {
-  return spec.description ? `${words.asked}. ${spec.description}` : words.asked;
-}
 
 /** Draws the form with what was entered before; false, and nothing changes, when these are no rules that a form can be made of. */
 function draw(rules, entered) {
   let made;
   try {
-    const fields = askable(rules);
+    const fields = askable(rules, words);
     made = [group(fields, undefined, written), fields];
     made[0].write(entered);
   } catch {
@@ -78,28 +52,15 @@ function take(rules, name) {
   return say("");
 }
 
-async function fromCollective() {
-  const [id] = collective.value.match(UUID) ?? [];
-  let terms = null;
+async function choose(source, otherwise) {
   say("");
-  try {
-    const answer = id ? await fetch(words.terms.replace(UUID, id)) : null;
-    if (answer?.ok) terms = (await answer.json()).document;
-  } catch {
-    // said below
-  }
-  if (terms) take(terms.requirement, terms.name);
-  else say(words.noCollective);
+  const found = await source;
+  if (found) take(found.rules, found.name);
+  else say(otherwise);
 }
 
-async function fromFile() {
-  const [chosen] = file.files;
-  if (!chosen) return;
-  say("");
-  const rules = chosen.size <= LARGEST_FILE ? parsed(await chosen.text()) : null;
-  if (rules) take(rules, chosen.name);
-  else say(words.noRules);
-}
+const fromCollective = () => choose(ofCollective(collective.value, words.terms), words.noCollective);
+const fromFile = () => (file.files[0] ? choose(ofFile(file.files[0]), words.noRules) : undefined);
 
 function send(event) {
   if (!parts) {

@@ -22,7 +22,7 @@ def test_the_styles_stay_under_twelve_kilobytes() -> None:
 
 def test_own_scripts_stay_small() -> None:
     for script in (Path(settings.BASE_DIR) / "static" / "js").glob("*.js"):
-        assert len(script.read_text().splitlines()) < 150, script.name
+        assert len(script.read_text().splitlines()) < 100, script.name
 
 
 def test_the_documents_show_the_figure_of_the_pages() -> None:
