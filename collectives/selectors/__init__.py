@@ -34,7 +34,6 @@ from collectives.selectors.console import (
 from collectives.selectors.jobs import (
     CLOSED,
     checkpoints,
-    closed_rounds,
     job,
     job_live,
     jobs_by_id,
@@ -56,6 +55,7 @@ from collectives.selectors.notices import (
     terms_naming,
     willing,
 )
+from collectives.selectors.rounds import closed_rounds, epsilon_after, judged
 from collectives.selectors.steps import STEPS, bucketed
 from collectives.selectors.subscriptions import (
     agreements_for_epoch,
@@ -87,12 +87,14 @@ __all__ = [
     "closed_rounds",
     "current_terms",
     "eligible",
+    "epsilon_after",
     "fields_of",
     "in_order",
     "job",
     "job_live",
     "jobs_by_id",
     "jobs_of",
+    "judged",
     "matching",
     "names",
     "newest_numbers",

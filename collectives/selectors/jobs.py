@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Max, Q, QuerySet
 
 from collectives.models import Checkpoint, Job, Round
 from collectives.services.plan import JobPlan
@@ -74,17 +74,6 @@ def job_live(job_id: uuid.UUID) -> dict[str, Any] | None:
         "visits_reserved": found.visits_reserved,
         "transitions": list(found.transitions.order_by("-id")[:30]),
     }
-
-
-def closed_rounds(collective_id: uuid.UUID, limit: int | None = 10) -> QuerySet[Round]:
-    """Closed rounds, newest first, each with the hash of the model it made (None where it made none)."""
-    made = Checkpoint.objects.filter(job=OuterRef("job"), number=OuterRef("number"))
-    rounds = (
-        Round.objects.filter(job__collective_id=collective_id, status__in=CLOSED)
-        .select_related("job__algorithm")
-        .annotate(model_hash=Subquery(made.values("hash")[:1]))
-    )
-    return rounds.order_by("-ended_at", "-pk")[:limit]
 
 
 def checkpoints(job_id: uuid.UUID) -> QuerySet[Checkpoint]:

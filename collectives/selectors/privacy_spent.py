@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aggregation.privacy import budget
+from aggregation.privacy.mechanism import Mechanism
 from collectives.models import Job
 from collectives.services.plan import JobPlan
 from collectives.services.privacy import FORMAL_EPSILON, command_of, mechanism_of, visits_planned
@@ -35,16 +36,21 @@ def privacy_spent(job: Job, terms: dict[str, Any], rounds_held: int) -> Spent | 
     if terms["privacy_level"] != "formal":
         return None
     manifest, visits = parse_manifest(job.algorithm.manifest), visits_held(job, rounds_held)
-    mechanism = mechanism_of(job, manifest, terms)
-    each, released = (mechanism.cost_micro(terms[name]) for name in ("bucket_min", "release_min"))
-    assert each is not None and released is not None  # formal terms have noise
+    operator, consumer = epsilons(mechanism_of(job, manifest, terms), terms, visits)
     return Spent(
-        epsilon=budget.epsilon(visits * each),
-        consumer=budget.epsilon(visits * released),
+        epsilon=operator,
+        consumer=consumer,
         most=FORMAL_EPSILON,
         visits=visits,
         command=command_of(job, terms, visits),
     )
+
+
+def epsilons(mechanism: Mechanism, terms: dict[str, Any], visits: int) -> tuple[float, float]:
+    """What so many visits cost: towards the operator, who sees buckets, and towards the consumer."""
+    each, released = (mechanism.cost_micro(terms[name]) for name in ("bucket_min", "release_min"))
+    assert each is not None and released is not None  # formal terms have noise
+    return budget.epsilon(visits * each), budget.epsilon(visits * released)
 
 
 def visits_held(job: Job, rounds: int) -> int:

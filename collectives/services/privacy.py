@@ -55,14 +55,14 @@ def exhausted(job: Job, terms: dict[str, Any]) -> bool:
     return bool(used + terms["release_min"] > job.enrolled * visits_planned(job))
 
 
-def mechanism_of(job: Job, manifest: Manifest, terms: dict[str, Any]) -> Mechanism:
-    """The noise of this job's next round. Its size against the clip bound is the same in every round, because what that follows from is
-    fixed by then; the bound itself moves where the plan lets it.
+def mechanism_of(job: Job, manifest: Manifest, terms: dict[str, Any], clip: int | None = None) -> Mechanism:
+    """The noise of this job's next round, or of one with another `clip` bound (millionths). Its size against the bound is the same in
+    every round, because what that follows from is fixed by then; the bound itself moves where the plan lets it.
 
     Raises:
         ValueError: no noise of this plan's fraction bits is enough.
     """
-    plan, clip = JobPlan.from_json(job.plan), clip_of(job, manifest)
+    plan, clip = JobPlan.from_json(job.plan), clip or clip_of(job, manifest)
     d = sent_length(manifest, plan)
     floor = Mechanism(
         clip_micro=clip,

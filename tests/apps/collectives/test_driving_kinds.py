@@ -11,6 +11,7 @@ import pytest
 from django.utils import timezone
 
 from aggregation.privacy import rotation
+from collectives import selectors
 from collectives.errors import CollectiveError
 from collectives.services import algorithms, jobs
 from collectives.terms.algorithm import output_length, parse_manifest, stack
@@ -136,6 +137,12 @@ def test_an_evaluation_judges_the_model_of_another_job(stage: Stage, roles: Role
     mean = roles.values(1) / (2**F * 10)
     assert found["accuracy"] == pytest.approx(mean[1])
     assert found["log_loss"] == pytest.approx(mean[0] * statistics.LOSS_UNIT)
+    rounds = list(selectors.closed_rounds(stage.collective.pk))
+    told = selectors.judged(rounds)
+    assert {row.job_id for row in rounds} == {trained.pk, job.pk}, "a training round measured nothing"
+    assert {pk: said.loss for pk, said in told.items()} == {
+        job.rounds.get().pk: pytest.approx(found["log_loss"])
+    }
 
 
 def test_an_evaluation_needs_a_model_that_fits_and_nothing_else_takes_one(

@@ -1,0 +1,82 @@
+"""Closed rounds as an owner sees them: how many took part, what it cost them in privacy, and what came of it. Never who."""
+
+from __future__ import annotations
+
+import uuid
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from django.db.models import OuterRef, QuerySet, Subquery
+
+from collectives.models import Checkpoint, Job, Round
+from collectives.selectors.jobs import CLOSED
+from collectives.selectors.privacy_spent import epsilons, visits_held
+from collectives.services.privacy import mechanism_of
+from collectives.terms.algorithm import EVALUATION, parse_manifest
+from collectives.training import outcome
+from collectives.training.plateau import Evaluation
+from collectives.training.update import ServerState
+
+
+def closed_rounds(collective_id: uuid.UUID, limit: int | None = 10) -> QuerySet[Round]:
+    """Closed rounds, newest first, each with the hash of the model it made (None where it made none)."""
+    made = Checkpoint.objects.filter(job=OuterRef("job"), number=OuterRef("number"))
+    rounds = (
+        Round.objects.filter(job__collective_id=collective_id, status__in=CLOSED)
+        .select_related("job__algorithm")
+        .annotate(model_hash=Subquery(made.values("hash")[:1]))
+    )
+    return rounds.order_by("-ended_at", "-pk")[:limit]
+
+
+def epsilon_after(rounds: Sequence[Round], terms: Callable[[Job], dict[str, Any]]) -> dict[int, float]:
+    """By primary key of rounds that are in a model, of jobs that claim an epsilon: the one towards the operator when that round was
+    over. `terms` gives those a job is held to. The number of queries does not grow with the rounds or their jobs."""
+    formal = {row.job.pk: row.job for row in rounds if terms(row.job)["privacy_level"] == "formal"}
+    posted, clip = _numbers(formal), _newest_clips(formal)
+    found = {}
+    for pk, job in formal.items():
+        manifest, its = parse_manifest(job.algorithm.manifest), terms(job)
+        mechanism = mechanism_of(job, manifest, its, clip.get(pk) or manifest.output.clip_micro)
+        for row in (row for row in rounds if row.job_id == pk and row.number in posted[pk]):
+            held = bisect_right(posted[pk], row.number)
+            found[row.pk] = epsilons(mechanism, its, visits_held(job, held))[0]
+    return found
+
+
+def judged(rounds: Sequence[Round]) -> dict[int, Evaluation]:
+    """By primary key of rounds of evaluations: what the wallets asked so far say of the model. One query."""
+    asked = {
+        (row.job_id, row.number): row
+        for row in rounds
+        if row.job.algorithm.manifest["output"]["kind"] == EVALUATION
+    }
+    jobs, numbers = {job for job, _ in asked}, {number for _, number in asked}
+    found = {}
+    for made in Checkpoint.objects.filter(job_id__in=jobs, number__in=numbers):
+        row = asked.get((made.job_id, made.number))
+        if row is not None:
+            state = ServerState.from_bytes(bytes(made.weights), bytes(made.moments))
+            found[row.pk] = outcome.judged(parse_manifest(row.job.algorithm.manifest), state)
+    return found
+
+
+def _numbers(jobs: Iterable[uuid.UUID]) -> dict[uuid.UUID, list[int]]:
+    """Of each job the numbers of the rounds that are in its model, in their order."""
+    found: dict[uuid.UUID, list[int]] = {pk: [] for pk in jobs}
+    for pk, number in (
+        Round.objects.filter(job_id__in=found, status=Round.Status.POSTED)
+        .order_by("number")
+        .values_list("job_id", "number")
+    ):
+        found[pk].append(number)
+    return found
+
+
+def _newest_clips(jobs: Iterable[uuid.UUID]) -> dict[uuid.UUID, int]:
+    return dict(
+        Checkpoint.objects.filter(job_id__in=list(jobs))
+        .order_by("number")
+        .values_list("job_id", "clip_micro")
+    )
