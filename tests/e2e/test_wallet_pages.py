@@ -267,6 +267,7 @@ def test_by_keyboard_alone(browser: Browser, stage: Stage) -> None:
     assert outline == "3px"
     press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Locked")
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
     tab_to(page, "Passphrase")
     page.keyboard.type("not the passphrase")
     press("Enter")

@@ -108,11 +108,20 @@ def a_permit_by_keyboard(window: Window) -> None:
     tab_to(page, "Pause")
     press("Enter")
     expect(page.get_by_text("paused", exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name="Take part again", exact=True)).to_be_focused()
+    page.wait_for_timeout(5_000)  # the page refreshes itself meanwhile
+    expect(page.get_by_role("button", name="Take part again", exact=True)).to_be_focused()
     tab_to(page, "Delete now")
     press("Enter")
     expect(
         page.get_by_role("button", name="No, keep it")
     ).to_be_focused()  # nothing is deleted by a second Enter
+    press("Enter")
+    expect(page.get_by_role("button", name="Delete now", exact=True)).to_be_focused()
+    press("Enter")
+    expect(page.get_by_role("button", name="No, keep it")).to_be_focused()
     press("Shift+Tab")
     press("Enter")
     window.said("its keys were erased")
+    # What was pressed is gone with its card: the page's heading is what is left of the place.
+    expect(page.get_by_role("heading", level=1)).to_be_focused()

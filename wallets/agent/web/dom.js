@@ -35,18 +35,24 @@ export function field(label, control, help = "") {
 
 /** A form that does `work` in this page, once per press, instead of being sent away. @param {any} form @param {() => unknown} work */
 export function onSubmit(form, work) {
-  form.addEventListener("submit", async (/** @type {Event} */ event) => {
+  form.addEventListener("submit", (/** @type {Event} */ event) => {
     event.preventDefault();
     const pressed = form.querySelector("button:not([type=button])");
-    if (pressed?.disabled) return;
-    if (pressed) pressed.disabled = true;
-    try {
-      await work();
-    } finally {
-      if (pressed) pressed.disabled = false;
-    }
+    if (!pressed) return work();
+    if (!pressed.disabled) return once(pressed, work);
   });
   return form;
+}
+
+/** Do `work` while its button cannot be pressed, and leave the focus on it, which a browser takes from what is disabled. @param {any} pressed @param {() => unknown} work */
+async function once(pressed, work) {
+  pressed.disabled = true;
+  try {
+    await work();
+  } finally {
+    pressed.disabled = false;
+    if (document.activeElement === document.body) pressed.focus();
+  }
 }
 
 /** @param {string} label @param {any} box */
@@ -59,14 +65,7 @@ export function check(label, box) {
 /** A button that runs work once at a time. @param {string} label @param {() => unknown} work @param {string} [kind] */
 export function button(label, work, kind = "") {
   const made = h("button", { type: "button", class: `button ${kind}` }, label);
-  made.addEventListener("click", async () => {
-    made.disabled = true;
-    try {
-      await work();
-    } finally {
-      made.disabled = false;
-    }
-  });
+  made.addEventListener("click", () => once(made, work));
   return made;
 }
 
@@ -74,12 +73,14 @@ export function button(label, work, kind = "") {
 export function careful(label, question, work) {
   const place = h("div", { class: "row" });
   const ask = () => {
-    const no = button("No, keep it", show);
+    const no = button("No, keep it", () => show().focus());
     place.replaceChildren(h("span", {}, question), button(label, work, "danger"), no);
     no.focus();
   };
   const show = () => {
-    place.replaceChildren(button(label, ask, "danger"));
+    const first = button(label, ask, "danger");
+    place.replaceChildren(first);
+    return first;
   };
   show();
   return place;

@@ -2,6 +2,7 @@
 /** Which page is shown, the way around it, and what is said about what was done; the same for every host of these pages. */
 
 import { h } from "./dom.js";
+import { place, put, stand, watch } from "./focus.js";
 import { learn, told } from "./words.js";
 
 const REFRESH = 4000;
@@ -95,13 +96,12 @@ export class App {
     if (turn !== this.turn || (unasked && busy())) return;
     const next = h("main", {}, content);
     if (unasked && plain(next) === plain(main)) return; // what is pressed at this moment must stay where it is
+    const stood = place(main), before = main.querySelector("h1")?.textContent;
     main.replaceChildren(...next.childNodes);
     const heading = main.querySelector("h1");
     document.title = `${heading?.textContent ?? told(title)} · ${name}`;
-    if (arrived && heading) {
-      heading.setAttribute("tabindex", "-1");
-      heading.focus();
-    }
+    if (heading && (arrived || heading.textContent !== before)) stand(heading);
+    else if (stood) put(main, stood, unasked);
   }
 }
 
@@ -118,21 +118,19 @@ function navigate(app, name, open) {
     h("a", { href: `#/${page}`, "aria-current": page === app.page ? "page" : null }, title)));
 }
 
-/** What stands there, without the numbers of its controls. @param {HTMLElement} element */
+/** What stands there, without the numbers of its controls and where the focus was put. @param {HTMLElement} element */
 function plain(element) {
   const writer = new XMLSerializer();
-  return [...element.childNodes].map((node) => writer.serializeToString(node)).join("").replaceAll(/"f\d+h?"/g, '""');
+  return [...element.childNodes].map((node) => writer.serializeToString(node)).join("").replaceAll(/"f\d+h?"/g, '""').replaceAll(' tabindex="-1"', "");
 }
 
-/** Whether somebody has the focus on something of the page, has opened a part of it, brought something out, or typed something into it. */
+/** Whether somebody is at a control that takes values, presses something, has opened a part of the page, brought something out, or typed something into it. */
 function busy() {
   const main = /** @type {HTMLElement} */ (document.getElementById("main"));
-  const focus = document.activeElement;
-  const inside = focus !== main && focus?.tagName !== "H1" && main.contains(focus);
   const controls = /** @type {HTMLInputElement[]} */ ([...main.querySelectorAll("input, textarea")]);
   // A box without a value of its own answers "on", which is no typing.
   const touched = controls.some((control) => (control.type === "checkbox" ? control.checked !== control.defaultChecked : control.value !== control.defaultValue));
-  return inside || touched || main.querySelector("details[open], video, [data-asked]:not(:empty)") !== null;
+  return touched || main.querySelector("input:focus, textarea:focus, select:focus, :active, details[open], video, [data-asked]:not(:empty)") !== null;
 }
 
 function page() {
@@ -142,6 +140,7 @@ function page() {
 /** Show what the address names, now and whenever it changes; where something may arrive meanwhile it refreshes itself. @param {App} app */
 export function begin(app) {
   app.page = page() || app.home;
+  watch(/** @type {HTMLElement} */ (document.getElementById("main")));
   addEventListener("hashchange", () => {
     app.page = page() || app.home;
     /** @type {HTMLElement} */ (document.getElementById("said")).textContent = "";
