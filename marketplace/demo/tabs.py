@@ -100,6 +100,10 @@ class Tab:
     def open_again(self) -> None:
         """Reload, and unlock as a person does."""
         self._load()
+        self.unlock()
+
+    def unlock(self) -> None:
+        """Type the passphrase where the wallet asks for it."""
         self._until(self._asks, "a place for the passphrase")
         self.click("Unlock")
         self._until(lambda: not self.showing("Use the recovery code instead"), "the wallet to open")

@@ -256,6 +256,36 @@ def test_a_second_tab_is_told_where_the_wallet_is_open(
     scene.check_a_round()
 
 
+def test_a_tab_that_nobody_touches_locks_itself_and_answers_nobody(scene: Scene) -> None:
+    """A minute by the browser's own clock; what the page and the rounds do by themselves is nobody's touch."""
+    tab = scene.tabs[0]
+    (line,) = [one for one in scene.site.lines if one.keys & keys_of(scene, 0)]
+    minutes = "Lock after so many minutes without me"
+    tab.page("safety", minutes)
+    tab.fill(minutes, "1")
+    tab.click("Save settings")
+    tab.shows("Saved.")
+    touched = time.monotonic()
+    tab.page("now", CONNECTED)
+    scene.check_a_round()
+    assert tab.showing(CONNECTED), "it takes part meanwhile"
+    tab.shows("Unlock")
+    assert 45 < time.monotonic() - touched < 120
+    assert not tab.showing("Your visits")
+    scene.loop(scene.site.until(lambda: line not in scene.site.lines, SECONDS))
+    assert tab.window.evaluate("() => document.activeElement.tagName") == "H1", (
+        "the keyboard stands at what is new"
+    )
+
+    tab.unlock()
+    tab.page("safety", minutes)
+    tab.fill(minutes, "720")
+    tab.click("Save settings")
+    tab.shows("Saved.")
+    scene.all_connected()
+    scene.check_a_round()
+
+
 def test_a_wallet_whose_storage_the_browser_took_says_so_and_comes_back_from_its_backup(scene: Scene) -> None:
     tab = scene.tabs[-1]
     tab.window.send("Storage.clearDataForOrigin", origin=scene.site.url, storageTypes="all")
