@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 
 from wallets.distributor.models import Payload, Round
 
@@ -41,11 +41,12 @@ class PayloadApp:
             await _answer(send, 200, body, content_type=b"application/cbor")
 
     async def _body(self, digest: str, token: str) -> bytes | None:
-        if not await sync_to_async(_allowed, thread_sensitive=False)(digest, token):
+        # No request's signals look after the connections of these threads: without that, one that broke would stay broken for good.
+        if not await database_sync_to_async(_allowed, thread_sensitive=False)(digest, token):
             return None
         body = self._bodies.get(digest)
         if body is None:
-            body = await sync_to_async(_load, thread_sensitive=False)(digest)
+            body = await database_sync_to_async(_load, thread_sensitive=False)(digest)
             if body is not None:
                 self._bodies[digest] = body
                 while len(self._bodies) > KEPT:
