@@ -125,6 +125,8 @@ def judge_life(
         verdict.expect(
             row["step"] != "abandoned" or not row["has_sum"], f"abandoned round {row['number']} keeps a sum"
         )
+    works = any(row["status"] == "posted" for row in told["rounds"])
+    verdict.expect(works, "no round came into the model: nobody's work is done any more")
 
 
 def judge_shown(verdict: Verdict, page: str, text: str, rows: Iterable[tuple[str, str, str]]) -> None:

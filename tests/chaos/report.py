@@ -26,6 +26,7 @@ case, all of this holds (what the suite found is told in [adr/0077-what-chaos-fo
 * **earned = paid + carried + held over**, per wallet against its own journal and what the chain itself says it paid, per epoch, and in total;
 * **reserved = earned + refunded**: the escrow's budget is spent and refunded to the last unit, nothing stays reserved, ledger and chain agree;
 * **nothing is stuck**: every round is over, and the job is closed, refunded and paid within twice the time its rounds' phases may take and some minutes for the chain;
+* **work goes on**: at least one round came into the model, which a part that is up and broken for good would not let happen;
 * **every state is explained in the admin**: its pages answer and show the state and reason of the job, of every step it took, of every round and of the
   latest transactions; whatever ended early says why.
 """

@@ -76,6 +76,7 @@ def test_a_unit_that_is_missing_is_said(changed: dict[str, Any], said: str) -> N
         ({"survivors": 4}, "released the sum of 4", 1),
         ({"status": "aggregating"}, "round 1 still is aggregating", 0),
         ({"status": "abandoned"}, "abandoned without a reason", 0),
+        ({"status": "abandoned", "reason": "Too few."}, "no round came into the model", 0),
     ],
 )
 def test_a_round_that_ended_badly_is_said(changed: dict[str, Any], said: str, readable: int) -> None:
