@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import uuid
 from typing import Any
+from urllib.parse import parse_qs
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
 from django.template.loader import render_to_string
+from django.utils.translation import override
 
 from marketplace.jobs import live
 from marketplace.jobs.models import Order
 
 
 class JobConsumer(AsyncWebsocketConsumer):
-    """A door: only who ordered the job, or an administrator, gets its fragments."""
+    """A door: only who ordered the job, or an administrator, gets its fragments.
+
+    `?language=` is the language of the page that asks: no middleware chooses one for a socket.
+    """
 
     group: str | None = None
 
@@ -44,7 +50,12 @@ class JobConsumer(AsyncWebsocketConsumer):
     @database_sync_to_async
     def _fragment(self) -> str | None:
         order = self._visible()
-        return render_to_string("jobs/_live.html", live.context(order)) if order else None
+        with override(self._language()):
+            return render_to_string("jobs/_live.html", live.context(order)) if order else None
+
+    def _language(self) -> str:
+        asked = parse_qs(self.scope["query_string"].decode("latin-1")).get("language", [""])[0]
+        return asked if asked in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE
 
     def _visible(self) -> Order | None:
         user = self.scope.get("user")

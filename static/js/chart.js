@@ -21,9 +21,13 @@ export function drawChart(root) {
         i === 0 ? { label: name } : { label: name, stroke: colours[(i - 1) % 2], width: 2.5, spanGaps: true },
       ),
     };
+    const title = place.querySelector("svg")?.getAttribute("aria-label") ?? "";
     place.textContent = "";
     figure.querySelector(".legend")?.remove();
     new uPlot(options, columns, place);
+    const canvas = place.querySelector("canvas");
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", title);
   }
 }
 

@@ -16,9 +16,12 @@ function show(html) {
     waiting = html;
     return;
   }
+  waiting = null; // older than this one, or this one itself
   const open = [...place.querySelectorAll("details")].map((d) => d.open);
+  const successor = successorOf(document.activeElement);
   place.innerHTML = html;
   place.querySelectorAll("details").forEach((d, i) => (d.open = open[i] ?? d.open));
+  successor?.()?.focus({ preventScroll: true });
   const part = place.firstElementChild;
   document.title = document.title.replace(/^[^·]*/, `${part.dataset.title} `);
   const phase = part.dataset.phase.replace(/, [^,]*$/, "");
@@ -26,6 +29,15 @@ function show(html) {
   const verbs = part.dataset.verbs.split(" ");
   for (const verb of document.querySelectorAll("[data-verb]")) verb.hidden = !verbs.includes(verb.dataset.verb);
   drawChart(place);
+}
+
+// Finds, in the new part, what stands where something with the focus stood: a link by its address, all else by its place.
+function successorOf(focused) {
+  if (!place.contains(focused)) return null;
+  const href = focused.getAttribute("href");
+  const all = () => [...place.querySelectorAll(href ? "a[href]" : "summary, [tabindex]")];
+  const index = all().indexOf(focused);
+  return () => (href ? all().find((link) => link.getAttribute("href") === href) : all()[index]);
 }
 
 // Many small changes in a moment become one.

@@ -18,8 +18,10 @@ from tests.apps import cast
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def socket(world: cast.World, name: str) -> WebsocketCommunicator:
-    made = WebsocketCommunicator(URLRouter(routing.websocket_urlpatterns), f"/ws/jobs/{world.order.job_id}/")
+def socket(world: cast.World, name: str, query: str = "") -> WebsocketCommunicator:
+    made = WebsocketCommunicator(
+        URLRouter(routing.websocket_urlpatterns), f"/ws/jobs/{world.order.job_id}/{query}"
+    )
     made.scope["user"] = world.people[name]
     return made
 
@@ -36,6 +38,26 @@ async def test_the_owner_gets_the_fragment_and_a_stranger_nothing(transactional_
     await mine.disconnect()
     connected, _ = await socket(world, "charlie").connect()
     assert not connected
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("", "waiting for funds"),
+        ("?language=en", "waiting for funds"),
+        ("?language=de", "wartet auf Einzahlung"),
+        ("?language=xx&language=de", "waiting for funds"),
+        ("?language=%ff", "waiting for funds"),
+    ],
+)
+async def test_the_fragment_is_in_the_language_of_the_page(
+    transactional_db: None, query: str, said: str
+) -> None:
+    world = await sync_to_async(cast.world)()
+    mine = socket(world, "carla", query)
+    await mine.connect()
+    assert f'data-title="{said}"' in await mine.receive_from()
+    await mine.disconnect()
 
 
 def test_the_fragment_alone_can_be_asked_for(transactional_db: None) -> None:
