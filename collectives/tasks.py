@@ -12,6 +12,7 @@ from django.utils import timezone
 from collectives import wakeups
 from collectives.models import Job
 from collectives.services import algorithms, audits, deliveries, outgoing, rounds
+from collectives.services.due import due
 
 STEPS = 20
 POLL_SECONDS = 0.25
@@ -49,7 +50,8 @@ def sweep() -> None:
     now = timezone.now()
     algorithms.activate_due(now)
     audits.look_after(now)
-    idle = Q(driven_at__isnull=True) | Q(driven_at__lt=now - timedelta(seconds=IDLE_SECONDS))
+    quiet = timedelta(seconds=IDLE_SECONDS)
+    idle = Q(driven_at__isnull=True) | due("driven_at", now - quiet, longest=quiet)
     for job_id in Job.objects.filter(idle, status__in=OPEN).values_list("pk", flat=True):
         wakeups.send("collectives.drive_job", str(job_id))
 

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from collectives.models import Job
+from collectives.services.due import due
 
 SECONDS = 60
 
@@ -24,8 +25,7 @@ def claim(job_id: uuid.UUID, now: datetime) -> int | None:
 
     A lease that reaches further than any can was given before the clock was set back; its holder is fenced off.
     """
-    longest = now + timedelta(seconds=2 * SECONDS)
-    free = Q(lease_until__isnull=True) | Q(lease_until__lt=now) | Q(lease_until__gt=longest)
+    free = Q(lease_until__isnull=True) | due("lease_until", now, longest=timedelta(seconds=SECONDS))
     with transaction.atomic():
         taken = Job.objects.filter(free, pk=job_id).update(
             lease_until=now + timedelta(seconds=SECONDS), fence=F("fence") + 1, driven_at=now

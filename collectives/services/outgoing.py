@@ -17,6 +17,7 @@ from django.utils import timezone
 from collectives import clients, wakeups
 from collectives.errors import ServiceRefused, ServiceUnavailable
 from collectives.models import OutgoingCall
+from collectives.services.due import due
 
 log = structlog.get_logger(__name__)
 LONGEST_WAIT = 60
@@ -79,8 +80,9 @@ def flush() -> int:
 
 def _pass() -> tuple[int, bool]:
     """(how many arrived, whether another pass may find more)."""
-    due = OutgoingCall.objects.filter(status=OutgoingCall.Status.WAITING, not_before__lte=timezone.now())
-    free = due.exclude(after__status=OutgoingCall.Status.WAITING)
+    its_time = due("not_before", timezone.now(), longest=timedelta(seconds=LONGEST_WAIT))
+    waiting = OutgoingCall.objects.filter(its_time, status=OutgoingCall.Status.WAITING)
+    free = waiting.exclude(after__status=OutgoingCall.Status.WAITING)
     delivered = 0
     for calls in _together(free.order_by("id")[:BATCH]):
         if len(calls) > 1 and deliver_newcomers(calls):

@@ -30,7 +30,7 @@ worker)
     ;;
 beat)
     # In memory: every task is short and repeats, so nothing is lost when the container is replaced.
-    exec python -m celery -A marketplace --quiet beat --scheduler celery.beat:Scheduler --pidfile= --loglevel INFO
+    exec python -m celery -A marketplace --quiet beat --scheduler marketplace.timetable:Timetable --pidfile= --loglevel INFO
     ;;
 migrate) exec python manage.py migrate_domains ;;
 manage) exec python manage.py "$@" ;;

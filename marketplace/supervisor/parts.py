@@ -136,9 +136,8 @@ def worker() -> Part:
         *(
             "--loglevel",
             "WARNING",
-            # In memory: a schedule file that a kill left half-written keeps beat from ever starting again, and every task is short.
             "--scheduler",
-            "celery.beat:Scheduler",
+            "marketplace.timetable:Timetable",
             "--without-gossip",
             "--without-mingle",
         ),

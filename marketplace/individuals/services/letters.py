@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -21,6 +21,7 @@ from django.utils.translation import override
 
 from collectives import selectors as collectives
 from collectives.models import Admission
+from collectives.services.due import due
 from marketplace.individuals.models import NoticeChoice, NoticeMail, SubscriptionLink
 
 log = structlog.get_logger(__name__)
@@ -75,11 +76,9 @@ def _note(links: Any, admission: Admission, kind: str, now: datetime) -> None:
 
 def send_waiting(now: datetime) -> int:
     """One letter to each person, however many notices wait for them."""
-    due = NoticeMail.objects.filter(status=Status.WAITING, not_before__lte=now).select_related(
-        "link__account"
-    )
+    waiting = NoticeMail.objects.filter(_its_time(now), status=Status.WAITING).select_related("link__account")
     people: dict[Any, list[NoticeMail]] = defaultdict(list)
-    for row in due[:BATCH]:
+    for row in waiting[:BATCH]:
         people[row.link.account_id].append(row)
     if not people:
         return 0
@@ -90,9 +89,13 @@ def send_waiting(now: datetime) -> int:
     return sent
 
 
+def _its_time(now: datetime) -> Q:
+    return due("not_before", now, longest=timedelta(seconds=AGAIN_SECONDS))
+
+
 def _send(rows: list[NoticeMail], now: datetime, connection: Any) -> int:
     keys = [row.pk for row in rows]
-    claimed = NoticeMail.objects.filter(pk__in=keys, status=Status.WAITING, not_before__lte=now).update(
+    claimed = NoticeMail.objects.filter(_its_time(now), pk__in=keys, status=Status.WAITING).update(
         not_before=now + timedelta(seconds=AGAIN_SECONDS)
     )
     if claimed != len(keys):

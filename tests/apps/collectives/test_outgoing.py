@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -85,6 +86,17 @@ def test_a_distributor_that_is_down_is_asked_again_later(sent: list[str], arrive
     assert outgoing.flush() == 0
     assert not arrived
     assert OutgoingCall.objects.filter(status=OutgoingCall.Status.WAITING).count() == 2
+
+
+def test_a_call_from_before_the_clock_was_set_back_is_made_at_once(
+    sent: list[str], arrived: list[str]
+) -> None:
+    put("a", "b")
+    soon, long_after = (timezone.now() + timedelta(seconds=wait) for wait in (outgoing.LONGEST_WAIT, 7200))
+    OutgoingCall.objects.update(not_before=soon)
+    assert outgoing.flush() == 0, "it was tried a moment ago"
+    OutgoingCall.objects.update(not_before=long_after)
+    assert outgoing.flush() == 2
 
 
 COLLECTIVE, OTHER = "0" * 7 + "1-0000-4000-8000-000000000000", "0" * 7 + "2-0000-4000-8000-000000000000"
