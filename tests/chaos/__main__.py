@@ -105,7 +105,7 @@ def cases() -> list[Case]:
         ("broker", c.broker, 2, 60.0),
         ("database", c.database, 3, 120.0),
         ("full disk", c.full_disk, 2, 180.0),
-        ("clock", c.clock, 3, 240.0),
+        ("clock", c.clock, 6, 240.0),
         ("settlement's workers killed", s.workers, 1, 0.0),
         ("all others killed in a settlement", s.others, 1, 240.0),
         ("statement", s.statement, 1, 0.0),
