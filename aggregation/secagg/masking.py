@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -168,13 +169,17 @@ def open_stream(seed: bytes, offset: int = 0) -> Callable[[memoryview], None]:
     Args:
         offset: where in the stream to begin, a multiple of 16 bytes.
     """
-    counter = (offset // 16).to_bytes(16, "big")
-    update_into = Cipher(algorithms.AES128(seed), modes.CTR(counter)).encryptor().update_into
+    update_into = Cipher(algorithms.AES128(seed), _counting_from(offset // 16)).encryptor().update_into
 
     def fill(view: memoryview) -> None:
         update_into(_ZEROS[: len(view)], view)
 
     return fill
+
+
+@lru_cache(maxsize=256)
+def _counting_from(counter: int) -> modes.CTR:
+    return modes.CTR(counter.to_bytes(16, "big"))
 
 
 def stream(seed: bytes, length: int) -> Iterator[memoryview]:

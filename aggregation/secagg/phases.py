@@ -20,7 +20,13 @@ from typing import Generic, TypeVar
 from aggregation.secagg.errors import Fault, LocalProtocolError, RemoteProtocolError
 
 
-class WalletPhase(Enum):
+class Step(Enum):
+    """Looked up several times for every message, so hashed by identity as it is compared, and not by name in Python."""
+
+    __hash__ = object.__hash__
+
+
+class WalletPhase(Step):
     """What the wallet has sent last."""
 
     START = "start"
@@ -32,7 +38,7 @@ class WalletPhase(Enum):
     CLOSED = "closed"
 
 
-class WalletEvent(Enum):
+class WalletEvent(Step):
     ADVERTISE = "advertise()"
     LIST = "AdvertiseList → ShareKeys"
     BUNDLE = "ShareBundle"
@@ -53,7 +59,7 @@ WALLET: Mapping[tuple[WalletPhase, WalletEvent], WalletPhase] = {
 }
 
 
-class BucketPhase(Enum):
+class BucketPhase(Step):
     """What the bucket is taking."""
 
     SHARE_KEYS = "share_keys"
@@ -65,7 +71,7 @@ class BucketPhase(Enum):
     ABORTED = "aborted"
 
 
-class BucketEvent(Enum):
+class BucketEvent(Step):
     SHARES = "ShareKeys"
     CLOSE_SHARES = "close share keys"
     INPUT = "MaskedInput"
@@ -93,7 +99,7 @@ BUCKET: Mapping[tuple[BucketPhase, BucketEvent], BucketPhase] = {
 }
 
 
-class RoundPhase(Enum):
+class RoundPhase(Step):
     """What the round is doing."""
 
     ADVERTISE = "advertise"
@@ -105,7 +111,7 @@ class RoundPhase(Enum):
     ABORTED = "aborted"
 
 
-class RoundEvent(Enum):
+class RoundEvent(Step):
     ADVERTISED = "Advertise"
     CLOSE_ADVERTISE = "close advertising"
     LISTS_SIGNED = "signed lists"

@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 Rng = Callable[[int], bytes]
 Bytes = npt.NDArray[np.uint8]
+Share = tuple[int, bytes]
+"""x, and the polynomials' values there."""
 
 POLYNOMIAL = 0x11B
 GENERATOR = 3
@@ -61,8 +63,8 @@ def _evaluate(coefficients: Bytes, shares: int) -> list[bytes]:
     return [value.tobytes() for value in values]
 
 
-def combine(shares: Sequence[tuple[int, bytes]]) -> bytes:
-    """The secret behind exactly `threshold` shares (x, bytes).
+def combine(shares: Sequence[Share]) -> bytes:
+    """The secret behind exactly `threshold` shares.
 
     Raises:
         ValueError: no share, equal or impossible x, or shares of different length.
@@ -70,16 +72,30 @@ def combine(shares: Sequence[tuple[int, bytes]]) -> bytes:
     return interpolate(shares, 0)
 
 
-def interpolate(shares: Sequence[tuple[int, bytes]], at: int) -> bytes:
+def combine_each(groups: Sequence[Sequence[Share]]) -> list[bytes]:
+    """`combine` for one or more secrets of one threshold and length, in one vectorised step."""
+    return _interpolate_each(groups, 0)
+
+
+def interpolate(shares: Sequence[Share], at: int) -> bytes:
     """Lagrange's polynomial through the shares, at the point `at` (0 … 255)."""
-    xs = [x for x, _ in shares]
-    if not xs or len(set(xs)) != len(xs) or not all(0 < x <= LARGEST_X for x in xs):
-        raise ValueError("shares need distinct x within 1 and 255")
-    if len({len(share) for _, share in shares}) != 1:
+    return _interpolate_each((shares,), at)[0]
+
+
+def _interpolate_each(groups: Sequence[Sequence[Share]], at: int) -> list[bytes]:
+    weights: list[Bytes] = []
+    values: list[bytes] = []
+    for shares in groups:
+        xs, column = zip(*shares, strict=True) if shares else ((), ())
+        if not xs or len(set(xs)) != len(xs) or min(xs) < 1 or max(xs) > LARGEST_X:
+            raise ValueError("shares need distinct x within 1 and 255")
+        weights.append(_lagrange(bytes(xs), at))
+        values += column
+    if len(set(map(len, values))) != 1:
         raise ValueError("shares of one secret have one length")
-    values = np.frombuffer(b"".join(share for _, share in shares), dtype=np.uint8).reshape(len(xs), -1)
-    weights = _lagrange(bytes(xs), at)
-    return bytes(np.bitwise_xor.reduce(_MUL[weights[:, None], values], axis=0).tobytes())
+    columns = np.frombuffer(b"".join(values), dtype=np.uint8).reshape(len(groups), len(weights[0]), -1)
+    products = _MUL[np.stack(weights)[:, :, None], columns]
+    return [secret.tobytes() for secret in np.bitwise_xor.reduce(products, axis=1)]
 
 
 @lru_cache(maxsize=1024)

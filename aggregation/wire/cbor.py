@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from itertools import chain, repeat
 from operator import itemgetter
 from typing import Any, NoReturn
@@ -52,9 +51,7 @@ def encode(value: Value, *, max_depth: int = MAX_DEPTH) -> bytes:
     Raises:
         CodecError: the value has a type, size or depth outside the subset.
     """
-    out: list[bytes] = []
-    _append((value,), out, max_depth)
-    return b"".join(out)
+    return _encoded(value, max_depth)
 
 
 def decode(data: bytes, *, max_depth: int = MAX_DEPTH) -> Value:
@@ -85,9 +82,7 @@ def decode_map(data: bytes, *, max_depth: int = MAX_DEPTH) -> tuple[dict[str, Va
     for key, item in value.items():
         if type(key) is not str:
             raise CodecError("map keys must be text")
-        out: list[bytes] = []
-        _append((item,), out, max_depth - 1)
-        parts[key] = b"".join(out)
+        parts[key] = _encoded(item, max_depth - 1)
     if join(parts) != data:
         raise CodecError(_NOT_DETERMINISTIC)
     return value, parts
@@ -95,13 +90,13 @@ def decode_map(data: bytes, *, max_depth: int = MAX_DEPTH) -> tuple[dict[str, Va
 
 def join(parts: Mapping[str, bytes]) -> bytes:
     """The encoding of a map, from the encodings of its values."""
-    entries = sorted((_text(key), encoded) for key, encoded in parts.items())
-    return b"".join((_head(_MAP, len(entries)), *chain.from_iterable(entries)))
+    entries = sorted(zip(map(_text, parts), parts.values(), strict=True))
+    return b"".join((head(MAP, len(entries)), *chain.from_iterable(entries)))
 
 
 def join_array(parts: Sequence[bytes]) -> bytes:
     """The encoding of an array, from the encodings of its items."""
-    return b"".join((_head(_ARRAY, len(parts)), *parts))
+    return b"".join((head(ARRAY, len(parts)), *parts))
 
 
 def _read(data: bytes, max_depth: int) -> Value:
@@ -145,7 +140,11 @@ def _refuse_tag(*_: object) -> NoReturn:
 _NO_TAGS = dict.fromkeys(_TAGS_CBOR2_BUILDS, _refuse_tag)
 
 
-def _head(major: int, argument: int) -> bytes:
+UNSIGNED, NEGATIVE, BYTES, TEXT, ARRAY, MAP = range(6)
+"""Major types (RFC 8949 section 3.1)."""
+
+
+def head(major: int, argument: int) -> bytes:
     """Major type and argument in the shortest form (RFC 8949 section 3)."""
     first = major << 5
     if argument < 24:
@@ -162,11 +161,16 @@ def _head(major: int, argument: int) -> bytes:
 _SHORT = 256
 _TABLE = 8
 """Rows from which on it pays to look whether an array is a table."""
-_UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP = range(6)
 _INTEGERS, _BYTE_HEADS, _ARRAY_HEADS = (
-    tuple(_head(major, n) for n in range(_SHORT)) for major in (_UNSIGNED, _BYTES, _ARRAY)
+    tuple(head(major, n) for n in range(_SHORT)) for major in (UNSIGNED, BYTES, ARRAY)
 )
 _SIMPLE = {False: b"\xf4", True: b"\xf5", None: b"\xf6"}
+
+
+def _encoded(value: Value, depth: int) -> bytes:
+    out: list[bytes] = []
+    _append((value,), out, depth)
+    return b"".join(out)
 
 
 def _append(values: Iterable[Value], out: list[bytes], depth: int) -> None:
@@ -175,7 +179,7 @@ def _append(values: Iterable[Value], out: list[bytes], depth: int) -> None:
         kind = type(value)
         if kind is bytes:
             size = len(value)
-            out.append(_BYTE_HEADS[size] if size < _SHORT else _head(_BYTES, size))
+            out.append(_BYTE_HEADS[size] if size < _SHORT else head(BYTES, size))
             out.append(value)
         elif kind is int:
             out.append(_INTEGERS[value] if 0 <= value < _SHORT else _integer(value))
@@ -187,8 +191,8 @@ def _append(values: Iterable[Value], out: list[bytes], depth: int) -> None:
             raise CodecError("the value is nested too deeply")
         elif kind is list or kind is tuple:
             size = len(value)
-            out.append(_ARRAY_HEADS[size] if size < _SHORT else _head(_ARRAY, size))
-            if size < _TABLE or depth < 2 or not _append_table(value, out):
+            out.append(_ARRAY_HEADS[size] if size < _SHORT else head(ARRAY, size))
+            if size < _TABLE or depth < 2 or not _append_table(value, out, depth - 2):
                 _append(value, out, depth - 1)
         elif kind is dict:
             _append_map(value, out, depth - 1)
@@ -196,24 +200,28 @@ def _append(values: Iterable[Value], out: list[bytes], depth: int) -> None:
             raise CodecError(f"values of type {kind.__name__} have no place in this format")
 
 
-def _append_table(rows: Sequence[Value], out: list[bytes]) -> bool:
+def _append_table(rows: Sequence[Value], out: list[bytes], depth: int) -> bool:
     """Append rows of one length whose columns are of one kind each, column by column; False, and nothing done, for others.
+    `depth`: of an item.
 
     Nearly all items of a round's messages stand in such a table of one row per neighbour.
     """
     if set(map(type, rows)) != {list} or len(widths := set(map(len, rows))) != 1:
         return False
-    if not 0 < (width := widths.pop()) < _SHORT:
-        return False
+    if not 0 < (width := widths.pop()) < _SHORT or type(rows[0][0]) is list:
+        return False  # no row begins with an array: these are several tables, or nothing of the kind
     pieces: list[Iterable[bytes]] = [repeat(_ARRAY_HEADS[width])]
     for column in zip(*rows, strict=True):
         kinds = set(map(type, column))
         if kinds == {bytes} and len(sizes := set(map(len, column))) == 1 and (size := sizes.pop()) < _SHORT:
             pieces += [repeat(_BYTE_HEADS[size]), column]
-        elif kinds == {int} and min(column) >= 0 and max(column) < _SHORT:
-            pieces.append(map(_INTEGERS.__getitem__, column))
+        elif kinds == {int}:
+            short = min(column) >= 0 and max(column) < _SHORT
+            pieces.append(map(_INTEGERS.__getitem__ if short else _integer, column))
         elif kinds == {str}:
             pieces.append(map(_text, column))
+        elif kinds == {list}:
+            pieces.append([_encoded(item, depth) for item in column])
         else:
             return False
     out.extend(chain.from_iterable(zip(*pieces, strict=False)))
@@ -224,7 +232,7 @@ def _append_map(value: dict[Any, Value], out: list[bytes], depth: int) -> None:
     for key in value:
         if type(key) is not str:
             raise CodecError("map keys must be text")
-    out.append(_head(_MAP, len(value)))
+    out.append(head(MAP, len(value)))
     for encoded, item in sorted(((_text(key), item) for key, item in value.items()), key=itemgetter(0)):
         out.append(encoded)
         _append((item,), out, depth)
@@ -233,21 +241,22 @@ def _append_map(value: dict[Any, Value], out: list[bytes], depth: int) -> None:
 def _integer(value: int) -> bytes:
     if not -LARGEST <= value <= LARGEST:
         raise CodecError("integers must lie within ±(2^53 − 1); money travels as text")
-    return _head(_UNSIGNED, value) if value >= 0 else _head(_NEGATIVE, -1 - value)
+    return head(UNSIGNED, value) if value >= 0 else head(NEGATIVE, -1 - value)
 
 
-def _new_text(text: str) -> bytes:
-    try:
-        data = text.encode()
-    except UnicodeEncodeError as error:
-        raise CodecError("text must be encodable as UTF-8") from error
-    return _head(_TEXT, len(data)) + data
+class _Words(dict[str, bytes]):
+    """Encodings of texts. The names of fields and the few words among values are the same in all messages: those are remembered."""
+
+    def __missing__(self, text: str) -> bytes:
+        try:
+            data = text.encode()
+        except UnicodeEncodeError as error:
+            raise CodecError("text must be encodable as UTF-8") from error
+        encoded = head(TEXT, len(data)) + data
+        if len(text) <= _LONGEST_WORD and len(self) < _MOST_WORDS:
+            self[text] = encoded
+        return encoded
 
 
-_LONGEST_WORD = 40
-_word = lru_cache(maxsize=1024)(_new_text)
-"""The names of fields and the few words among values are the same in all messages."""
-
-
-def _text(text: str) -> bytes:
-    return _word(text) if len(text) <= _LONGEST_WORD else _new_text(text)
+_LONGEST_WORD, _MOST_WORDS = 40, 1024
+_text = _Words().__getitem__

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
-from itertools import repeat
 from operator import lt
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -17,6 +16,7 @@ from aggregation.secagg.errors import Fault, LocalProtocolError, RemoteProtocolE
 from aggregation.wire import cbor, signing
 from aggregation.wire.errors import BadKey, BadSignature, CodecError
 from aggregation.wire.secret import Secret
+from aggregation.wire.shapes import Field, Shape
 
 VERSION = 1
 Row = TypeVar("Row", bound=tuple[Any, ...])
@@ -80,10 +80,10 @@ def rows(value: object, *columns: str) -> list[list[Any]]:
     return value
 
 
-def named(kind: type[Row], found: list[list[Any]]) -> tuple[Row, ...]:
-    """`rows` as named tuples of as many fields; without `_make`, which counts the fields of each again."""
-    new: Callable[[type[Row], list[Any]], Row] = tuple.__new__
-    return tuple(map(new, repeat(kind), found))
+def named(kinds: Iterable[type[Row]], found: Iterable[Iterable[Any]]) -> tuple[Row, ...]:
+    """Rows as named tuples of as many fields, each of its kind; without `_make`, which counts the fields of each again."""
+    new: Callable[[type[Row], Iterable[Any]], Row] = tuple.__new__
+    return tuple(map(new, kinds, found))
 
 
 def integers(value: object) -> tuple[int, ...]:
@@ -154,13 +154,19 @@ class Message:
             raise RemoteProtocolError(error.reason, error.detail) from None
 
 
+def shape(kind: str, **fields: Field) -> Shape:
+    """The shape of a kind of message."""
+    return Shape({"t": kind, "v": VERSION}, **fields)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SignedMessage(Message):
     """A message with a `signature` over `LABEL ‖ 0x00 ‖ cbor(signed_body())`."""
 
     LABEL: ClassVar[bytes]
-    SIGNED_AS_SENT: ClassVar[bool] = True
-    """Whether `signed_body` is the fields as they are; then a received message's own encoding serves for the check."""
+    SHAPE: ClassVar[Shape | None] = None
+    """Of a kind that comes in numbers: how to read it without decoding. It is no wider than `_validate`, so what it reads is a
+    valid message, and its values are the fields themselves."""
 
     signature: bytes
 
@@ -169,13 +175,14 @@ class SignedMessage(Message):
         """Raises:
         RemoteProtocolError: the bytes are not this message.
         """
-        if not cls.SIGNED_AS_SENT:
+        found = cls.SHAPE.read(data) if cls.SHAPE else None
+        if found is None:
             return super().from_bytes(data)
-        values, parts = _decoded(cbor.decode_map, data)
-        message = cls._from_values(values)
-        for name in ("t", "v", "signature"):
-            del parts[name]
-        object.__setattr__(message, "_signed_encoding", cbor.join(parts))
+        values, places = found
+        message = object.__new__(cls)
+        message.__dict__.update(values)
+        del places["signature"]
+        message.__dict__["_signed_encoding"] = message._signed_parts(data, places)
         return message
 
     def signed_body(self) -> dict[str, Any]:
@@ -183,6 +190,10 @@ class SignedMessage(Message):
         body = self._pack()
         del body["signature"]
         return body
+
+    def _signed_parts(self, data: bytes, places: dict[str, slice]) -> bytes:
+        """The encoding of `signed_body`, from that of the message: a map without its kind, version and signature."""
+        return cbor.head(cbor.MAP, len(places)) + b"".join([data[place] for place in places.values()])
 
     @classmethod
     def _signed(cls, private: Secret, **values: Any) -> Self:
@@ -193,7 +204,7 @@ class SignedMessage(Message):
         """Raises:
         RemoteProtocolError: the signature is not the key's.
         """
-        encoded = self.__dict__.get("_signed_encoding") or cbor.encode(self.signed_body())
+        encoded = self.__dict__.pop("_signed_encoding", None) or cbor.encode(self.signed_body())
         verify_encoded(public, self.LABEL, encoded, self.signature)
 
 

@@ -23,12 +23,14 @@ from aggregation.secagg.messages.codec import (
     check_int,
     integers,
     rows,
+    shape,
     verify,
 )
 from aggregation.secagg.messages.header import MAX_MEMBERS, Header
 from aggregation.wire import cbor, merkle, signing
 from aggregation.wire.errors import BadProof
 from aggregation.wire.secret import Secret
+from aggregation.wire.shapes import Shape, octets
 
 MAX_PROOF = 40
 LATEST = 1 << 40
@@ -44,6 +46,9 @@ class Advertise(SignedMessage):
 
     KIND: ClassVar[str] = "advertise"
     LABEL: ClassVar[bytes] = b"cssi/v1/advertise"
+    SHAPE: ClassVar[Shape] = shape(
+        KIND, header=octets(32), sender=octets(32), public_key=octets(32), signature=octets(64)
+    )
 
     header: bytes
     """Hash of the header: 32 bytes, in every message."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import repeat
 from typing import Any, ClassVar, NamedTuple, Self
 
 from aggregation.secagg.messages.codec import (
@@ -20,14 +21,27 @@ from aggregation.secagg.messages.codec import (
     integers,
     named,
     rows,
+    shape,
 )
 from aggregation.secagg.messages.header import LARGEST_COMPLETE, MAX_MEMBERS, MAX_WORDS
+from aggregation.wire import cbor
 from aggregation.wire.secret import Secret
+from aggregation.wire.shapes import (
+    INTEGERS,
+    SMALL,
+    Shape,
+    blob,
+    octets,
+    octets_column,
+    table,
+    words_column,
+)
 
 SECRET_BYTES = 16
 """Length of b and κ, of their shares and of a mask seed: 128 bits."""
 TAG_BYTES = 16
 SEALED_SHARE_BYTES = 2 * SECRET_BYTES + TAG_BYTES
+LONGEST_VECTOR = 4 * (MAX_WORDS + 2)
 LONGEST_BOX = SECRET_BYTES * LARGEST_COMPLETE + TAG_BYTES
 
 
@@ -52,7 +66,11 @@ def _check_shares(shares: object) -> None:
 
 
 def _shares_of(value: object) -> tuple[SealedShare, ...]:
-    return named(SealedShare, rows(value, "peer", "ciphertext"))
+    return named(repeat(SealedShare), rows(value, "peer", "ciphertext"))
+
+
+def _sealed(peers: Sequence[bytes], ciphertexts: Sequence[bytes]) -> tuple[SealedShare, ...]:
+    return named(repeat(SealedShare), zip(map(INTEGERS.__getitem__, peers), ciphertexts, strict=True))
 
 
 def _rows_of(items: Iterable[Iterable[Any]]) -> list[list[Any]]:
@@ -65,6 +83,16 @@ class ShareKeys(SignedMessage):
 
     KIND: ClassVar[str] = "share-keys"
     LABEL: ClassVar[bytes] = b"cssi/v1/share-keys"
+    SHAPE: ClassVar[Shape] = shape(
+        KIND,
+        header=octets(32),
+        sender=octets(32),
+        lists_root=octets(32),
+        shares=table(_sealed, SMALL, octets_column(SEALED_SHARE_BYTES)),
+        escrow=blob(LONGEST_BOX),
+        commitment=octets(32),
+        signature=octets(64),
+    )
 
     header: bytes
     sender: bytes
@@ -76,6 +104,11 @@ class ShareKeys(SignedMessage):
     """All mask seeds of the sender, by ascending neighbour, encrypted under κ."""
     commitment: bytes
     """SHA-256 commitment to b, so that a wrong share is noticed, and whose it was."""
+
+    @cached_property
+    def boxes(self) -> dict[int, bytes]:
+        """Ciphertexts by neighbour, in the order of `shares`. Shared: not to be changed."""
+        return dict(self.shares)
 
     @classmethod
     def sign(cls, private: Secret, **values: Any) -> Self:
@@ -127,7 +160,9 @@ class MaskedInput(SignedMessage):
 
     KIND: ClassVar[str] = "masked-input"
     LABEL: ClassVar[bytes] = b"cssi/v1/masked-input"
-    SIGNED_AS_SENT: ClassVar[bool] = False
+    SHAPE: ClassVar[Shape] = shape(
+        KIND, header=octets(32), sender=octets(32), y=blob(LONGEST_VECTOR), signature=octets(64)
+    )
 
     header: bytes
     sender: bytes
@@ -141,6 +176,11 @@ class MaskedInput(SignedMessage):
     def signed_body(self) -> dict[str, Any]:
         return {**super().signed_body(), "y": self.y_hash}
 
+    def _signed_parts(self, data: bytes, places: dict[str, slice]) -> bytes:
+        del places["y"]  # "y" comes first
+        header_and_sender = b"".join([data[place] for place in places.values()])
+        return cbor.head(cbor.MAP, 3) + cbor.encode("y") + cbor.encode(self.y_hash) + header_and_sender
+
     @cached_property
     def y_hash(self) -> bytes:
         return hashlib.sha256(self.y).digest()
@@ -148,7 +188,7 @@ class MaskedInput(SignedMessage):
     def _validate(self) -> None:
         check_bytes(self.header, 32, "header")
         check_bytes(self.sender, 32, "sender")
-        check_blob(self.y, 4 * (MAX_WORDS + 2), "y")
+        check_blob(self.y, LONGEST_VECTOR, "y")
         check_bytes(self.signature, 64, "signature")
 
 
@@ -158,6 +198,9 @@ class Consistency(SignedMessage):
 
     KIND: ClassVar[str] = "consistency"
     LABEL: ClassVar[bytes] = b"cssi/v1/consistency"
+    SHAPE: ClassVar[Shape] = shape(
+        KIND, header=octets(32), sender=octets(32), survivors=octets(32), signature=octets(64)
+    )
 
     header: bytes
     sender: bytes
@@ -206,7 +249,10 @@ class ConsistencySet(Message):
 
     @classmethod
     def _unpack(cls, values: dict[str, Any]) -> dict[str, Any]:
-        return {**values, "agreements": named(Agreement, rows(values["agreements"], "position", "signature"))}
+        return {
+            **values,
+            "agreements": named(repeat(Agreement), rows(values["agreements"], "position", "signature")),
+        }
 
 
 class SelfShare(NamedTuple):
@@ -232,7 +278,16 @@ class EscrowShare(NamedTuple):
 
 
 RevealedShare = SelfShare | EscrowShare
-_BY_WORD: dict[str, type[SelfShare] | type[EscrowShare]] = {"self": SelfShare, "escrow": EscrowShare}
+_BY_WORD: dict[str, type[RevealedShare]] = {"self": SelfShare, "escrow": EscrowShare}
+_WORDS = {cbor.encode(word): word for word in _BY_WORD}
+
+
+def _revealed(
+    owners: Sequence[bytes], encoded: Sequence[bytes], shares: Sequence[bytes]
+) -> tuple[RevealedShare, ...]:
+    words = [_WORDS[word] for word in encoded]
+    kinds = map(_BY_WORD.__getitem__, words)
+    return named(kinds, zip(map(INTEGERS.__getitem__, owners), shares, words, strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,6 +299,14 @@ class Unmask(SignedMessage):
 
     KIND: ClassVar[str] = "unmask"
     LABEL: ClassVar[bytes] = b"cssi/v1/unmask"
+    SHAPE: ClassVar[Shape] = shape(
+        KIND,
+        header=octets(32),
+        sender=octets(32),
+        survivors=octets(32),
+        shares=table(_revealed, SMALL, words_column(*_BY_WORD), octets_column(SECRET_BYTES)),
+        signature=octets(64),
+    )
 
     header: bytes
     sender: bytes
@@ -278,7 +341,7 @@ class Unmask(SignedMessage):
     def _unpack(cls, values: dict[str, Any]) -> dict[str, Any]:
         found = rows(values["shares"], *"osx")
         try:
-            shares = tuple([_BY_WORD[word]._make((owner, share, word)) for owner, word, share in found])
+            kinds = [_BY_WORD[word] for _, word, _ in found]
         except (KeyError, TypeError):  # an unknown word, or something that cannot be one
             raise Invalid("a revealed share is of the kind self or escrow") from None
-        return {**values, "shares": shares}
+        return {**values, "shares": named(kinds, [(owner, share, word) for owner, word, share in found])}

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from aggregation.secagg.errors import Abort, AbortReason, Fault, LocalProtocolError, RemoteProtocolError
 from aggregation.secagg.messages import (
     Agreement,
     Consistency,
     ConsistencySet,
+    EscrowShare,
     Header,
     MaskedInput,
     SelfShare,
@@ -42,7 +44,7 @@ def accept_share_keys(
     position = bucket.position(message.sender)
     if message.lists_root != bucket.root:
         raise RemoteProtocolError(Fault.WRONG_LIST)
-    if tuple([share.peer for share in message.shares]) != bucket.graph.neighbours(position):
+    if tuple(message.boxes) != bucket.graph.neighbours(position):
         raise RemoteProtocolError(Fault.WRONG_SHARES)
     if len(message.escrow) != bucket.graph.degree * SECRET_BYTES + TAG_BYTES:
         raise RemoteProtocolError(Fault.WRONG_SHARES, "the escrow box has the wrong size")
@@ -81,21 +83,25 @@ def bundles_for(
 ) -> dict[int, bytes]:
     """`bundle_for` several joined wallets, by position. The ciphertexts were checked when they came, so the messages are put
     together from them and from pieces encoded once."""
-    graph, members = bucket.graph, set(joined)
     empty = ShareBundle(header=bucket.header.hash(), bucket=bucket.index, joined=joined, shares=())
     _, parts = cbor.decode_map(empty.to_bytes())
-    blank = bytes(SEALED_SHARE_BYTES)
-    starts = {owner: cbor.encode([owner, blank])[:-SEALED_SHARE_BYTES] for owner in joined}
-    columns = {owner: graph.ranks(owner) for owner in joined}
+    boxes = {owner: share_keys[owner].boxes for owner in joined}
+    before = {owner: _before_box(owner) for owner in joined}
     bundles = {}
     for position in positions:
         rows = [
-            starts[owner] + share_keys[owner].shares[columns[owner][position] - 1].ciphertext
-            for owner in graph.neighbours(position)
-            if owner in members
+            before[owner] + boxes[owner][position]
+            for owner in bucket.graph.neighbours(position)
+            if owner in boxes
         ]
         bundles[position] = cbor.join({**parts, "shares": cbor.join_array(rows)})
     return bundles
+
+
+@lru_cache(maxsize=4096)
+def _before_box(owner: int) -> bytes:
+    """The encoding of a row of a ShareBundle up to its ciphertext."""
+    return cbor.encode([owner, bytes(SEALED_SHARE_BYTES)])[:-SEALED_SHARE_BYTES]
 
 
 def accept_masked(
@@ -266,10 +272,11 @@ def accept_unmask(
     message = Unmask.from_bytes(data)
     check_sender(message.sender, sender)
     position = _check_survivor(bucket, survivors, message.sender, message.header, message.survivors)
-    owners = {share.owner for share in message.shares}
-    if not owners.issubset(bucket.graph.neighbours(position)) or not owners.issubset(joined):
+    owners = [share.owner for share in message.shares]
+    if not set(owners).issubset(bucket.graph.ranks(position)) or not set(owners).issubset(joined):
         raise RemoteProtocolError(Fault.STRANGER, "a share of a wallet that is no joined neighbour")
-    if {share.owner for share in message.shares if type(share) is SelfShare} != owners & survivors.alive:
+    asked = [SelfShare if owner in survivors.alive else EscrowShare for owner in owners]
+    if list(map(type, message.shares)) != asked:
         raise RemoteProtocolError(Fault.WRONG_SHARES, "a share of the wrong kind")
     if not trusted:
         message.verify_by(message.sender)

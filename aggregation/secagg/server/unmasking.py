@@ -6,7 +6,8 @@ The work is O(survivors + lost · neighbours) mask streams over one vector; memo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from itertools import chain, combinations, islice
@@ -87,8 +88,8 @@ def unmask(
         raise Abort(
             AbortReason.TOO_FEW_UNMASK, f"{len(short)} secrets have fewer than {bucket.threshold} shares"
         )
-    rebuild = _Rebuild(bucket, share_keys)
-    masks = [mask for owner, found in pieces.items() for mask in _masks_of(rebuild, owner, found, alive)]
+    rebuild = _Rebuild(bucket, share_keys, pieces)
+    masks = [mask for owner in pieces for mask in _masks_of(rebuild, owner, alive)]
     words = accumulator.take()
     vectors.add_masks(words, masks, executor)
     total = vectors.decode_sum(bucket.header, words, len(alive))
@@ -97,44 +98,51 @@ def unmask(
 
 def _by_owner(unmasks: Mapping[int, Unmask]) -> dict[int, list[Piece]]:
     """The shares of every owner, by ascending holder. Accepted messages hold shares of neighbours only."""
-    found: dict[int, list[Piece]] = {}
+    found: dict[int, list[Piece]] = defaultdict(list)
     for holder in sorted(unmasks):
-        for share in unmasks[holder].shares:
-            found.setdefault(share.owner, []).append((holder, share.share))
+        for owner, share, _ in unmasks[holder].shares:
+            found[owner].append((holder, share))
     return found
 
 
-def _masks_of(
-    rebuild: _Rebuild, owner: int, pieces: list[Piece], alive: Collection[int]
-) -> Iterator[tuple[bytes, int]]:
+def _masks_of(rebuild: _Rebuild, owner: int, alive: Collection[int]) -> Iterator[vectors.Mask]:
     """A survivor's self mask, or what a lost wallet's surviving neighbours added for it, with the sign that takes it off."""
     if owner in alive:
-        yield rebuild.self_seed(owner, pieces), -1
+        yield rebuild.self_seed(owner), -1
         return
-    seeds = rebuild.mask_seeds(owner, pieces)
+    seeds = rebuild.mask_seeds(owner)
     for peer, seed in zip(rebuild.bucket.graph.neighbours(owner), seeds, strict=True):
         if peer in alive:
             yield seed, -1 if peer < owner else 1
 
 
 class _Rebuild:
-    """Rebuilds secrets, works around wrong shares where there are enough others, and remembers who sent them."""
+    """Rebuilds secrets, works around wrong shares where there are enough others, and remembers who sent them.
 
-    def __init__(self, bucket: Bucket, share_keys: Mapping[int, ShareKeys]) -> None:
+    All secrets are computed at once from the first t shares of each; what does not fit its commitment or box is tried again.
+    """
+
+    def __init__(
+        self, bucket: Bucket, share_keys: Mapping[int, ShareKeys], pieces: Mapping[int, list[Piece]]
+    ) -> None:
+        """`pieces`: of every needed secret at least t."""
         self.bucket = bucket
         self._share_keys = share_keys
+        self._pieces = pieces
         self._salt = bucket.header.hash()
         self.bad: set[int] = set()
+        first = [self._points(owner, found[: bucket.threshold]) for owner, found in pieces.items()]
+        self._first = dict(zip(pieces, shamir.combine_each(first), strict=True))
 
-    def self_seed(self, owner: int, pieces: list[Piece]) -> bytes:
+    def self_seed(self, owner: int) -> bytes:
         commitment, key = self._share_keys[owner].commitment, self.bucket.members[owner].job_key
 
         def fits(seed: bytes) -> bool:
             return masking.self_seed_fits(seed, commitment, owner=key, salt=self._salt)
 
-        return self._secret(owner, pieces, fits, AbortReason.BAD_SHARES)
+        return self._secret(owner, fits, AbortReason.BAD_SHARES)
 
-    def mask_seeds(self, owner: int, pieces: list[Piece]) -> list[bytes]:
+    def mask_seeds(self, owner: int) -> list[bytes]:
         box, key = self._share_keys[owner].escrow, self.bucket.members[owner].job_key
         opened: list[bytes] | None = None
 
@@ -145,44 +153,41 @@ class _Rebuild:
             )
             return opened is not None
 
-        self._secret(owner, pieces, fits, AbortReason.BAD_ESCROW)
+        self._secret(owner, fits, AbortReason.BAD_ESCROW)
         assert opened is not None
         return opened
 
-    def _secret(
-        self, owner: int, pieces: list[Piece], fits: Callable[[bytes], bool], reason: AbortReason
-    ) -> bytes:
+    def _secret(self, owner: int, fits: Callable[[bytes], bool], reason: AbortReason) -> bytes:
         """Raises:
         Abort: no tried subset of the shares fits; the owner is named, since its commitment or box may be the wrong one.
         """
-        threshold, ranks = self.bucket.threshold, self.bucket.graph.ranks(owner)
-        ordered = self._trusted_first(pieces)
-        secret = shamir.combine([(ranks[holder], share) for holder, share in ordered[:threshold]])
+        secret = self._first[owner]
         if fits(secret):
             return secret
-        points = [(ranks[holder], share) for holder, share in ordered]
-        for chosen in _subsets(points, threshold):
+        trusted_first = sorted(self._pieces[owner], key=lambda piece: piece[0] in self.bad)
+        for chosen in _subsets(self._points(owner, trusted_first), self.bucket.threshold):
             secret = shamir.combine(chosen)
             if fits(secret):
-                self._name_bad(owner, pieces, chosen)
+                self._name_bad(owner, chosen)
                 return secret
         raise Abort(reason, culprits=(owner,))
 
-    def _trusted_first(self, pieces: list[Piece]) -> list[Piece]:
-        return sorted(pieces, key=lambda piece: piece[0] in self.bad) if self.bad else pieces
+    def _points(self, owner: int, pieces: Iterable[Piece]) -> list[shamir.Share]:
+        ranks = self.bucket.graph.ranks(owner)
+        return [(ranks[holder], share) for holder, share in pieces]
 
-    def _name_bad(self, owner: int, pieces: list[Piece], right: Sequence[tuple[int, bytes]]) -> None:
-        for holder, share in pieces:
+    def _name_bad(self, owner: int, right: Sequence[shamir.Share]) -> None:
+        for holder, share in self._pieces[owner]:
             if shamir.interpolate(right, self.bucket.graph.x_of(owner, holder)) != share:
                 self.bad.add(holder)
 
 
-def _subsets(points: Sequence[tuple[int, bytes]], size: int) -> Iterator[list[tuple[int, bytes]]]:
-    """Subsets to try after the first: later runs, then the first ones with one or two left out; at most MOST_TRIES.
+def _subsets(points: Sequence[shamir.Share], size: int) -> Iterator[list[shamir.Share]]:
+    """Subsets to try: runs, then the first ones with one or two left out; at most MOST_TRIES.
 
     So two wrong shares are always worked around where two more than the threshold arrived, for thresholds up to 40.
     """
-    runs = (list(points[start : start + size]) for start in range(1, len(points) - size + 1))
+    runs = (list(points[start : start + size]) for start in range(len(points) - size + 1))
     holes = (
         [point for i, point in enumerate(points[: size + count]) if i not in left_out]
         for count in (1, 2)
