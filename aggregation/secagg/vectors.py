@@ -41,12 +41,12 @@ def add_masks(words: Words, masks: Iterable[Mask], executor: Executor | None = N
     """Add many masks in place. With an executor the words are cut in two, one half for each of two threads: the cipher and numpy
     release the interpreter lock, and a mask can be entered anywhere."""
     work = list(masks)
-    if executor is None or words.nbytes <= 2 * masking.BLOCK:
+    if executor is None or words.nbytes <= WORTH_TWO_THREADS:
         _add_masks(words, work, 0)
         return
-    blocks = words.nbytes // masking.BLOCK // 2
-    middle = blocks * masking.BLOCK // words.itemsize
-    other = executor.submit(_add_masks, words[middle:], work, blocks * masking.BLOCK)
+    half = words.nbytes // 2 // 16 * 16
+    middle = half // words.itemsize
+    other = executor.submit(_add_masks, words[middle:], work, half)
     try:
         _add_masks(words[:middle], work, 0)
     finally:
@@ -56,10 +56,10 @@ def add_masks(words: Words, masks: Iterable[Mask], executor: Executor | None = N
 def _add_masks(words: Words, masks: Sequence[Mask], offset: int) -> None:
     """Add masks to words that begin `offset` bytes into the vector.
 
-    Block by block with all masks of a group before the next block, so that a block of words stays in the second-level cache; one
-    mask after the other costs a third more for long vectors.
+    Piece by piece with all masks of a group before the next piece, so that a piece of words stays in the cache; one mask after the
+    other costs a third more for long vectors.
     """
-    buffer = masking.buffer(words.nbytes)
+    buffer = masking.buffer(words.nbytes, masking.PIECE)
     for first in range(0, len(masks), GROUP):
         group = [
             (masking.open_stream(seed, offset), np.add if sign > 0 else np.subtract)
@@ -75,6 +75,8 @@ def _add_masks(words: Words, masks: Sequence[Mask], offset: int) -> None:
                 combine(part, mask, out=part)
 
 
+WORTH_TWO_THREADS = 256 * 1024
+"""Vectors of more bytes are cut in two."""
 GROUP = 128
 """Masks whose ciphers are open at once: half a megabyte of them."""
 
@@ -87,9 +89,11 @@ def checksum(header: Header, words: Words) -> int:
     seed = hashlib.sha256(LABEL_CHECKSUM + header.hash()).digest()[:16]
     total, start = 0, 0
     for block in masking.stream(seed, words.nbytes):
-        coefficients = np.frombuffer(block, dtype=words.dtype) | 1
+        coefficients = np.frombuffer(block, dtype=words.dtype)
+        np.bitwise_or(coefficients, 1, out=coefficients)
         part = words[start : start + len(coefficients)]
-        total += int(np.multiply(coefficients, part, dtype=words.dtype).sum(dtype=np.uint64))
+        np.multiply(coefficients, part, out=coefficients)
+        total += int(coefficients.sum(dtype=words.dtype))
         start += len(coefficients)
     return total % (1 << header.ring_bits)
 
@@ -167,8 +171,9 @@ def decode_sum(header: Header, words: Words, contributors: int) -> Integers:
         raise Abort(AbortReason.WRONG_COUNT)
     if int(words[-1]) != checksum(header, words[:-1]):
         raise Abort(AbortReason.WRONG_CHECKSUM)
-    signed: Integers = words[:-2].view(words.dtype.str.replace("u", "i")).astype(np.int64)
+    signed = words[:-2].view(words.dtype.str.replace("u", "i"))
     bound = contributors << (header.q - 1)
     if signed.min() < -bound or signed.max() >= bound:
         raise Abort(AbortReason.WRAPPED)
-    return signed
+    total: Integers = signed.astype(np.int64)
+    return total

@@ -25,16 +25,16 @@ def cpu(work: Callable[[], object]) -> float:
 
 def mask_over_ceiling(d: int, repeats: int) -> tuple[float, float]:
     """(ratio, bytes per second of the ceiling). Adding the masks of 50 seeds to d uint32 words, over AES-128-CTR of as many bytes
-    through the same library in the same blocks with nothing added. Alternating; the median of the pairs."""
-    words, zeros = np.zeros(d, dtype="<u4"), memoryview(bytes(masking.BLOCK))
-    out = memoryview(bytearray(masking.BLOCK))
+    through the same library in the same pieces with nothing added. Alternating; the median of the pairs."""
+    words, zeros = np.zeros(d, dtype="<u4"), memoryview(bytes(masking.PIECE))
+    out = memoryview(bytearray(masking.PIECE))
     seeds = [bytes([i]) * 16 for i in range(50)]
 
     def ceiling() -> None:
         for seed in seeds:
             encryptor = Cipher(algorithms.AES128(seed), modes.CTR(bytes(16))).encryptor()
-            for start in range(0, 4 * d, masking.BLOCK):
-                size = min(masking.BLOCK, 4 * d - start)
+            for start in range(0, 4 * d, masking.PIECE):
+                size = min(masking.PIECE, 4 * d - start)
                 encryptor.update_into(zeros[:size], out[:size])
 
     def ours() -> None:

@@ -132,7 +132,7 @@ def test_the_list_of_refused_round_keys_is_what_the_key_agreement_refuses(u: int
 
 @pytest.mark.parametrize("bits", [16, 32])
 @pytest.mark.parametrize("extra", [0, 1, 5])
-@pytest.mark.parametrize("blocks", [1, 2, 3, 5])
+@pytest.mark.parametrize("blocks", [1, 2, 3, 7])
 def test_masks_are_the_same_whole_in_blocks_and_on_two_threads(bits: int, extra: int, blocks: int) -> None:
     kind = np.dtype(f"<u{bits // 8}")
     length = blocks * masking.BLOCK // kind.itemsize + extra
