@@ -201,14 +201,20 @@ def _append(values: Iterable[Value], out: list[bytes], depth: int) -> None:
 
 
 def _append_table(rows: Sequence[Value], out: list[bytes], depth: int) -> bool:
-    """Append rows of one length whose columns are of one kind each, column by column; False, and nothing done, for others.
-    `depth`: of an item.
+    """Append rows of one length whose columns are of one kind each, column by column, or byte strings of one short length, such as
+    hashes; False, and nothing done, for others. `depth`: of an item.
 
     Nearly all items of a round's messages stand in such a table of one row per neighbour.
     """
-    if set(map(type, rows)) != {list} or len(widths := set(map(len, rows))) != 1:
+    items = set(map(type, rows))
+    if items not in ({list}, {bytes}) or len(widths := set(map(len, rows))) != 1:
         return False
-    if not 0 < (width := widths.pop()) < _SHORT or type(rows[0][0]) is list:
+    if not 0 < (width := widths.pop()) < _SHORT:
+        return False
+    if items == {bytes}:
+        out += (_BYTE_HEADS[width], _BYTE_HEADS[width].join(rows))
+        return True
+    if type(rows[0][0]) is list:
         return False  # no row begins with an array: these are several tables, or nothing of the kind
     pieces: list[Iterable[bytes]] = [repeat(_ARRAY_HEADS[width])]
     for column in zip(*rows, strict=True):

@@ -50,6 +50,13 @@ def test_tables_are_encoded_as_everything_else_is(table: list[object]) -> None:
     assert cbor.decode(data) == {"rows": table}
 
 
+@pytest.mark.parametrize("size", [0, 1, 32, 255, 256])
+@pytest.mark.parametrize("odd", [[], [bytes(31)], ["x"], [[b""]]])
+def test_many_byte_strings_are_encoded_as_everything_else_is(size: int, odd: list[object]) -> None:
+    value = [[bytes([i]) * size for i in range(cbor._TABLE)] + odd] * cbor._TABLE
+    assert cbor.encode(value) == cbor2.dumps(value, canonical=True)
+
+
 def test_a_table_may_lie_as_deep_as_any_array() -> None:
     table = [[1, b"x"] for _ in range(cbor._TABLE)]
     assert cbor.encode(table, max_depth=2) == cbor2.dumps(table)
