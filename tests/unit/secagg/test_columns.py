@@ -17,6 +17,7 @@ from aggregation.secagg.messages import (
     SealedShare,
     SelfShare,
     ShareBundle,
+    Unmask,
 )
 from aggregation.secagg.messages.header import MAX_MEMBERS
 from aggregation.secagg.messages.lists import LATEST
@@ -57,6 +58,8 @@ def test_empty_tables_are_allowed() -> None:
     assert ShareBundle.from_bytes(bundle().to_bytes()) == bundle()
     nobody = ConsistencySet(header=H, bucket=0, survivors=H, agreements=())
     assert ConsistencySet.from_bytes(nobody.to_bytes()) == nobody
+    nothing = Unmask(header=H, sender=H, survivors=H, shares=(), signature=bytes(64))
+    assert Unmask.from_bytes(nothing.to_bytes()) == nothing
 
 
 def test_every_agreement_has_a_signature() -> None:
