@@ -7,6 +7,8 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
 from marketplace.metrics import samples
 
@@ -17,7 +19,11 @@ def overview(request: HttpRequest) -> HttpResponse:
     problem = ""
     try:
         for name, what, labels, value in samples():
-            row = {"label": " ".join(labels.values()), "value": f"{value:,.0f}", "name": f"cssi_{name}"}
+            row = {
+                "label": " ".join(labels.values()),
+                "value": f"{value:,.0f}",
+                "name": _broken(f"cssi_{name}"),
+            }
             groups.setdefault(what, []).append(row)
     except (
         Exception
@@ -25,3 +31,8 @@ def overview(request: HttpRequest) -> HttpResponse:
         problem = type(error).__name__
     context = admin.site.each_context(request) | {"title": "Overview", "groups": groups, "problem": problem}
     return render(request, "admin/overview.html", context)
+
+
+def _broken(name: str) -> SafeString:
+    """A long name that a narrow window may break after each of its words."""
+    return format_html_join(mark_safe("_<wbr>"), "{}", ((word,) for word in name.split("_")))

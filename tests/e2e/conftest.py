@@ -67,10 +67,18 @@ Open = Callable[..., Page]
 
 @pytest.fixture
 def visit(browser: Browser, world: cast.World, live_server: Any) -> Iterator[Open]:
-    """`visit("ivo", width=320, scheme="dark")` is a fresh browser window of that person; "" is signed out."""
+    """`visit("ivo", width=320, scheme="dark")` is a fresh browser window of that person; "" is signed out. `client` makes the client whose
+    session the window goes on with, where it is not simply that person's."""
     contexts = []
 
-    def new(name: str = "", *, width: int = 1280, scheme: Any = "light", script: bool = True) -> Page:
+    def new(
+        name: str = "",
+        *,
+        width: int = 1280,
+        scheme: Any = "light",
+        script: bool = True,
+        client: Callable[[], Client] | None = None,
+    ) -> Page:
         context = browser.new_context(
             base_url=live_server.url,
             viewport={"width": width, "height": 900},
@@ -79,10 +87,10 @@ def visit(browser: Browser, world: cast.World, live_server: Any) -> Iterator[Ope
             reduced_motion="reduce",
         )
         contexts.append(context)
-        if name:
-            client: Client = world.client(name)
+        cookies = apart(client or (lambda: world.client(name))).cookies
+        if "sessionid" in cookies:
             context.add_cookies(
-                [{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}]
+                [{"name": "sessionid", "value": cookies["sessionid"].value, "url": live_server.url}]
             )
         page = context.new_page()
         page.set_default_timeout(10_000)

@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.apps.cast import World
-from tests.apps.pages.addresses import pages
-from tests.e2e.conftest import Open
-from tests.e2e.test_accessibility import NOT_PAGES
+from tests.apps.pages.addresses import FILES, pages
+from tests.e2e.conftest import Open, apart
 
-pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True, databases=["default", "distributor"])]
+pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True, databases="__all__")]
 FOLDER = Path(os.environ.get("SCREENSHOTS", "report/screenshots"))
 ONLY = [name for name in os.environ.get("PAGES", "").split(",") if name]
 LANGUAGE = os.environ.get("ACCEPT_LANGUAGE", "en")
@@ -27,12 +26,15 @@ LANGUAGE = os.environ.get("ACCEPT_LANGUAGE", "en")
 def test_pictures(visit: Open, world: World, scheme: str, width: int) -> None:
     folder = FOLDER / f"{scheme}-{width}"
     folder.mkdir(parents=True, exist_ok=True)
-    windows: dict[str, object] = {}
-    for made in pages(world):
-        if made.name in NOT_PAGES or (ONLY and made.name not in ONLY):
+    windows: dict[object, object] = {}
+    for made in apart(lambda: pages(world)):
+        if made.name in FILES or (ONLY and made.name not in ONLY):
             continue
-        page = windows.setdefault(made.who, None) or visit(made.who, width=width, scheme=scheme)
-        windows[made.who] = page
+        kind = (made.who, made.enter)
+        page = windows.get(kind) or visit(
+            made.who, width=width, scheme=scheme, client=lambda made=made: made.client(world)
+        )
+        windows[kind] = page
         page.set_extra_http_headers({"Accept-Language": LANGUAGE})
         page.goto(made.url)
         page.wait_for_timeout(700 if "register" in made.name or "propose" in made.name else 100)

@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 
 from tests.apps.cast import World
-from tests.apps.pages.addresses import pages
-from tests.e2e.conftest import Open
-from tests.e2e.looking import open_everything, violations
+from tests.apps.pages.addresses import FILES, Page, for_each_role, pages
+from tests.e2e.conftest import Open, apart
+from tests.e2e.looking import AXE, open_everything, violations
 
-pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True, databases=["default", "distributor"])]
-NOT_PAGES = ("checkpoint", "data-tool")
+pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True, databases="__all__")]
 
 
 def test_axe_sees_a_bad_page(visit: Open) -> None:
@@ -34,21 +33,25 @@ def test_every_page_is_accessible(visit: Open, world: World, scheme: str, width:
         if "Content Security" in message.text:
             problems.append(f"{message.page.url}: {message.text}")
 
-    def window(name: str) -> Any:
-        opened = visit(name, width=width, scheme=scheme)
+    def window(made: Page) -> Any:
+        opened = visit(made.who, width=width, scheme=scheme, client=lambda: made.client(world))
+        opened.add_init_script(AXE)
         opened.set_extra_http_headers({"Accept-Language": language})
         opened.on("pageerror", lambda error: problems.append(f"script: {error}"))
         opened.on("console", heard)
         return opened
 
-    windows: dict[str, Any] = {}
-    for made in pages(world):
-        if made.name in NOT_PAGES:
+    windows: dict[Any, Any] = {}
+    for made in apart(lambda: [*pages(world), *for_each_role(world)]):
+        if made.name in FILES:
             continue
-        if made.who not in windows:
-            windows[made.who] = window(made.who)
-        page = windows[made.who]
-        page.goto(made.url)
+        kind = (made.who, made.enter)
+        if kind not in windows:
+            windows[kind] = window(made)
+        page = windows[kind]
+        answer = page.goto(made.url)
+        if answer.status != 200 or not page.url.endswith(made.url):
+            problems.append(f"{made.name}: {answer.status} at {page.url}")
         open_everything(page)
         problems += [f"{made.name}: {line}" for line in violations(page)]
         if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):

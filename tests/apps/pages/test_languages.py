@@ -116,10 +116,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return seen
 
 
+@pytest.mark.django_db(databases="__all__")
 def test_every_page_is_german_for_who_reads_german(world: World, asked: set[str]) -> None:
-    clients = {page.who: world.client(page.who) for page in pages(world)}
     for page in pages(world):
-        answer = clients[page.who].get(page.url, headers=GERMAN)
+        answer = page.client(world).get(page.url, headers=GERMAN)
         assert answer.status_code == 200, page.name
         if "html" in answer["Content-Type"] and page.name != "data-tool":
             assert '<html lang="de"' in answer.content.decode(), page.name

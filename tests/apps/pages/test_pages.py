@@ -14,7 +14,9 @@ from collectives.models import Algorithm
 from collectives.services import collectives as services
 from tests.apps import cast
 from tests.apps.cast import World
-from tests.apps.pages.addresses import pages
+from tests.apps.pages.addresses import FILES, for_each_role, pages
+
+pytestmark = pytest.mark.django_db(databases="__all__")
 
 
 class Outline(HTMLParser):
@@ -40,10 +42,10 @@ class Outline(HTMLParser):
 
 
 def test_every_page_is_whole_html_without_inline_code(world: World) -> None:
-    for page in pages(world):
-        if page.name in ("checkpoint", "data-tool"):
+    for page in (*pages(world), *for_each_role(world)):
+        if page.name in FILES:
             continue
-        text = world.client(page.who).get(page.url).content.decode()
+        text = page.client(world).get(page.url).content.decode()
         outline = Outline(text)
         assert outline.titles == 1, page.name
         assert outline.h1 == 1, page.name
@@ -54,7 +56,7 @@ def test_every_page_is_whole_html_without_inline_code(world: World) -> None:
 
 def test_pages_load_nothing_from_elsewhere(world: World) -> None:
     for page in pages(world):
-        answer = world.client(page.who).get(page.url)
+        answer = page.client(world).get(page.url)
         policy = answer.headers["Content-Security-Policy"]
         assert "script-src 'self'" in policy, page.name
         assert "unsafe" not in policy, page.name
