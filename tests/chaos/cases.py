@@ -247,17 +247,18 @@ def _fill(bench: Bench) -> None:
 
 
 def clock(bench: Bench, job: str) -> None:
-    """The machine's clock is set, an hour forward and two back, in the middle of rounds and of a settlement."""
-    # Every second round: one that is abandoned for a jump takes the next one's first phases with it.
-    jumps = ((1, "share_keys", 3600), (3, "masked_input", -3600), (5, "advertise", 600))
+    """The machine's clock is set in the middle of rounds and of a settlement: an hour forward, back again, and to before the wallets' permits began."""
+    # Every second round: one that is abandoned for a jump takes the next one's first phases with it. The last jump ends the job:
+    # no wallet answers for a permit that is not valid yet, and three rounds without answers are enough.
+    jumps = ((1, "share_keys", 3600), (3, "masked_input", 0), (5, "advertise", -3600))
     for number, phase, _ in jumps:
         bench.stall(number, phase, bench.open_seconds)
     for number, phase, seconds in jumps:
         if bench.in_phase(job, number, phase):
             bench.site.clock.set(seconds)
-            bench.struck(f"the clock is set to {seconds:+d} s in phase {phase}")
+            bench.struck(f"the clock is set {seconds:+d} s off the true time in phase {phase}")
         else:
             bench.missed(f"clock in phase {phase}")
     bench.until_ended(job)
     bench.site.clock.set(-1800)
-    bench.struck("the clock is set to -1800 s while an epoch is settled")
+    bench.struck("the clock is set -1800 s off the true time while an epoch is settled")
