@@ -158,7 +158,7 @@ slither: .venv-slither/.installed  ## static analysis of the contracts: clean, o
 	cd marketplace/settlement/contracts && npm ci --silent
 	.venv-slither/bin/python tests/contracts/slither/check.py
 
-chaos: $(VENV)/.installed-dev  ## a small site broken on purpose in every way we know, its books after each (never run whole yet: docs/chaos.md; ARGS="--only clock")
+chaos: $(VENV)/.installed-dev  ## a small site broken on purpose in every way we know, its books after each (three quarters of an hour: docs/chaos.md; ARGS="--only clock")
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
 scale: $(VENV)/.installed-dev  ## a day of the scheduler for ten million wallets beside its arithmetic (ten minutes)
