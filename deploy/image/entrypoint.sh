@@ -8,6 +8,8 @@
 #   manage …  any other command of manage.py
 set -eu
 cd "$(dirname "$0")/../.."
+# Vectors go back to the system when they are let go: glibc would keep them from the second one on (mallopt(3), M_MMAP_THRESHOLD).
+export MALLOC_MMAP_THRESHOLD_="${MALLOC_MMAP_THRESHOLD_:-1048576}"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}" PYTHONUNBUFFERED=1
 export DJANGO_SETTINGS_MODULE="${DJANGO_SETTINGS_MODULE:-marketplace.settings.production}"
 

@@ -25,7 +25,8 @@ _OF_ONE_MACHINE = ("CSSI_NOTICE_SECONDS", "CSSI_DEVELOPMENT_MINIMA", "CSSI_CHAIN
 
 
 def child_environment() -> dict[str, str]:
-    """What children get: this process's environment, with one thread per numeric library (two cores, many parts)."""
+    """What children get: this process's environment, with one thread per numeric library (two cores, many parts), and vectors given
+    back to the system when they are let go, as deploy/image/entrypoint.sh has it."""
     return os.environ | {
         "CSSI_VAR": str(settings.VAR_DIR),
         "CSSI_PORT": str(settings.PORT),
@@ -36,6 +37,7 @@ def child_environment() -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
+        "MALLOC_MMAP_THRESHOLD_": "1048576",
     }
 
 

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from marketplace.settings.roles import KEY_FILES, QUEUES
+from marketplace.supervisor.parts import child_environment
 from marketplace.supervisor.servers import acl_rule
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -339,3 +340,9 @@ def test_every_alert_asks_for_a_figure_that_is_counted() -> None:
     sources = [path.read_text() for name in ours for path in (REPOSITORY / name).rglob("metrics.py")]
     assert len(asked) > 6
     assert [n for n in sorted(asked) if not any(re.search(f'"(cssi_)?{n}"', s) for s in sources)] == []
+
+
+def test_the_image_and_a_single_machine_give_vectors_back_to_the_system_alike() -> None:
+    text = (DEPLOY / "image" / "entrypoint.sh").read_text()
+    found = re.search(r'MALLOC_MMAP_THRESHOLD_="\$\{MALLOC_MMAP_THRESHOLD_:-(\d+)\}"', text)
+    assert found is not None and found[1] == child_environment()["MALLOC_MMAP_THRESHOLD_"]
