@@ -26,7 +26,7 @@ def test_axe_sees_a_bad_page(visit: Open) -> None:
 
 @pytest.mark.parametrize(("scheme", "width", "language"), [("light", 1280, "en"), ("dark", 320, "de")])
 def test_every_page_is_accessible(visit: Open, world: World, scheme: str, width: int, language: str) -> None:
-    """German in the narrow window: its words are the longer ones."""
+    """German in the narrow window: its words are the longer ones. There, where most goes wrong, each page is also seen as every role."""
     problems: list[str] = []
 
     def heard(message: Any) -> None:
@@ -42,7 +42,7 @@ def test_every_page_is_accessible(visit: Open, world: World, scheme: str, width:
         return opened
 
     windows: dict[Any, Any] = {}
-    for made in apart(lambda: [*pages(world), *for_each_role(world)]):
+    for made in apart(lambda: [*pages(world), *(for_each_role(world) if width == 320 else ())]):
         if made.name in FILES:
             continue
         kind = (made.who, made.enter)

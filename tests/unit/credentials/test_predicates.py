@@ -226,6 +226,7 @@ def test_the_issuers_keys_are_vouched_for_by_its_did() -> None:
 
 
 @pytest.mark.timeout(200)
+@pytest.mark.long
 def test_fresh_keys_work() -> None:
     fresh, kept = make_definition(KEY)
     registry, registry_kept, tails = make_registry(KEY, fresh, number=1, uri="https://x.example/1", size=16)

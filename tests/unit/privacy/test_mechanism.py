@@ -255,7 +255,7 @@ def test_a_statement_says_both_numbers_and_never_hides_the_larger() -> None:
     assert silent.words().count("nothing is claimed") == 2
 
 
-@pytest.mark.parametrize("target, visits", [(1.0, 1), (8.0, 4)])
+@pytest.mark.parametrize("target, visits", [(1.0, 1), pytest.param(8.0, 4, marks=pytest.mark.long)])
 def test_the_least_multiplier_for_a_target(target: float, visits: int) -> None:
     found = accounting.multiplier_for(target, delta=1e-5, visits=visits)
 
