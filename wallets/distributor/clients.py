@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import uuid
+from functools import cache
 from typing import Any
 
 import httpx
@@ -67,13 +68,17 @@ def _call(method: str, path: str, body: dict[str, Any]) -> Any:
     raw = json.dumps(body).encode()
     try:
         patience = httpx.Timeout(ANSWER_SECONDS + len(raw) / CHECKED_PER_SECOND, connect=CONNECT_SECONDS)
-        with httpx.Client(timeout=patience, trust_env=False) as client:
-            answer = client.request(
-                method, config.aggregator_url() + path, content=raw, headers=signed_headers(method, path, raw)
-            )
+        url, headers = config.aggregator_url() + path, signed_headers(method, path, raw)
+        answer = _client().request(method, url, content=raw, headers=headers, timeout=patience)
     except httpx.HTTPError as error:
         raise AggregatorDown("The aggregator does not answer; the call is repeated later.") from error
     return parsed(answer)
+
+
+@cache
+def _client() -> httpx.Client:
+    """One for the process: reading the machine's certificates anew costs forty milliseconds a call."""
+    return httpx.Client(trust_env=False)
 
 
 def parsed(answer: httpx.Response) -> Any:
