@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import re
 import time
+from types import SimpleNamespace
 
 import pytest
 from allauth.mfa.models import Authenticator
-from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
+from allauth.mfa.totp.internal import auth
 from django.test import Client
 from django.urls import reverse
 
 from tests.apps.cast import PASSWORD, World
 
 
+@pytest.fixture(autouse=True)
+def within_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A code of the step before is taken, of two before it is not: no step ends while a test runs."""
+    now = time.time()
+    monkeypatch.setattr(auth, "time", SimpleNamespace(time=lambda: now))
+
+
 def code(secret: str, ahead: int = 0) -> str:
     """RFC 6238 with steps of 30 seconds."""
-    return str(format_hotp_value(hotp_value(secret, int(time.time()) // 30 + ahead)))
+    return str(auth.format_hotp_value(auth.hotp_value(secret, int(auth.time.time()) // 30 + ahead)))
 
 
 def signed_in(name: str = "ivo") -> Client:
