@@ -30,7 +30,7 @@ LABEL_COMMITMENT = b"cssi/v1/self-seed\x00"
 BLOCK = 128 * 1024
 """Bytes in a block of `stream`: with as many words it fits the second-level cache, where what is done with it then happens."""
 PIECE = 3 * BLOCK
-"""The most bytes made at a time, and how many are where two threads add masks: with a third of it they wait five times as often for
+"""The most bytes made at a time, and how many are where two threads add masks: with less of it they wait more often for
 the interpreter's lock, and one thread is no faster."""
 _ZEROS = memoryview(bytes(PIECE))
 _ZERO_NONCE = bytes(12)

@@ -2,7 +2,7 @@
 
 Deterministic CBOR has one encoding for every value. Where a map's keys, its values' types and its byte strings' lengths are known,
 so is nearly every byte that is not content: reading means comparing those bytes and cutting the content out between them, and
-whatever passes is in its one form. This takes a quarter of the time of `cbor.decode`, which knows nothing and encodes again.
+whatever passes is in its one form. `cbor.decode`, which knows nothing and encodes again, takes longer.
 
 A shape refuses nothing. What it cannot read it leaves to the caller to decode, which says by name what is wrong, or finds a value
 that no shape foresees (a position above 255). So a shape may be narrower than the format, never wider

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import random
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from aggregation.secagg.errors import Fault, RemoteProtocolError
-from aggregation.secagg.messages import Advertise, Consistency, MaskedInput, Message, ShareKeys, Unmask
-from aggregation.secagg.messages.codec import SignedMessage
+from aggregation.secagg.messages import Advertise, Consistency, MaskedInput, ShareKeys, Unmask
 from aggregation.wire import cbor
 from tests.unit.secagg.test_decoders import mutated, samples
 
 KINDS = [Advertise, ShareKeys, MaskedInput, Consistency, Unmask]
-Kind = type[SignedMessage]
+Read = Advertise | ShareKeys | MaskedInput | Consistency | Unmask
+Kind = type[Read]
 
 
-def the_long_way(kind: Kind, data: bytes) -> SignedMessage:
-    message: SignedMessage = Message.from_bytes.__func__(kind, data)  # type: ignore[attr-defined]
-    return message
+def the_long_way(kind: Kind, data: bytes) -> Read:
+    """As a kind without a shape is read."""
+    with patch.object(kind, "SHAPE", None):
+        return kind.from_bytes(data)
 
 
 def is_read(kind: Kind, data: bytes) -> bool:
@@ -44,11 +46,11 @@ def test_both_ways_give_one_message_and_one_signed_text(kind: Kind) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_message_that_is_read_is_verified(kind: Kind) -> None:
     message = kind.from_bytes(samples()[kind])
-    message.verify_by(message.sender)  # type: ignore[attr-defined]
-    message.verify_by(message.sender)  # type: ignore[attr-defined]
+    message.verify_by(message.sender)
+    message.verify_by(message.sender)
     values = {**cbor.decode(samples()[kind]), "header": bytes(32)}
     with pytest.raises(RemoteProtocolError) as caught:
-        kind.from_bytes(cbor.encode(values)).verify_by(message.sender)  # type: ignore[attr-defined]
+        kind.from_bytes(cbor.encode(values)).verify_by(message.sender)
     assert caught.value.reason is Fault.BAD_SIGNATURE
 
 
