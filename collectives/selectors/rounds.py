@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import uuid
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db.models import OuterRef, QuerySet, Subquery
 
-from collectives.models import Checkpoint, Job, Round
+from collectives.models import Checkpoint, Job, Round, TermsVersion
 from collectives.selectors.jobs import CLOSED
 from collectives.selectors.privacy_spent import epsilons, visits_held
 from collectives.services.privacy import mechanism_of
@@ -30,17 +30,19 @@ def closed_rounds(collective_id: uuid.UUID, limit: int | None = 10) -> QuerySet[
     return rounds.order_by("-ended_at", "-pk")[:limit]
 
 
-def epsilon_after(rounds: Sequence[Round], terms: Callable[[Job], dict[str, Any]]) -> dict[int, float]:
-    """By primary key of rounds that are in a model, of jobs that claim an epsilon: the one towards the operator when that round was
-    over. `terms` gives those a job is held to. The number of queries does not grow with the rounds or their jobs."""
-    formal = {row.job.pk: row.job for row in rounds if terms(row.job)["privacy_level"] == "formal"}
-    posted, clip = _numbers(formal), _newest_clips(formal)
+def epsilon_after(collective_id: uuid.UUID, rounds: Sequence[Round]) -> dict[int, float]:
+    """By primary key of rounds of one collective that are in a model, of jobs that claim an epsilon: the one towards the operator when
+    that round was over. The number of queries does not grow with the rounds or their jobs."""
+    terms = _terms(collective_id, {row.job for row in rounds})
+    formal = {job: its for job, its in terms.items() if its["privacy_level"] == "formal"}
+    keys = [job.pk for job in formal]
+    posted, clip = _numbers(keys), _newest_clips(keys)
     found = {}
-    for pk, job in formal.items():
-        manifest, its = parse_manifest(job.algorithm.manifest), terms(job)
-        mechanism = mechanism_of(job, manifest, its, clip.get(pk) or manifest.output.clip_micro)
-        for row in (row for row in rounds if row.job_id == pk and row.number in posted[pk]):
-            held = bisect_right(posted[pk], row.number)
+    for job, its in formal.items():
+        manifest = parse_manifest(job.algorithm.manifest)
+        mechanism = mechanism_of(job, manifest, its, clip.get(job.pk) or manifest.output.clip_micro)
+        for row in (row for row in rounds if row.job == job and row.number in posted[job.pk]):
+            held = bisect_right(posted[job.pk], row.number)
             found[row.pk] = epsilons(mechanism, its, visits_held(job, held))[0]
     return found
 
@@ -60,6 +62,12 @@ def judged(rounds: Sequence[Round]) -> dict[int, Evaluation]:
             state = ServerState.from_bytes(bytes(made.weights), bytes(made.moments))
             found[row.pk] = outcome.judged(parse_manifest(row.job.algorithm.manifest), state)
     return found
+
+
+def _terms(collective_id: uuid.UUID, jobs: Iterable[Job]) -> dict[Job, dict[str, Any]]:
+    """Those on offer when each job was ordered."""
+    versions = list(TermsVersion.objects.filter(collective_id=collective_id).order_by("-version"))
+    return {job: next(one.document for one in versions if one.created_at <= job.created_at) for job in jobs}
 
 
 def _numbers(jobs: Iterable[uuid.UUID]) -> dict[uuid.UUID, list[int]]:

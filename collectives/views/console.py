@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from collectives import selectors
 from collectives.errors import CollectiveError
 from collectives.forms import AnnounceForm
-from collectives.models import Collective, Job, Round
+from collectives.models import Collective, Round
 from collectives.services import algorithms
 from collectives.views.access import needs_role, own_collective
 
@@ -110,12 +110,7 @@ def rounds(request: HttpRequest, collective_id: uuid.UUID) -> HttpResponse:
 
 def _told(collective: Collective, rounds: list[Round]) -> list[tuple[Round, Any, float | None]]:
     """Each round with what it found out about a model, where it judged one, and the epsilon its job had reached by then."""
-    versions = [use.version for use in selectors.versions(collective)]
-
-    def terms(job: Job) -> dict[str, Any]:
-        return next(one.document for one in versions if one.created_at <= job.created_at)
-
-    losses, epsilons = selectors.judged(rounds), selectors.epsilon_after(rounds, terms)
+    losses, epsilons = selectors.judged(rounds), selectors.epsilon_after(collective.pk, rounds)
     return [(row, losses.get(row.pk), epsilons.get(row.pk)) for row in rounds]
 
 
