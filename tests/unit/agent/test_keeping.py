@@ -12,7 +12,7 @@ import pytest
 
 from aggregation.wire import signing
 from aggregation.wire.secret import Secret
-from tests.unit.agent.test_vault import CHEAP, NOW, PASSPHRASE, everything, made
+from tests.unit.agent.test_vault import CHEAP, NOW, PASSPHRASE, at_rest, everything, made
 from wallets.agent import backup, keeping, keyfile, vault
 from wallets.agent.errors import BadData, StoreError, StoreExists, StoreMissing, WrongPassphrase
 from wallets.agent.journal import Journal, Kind
@@ -141,7 +141,7 @@ async def test_a_backup_is_one_file_without_plaintext_and_restores_elsewhere(tmp
         reopened = await opened(there)
         assert await reopened.get("record", "main") == {"beruf": "klartext-wert"}
         await reopened.close()
-        assert b"klartext" not in everything(there)
+        assert b"klartext" not in everything(await at_rest(there))
         with pytest.raises(StoreExists):
             await backup.restore(body, there, kind, Secret(secret), now=NOW, rng=secrets.token_bytes)
 

@@ -16,7 +16,7 @@ import pytest
 
 from tests.unit.agent import documents
 from tests.unit.agent.test_membership import Make, link_to, make, subscribed, world
-from tests.unit.agent.test_vault import everything
+from tests.unit.agent.test_vault import at_rest, everything
 from tests.unit.agent.world import World
 from wallets.agent import leaving, membership
 from wallets.agent.agent import WalletAgent
@@ -33,7 +33,7 @@ print(json.dumps([value.hex() for (value,) in rows if isinstance(value, bytes)])
 async def ciphertexts(agent: WalletAgent, folder: Path, scratch: Path) -> set[bytes]:
     """Every stored value, as it is stored; read by another process from a copy, as two libraries in one process harm the file."""
     await agent.store.shut()
-    shutil.copytree(folder, scratch)
+    shutil.copytree(await at_rest(folder), scratch)
     (database,) = scratch.glob("*.db")
     said = subprocess.run(
         [sys.executable, "-c", ROWS, str(database)], capture_output=True, check=True, timeout=60
@@ -91,7 +91,7 @@ async def test_a_wallet_that_was_lived_in_shows_nothing(make: Make, world: World
     ]
     open_files = everything(tmp_path / "w0")
     await agent.store.shut()
-    for raw in (open_files, everything(tmp_path / "w0")):
+    for raw in (open_files, everything(await at_rest(tmp_path / "w0"))):
         assert len(raw) > 4096
         assert [word for word in words if len(word) > 4 and word.encode() in raw] == []
         assert not any(bytes.fromhex(value) in raw for value in kept.values())

@@ -39,6 +39,15 @@ def everything(directory: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(directory.rglob("*")) if path.is_file())
 
 
+async def at_rest(directory: Path) -> Path:
+    """Wait for the files of a store that was shut: Askar's threads let go of SQLite, and SQLite of its log, a moment later."""
+    for _ in range(1000):
+        if not any(directory.rglob("*-wal")):
+            return directory
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"a store in {directory} is still open")
+
+
 async def test_a_value_comes_back_after_reopening(tmp_path: Path) -> None:
     store, _ = await made(tmp_path / "w")
     await store.put("record", "main", {"age": 41})
@@ -64,7 +73,7 @@ async def test_no_plaintext_is_on_disk(tmp_path: Path) -> None:
     await store.put("kategorie-klartext", "name-klartext", {"feld": "wert-klartext"})
     open_files = everything(tmp_path)
     await store.close()
-    closed_files = everything(tmp_path)
+    closed_files = everything(await at_rest(tmp_path))
     for raw in (open_files, closed_files):
         assert len(raw) > 4096
         for word in (b"klartext", b"feld", PASSPHRASE):
@@ -88,11 +97,11 @@ async def test_a_removed_record_leaves_the_file_only_with_erase(tmp_path: Path) 
     await store.put("permit", "collective", {"key": "f" * 6000})
     await store.put("record", "main", {"age": 41})
     await store.shut()
-    with_permit = everything(tmp_path / "w")
+    with_permit = everything(await at_rest(tmp_path / "w"))
     pieces = rows_only_with_permit = [with_permit[i : i + 64] for i in range(0, len(with_permit) - 64, 64)]
     assert await store.remove("permit", "collective")
     await store.shut()
-    removed = everything(tmp_path / "w")
+    removed = everything(await at_rest(tmp_path / "w"))
     still_there = [piece for piece in pieces if piece in removed and piece.count(piece[0]) < 32]
     assert await store.erase()
     erased = everything(tmp_path / "w")
