@@ -9,7 +9,7 @@ from celery.signals import worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketplace.settings.local")
 
-app = Celery("compute_to_ssi")
+app = Celery("compute_to_ssi", fixups=["marketplace.connections:fixup"])
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
