@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 from tests.benchmarks.load import report
 from tests.benchmarks.load.crowd import percentile
+from tests.benchmarks.load.sockets import PING, Socket, accepted, framed, read
 
 
 def run(visits_per_s: float) -> dict[str, Any]:
@@ -113,3 +118,66 @@ def test_the_page_says_which_targets_were_met_and_what_is_missing(tmp_path: Path
 @pytest.mark.parametrize(("share", "expected"), [(0.5, 51), (0.99, 100), (0.0, 1), (1.0, 100)])
 def test_a_percentile_is_a_value_that_was_seen(share: float, expected: int) -> None:
     assert percentile(list(range(100, 0, -1)), share) == expected
+
+
+SIZES = (0, 1, 3, 125, 126, 127, 5_000, 65_535)
+
+
+def test_a_lean_socket_is_a_websocket_to_an_independent_server() -> None:
+    """Messages of all lengths there and back, a ping of the server between them, and an end that both sides see; on the agents' loop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_there_and_back())
+
+
+async def _there_and_back() -> None:
+    closed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def echo(peer: ServerConnection) -> None:
+        await (await peer.ping())
+        try:
+            async for message in peer:
+                await peer.send(message)
+        except ConnectionClosed:
+            pass
+        assert peer.close_code is not None
+        closed.set_result(peer.close_code)
+
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+    ended = asyncio.Event()
+    async with asyncio.timeout(10), serve(echo, "127.0.0.1", 0, compression=None) as server:
+        host, port = next(iter(server.sockets)).getsockname()
+        socket = Socket(f"{host}:{port}", "/", heard.put_nowait, ended.set)
+        transport, _ = await asyncio.get_running_loop().create_connection(lambda: socket, host, port)
+        while not socket.open:
+            await asyncio.sleep(0.01)
+        for size in SIZES:
+            message = bytes(at % 251 for at in range(size))
+            socket.send(message)
+            assert await heard.get() == message
+        assert socket.close()
+        await ended.wait()
+        assert await closed == 1000
+        assert transport.is_closing()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_frame_is_read_when_it_is_whole_and_not_before(size: int) -> None:
+    payload = bytes(at % 249 for at in range(size))
+    masked = framed(PING, payload, b"\x01\x02\x03\x04")
+    head = masked[: len(masked) - size - 4]
+    frame = bytes((head[0], head[1] & 0x7F)) + head[2:] + payload  # as a server says it: without a mask
+    assert read(b"x" + frame + b"next", 1) == (PING, payload, 1 + len(frame))
+    assert all(
+        read(frame[:end], 0) is None for end in {0, 1, len(head) - 1, len(frame) - 1} if end < len(frame)
+    )
+
+
+def test_a_handshake_is_checked() -> None:
+    """The key and its answer are those of RFC 6455, section 1.3."""
+    key = b"dGhlIHNhbXBsZSBub25jZQ=="
+    good = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+    assert accepted(good, key)
+    assert not accepted(good, b"dGhlIHNhbXBsZSBub25jZR==")
+    assert not accepted(good.replace(b"101", b"200"), key)
+    with pytest.raises(ValueError, match="64 KiB"):
+        framed(PING, bytes(1 << 16), bytes(4))

@@ -103,7 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--wallets", type=int, default=300, help="wallets whose visits are counted")
     parser.add_argument("--visits", type=int, default=1500)
     parser.add_argument("--cohort", type=int, help="wallets per round")
-    parser.add_argument("--agents", default="50,100,200", help="growth along these numbers of agents")
+    parser.add_argument(
+        "--agents", default="100,200,400", help="growth along these numbers of agents, at least 100"
+    )
     parser.add_argument("--lengths", default="1000,10000,100000,1000000", help="growth along these lengths")
     parser.add_argument("--flower-nodes", type=int, default=10, help="SuperNode processes")
     parser.add_argument("--flower-simulated", type=int, default=50, help="nodes of its simulation")

@@ -3,7 +3,8 @@
     python -m tests.benchmarks.load.agents '{"url": "ws://127.0.0.1:8000/ws/wallet/", "agents": 10000}'
 
 Driven by lines on standard input, one JSON line as the answer to each: `connect N` (up to N agents), `leave N` (down to N),
-`invited` (when each invitation since the last asking came, CLOCK_MONOTONIC), `enrolled` (how many enrolled so far).
+`invited` (when each invitation since the last asking came, CLOCK_MONOTONIC; and how many connections were lost so far), `enrolled` (how
+many enrolled so far).
 """
 
 from __future__ import annotations
@@ -14,16 +15,19 @@ import os
 import sys
 import time
 import uuid
+from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import urlsplit
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
+import uvloop
 
 from aggregation.secagg.messages import Enrolment
 from aggregation.wire import cbor, signing
+from tests.benchmarks.load.sockets import Socket
 
 CONNECTING_AT_ONCE = 100
-ATTEMPTS = 10
+CONNECT_SECONDS = 60
+ATTEMPTS = 3
 
 
 class Agent:
@@ -33,35 +37,72 @@ class Agent:
         self._crowd = crowd
         self._key = signing.generate(os.urandom)
         self.public = signing.public_key(self._key)
-        self._socket: ClientConnection | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._socket: Socket | None = None
+        self._welcome: asyncio.Future[None] | None = None
+        self._ended: asyncio.Future[None] | None = None
+        self._leaving = False
 
     async def connect(self) -> None:
-        self._socket = await connect(self._crowd.url, compression=None, ping_interval=None, open_timeout=60)
-        challenge = cbor.decode(await self._socket.recv())
-        body = {"nonce": challenge["nonce"], "time": challenge["time"], "server": challenge["key"]}
-        proof = signing.sign(self._key, b"cssi/v1/hello", body)
-        await self._say({"t": "hello", "version": 1, "keys": [["subscription", self.public, proof]]})
-        assert cbor.decode(await self._socket.recv())["t"] == "welcome"
-        self._task = asyncio.create_task(self._serve())
+        """Raises:
+        OSError, TimeoutError: no welcome.
+        """
+        loop = asyncio.get_running_loop()
+        self._leaving, self._welcome, self._ended = False, loop.create_future(), loop.create_future()
+        socket = self._socket = Socket(self._crowd.host, self._crowd.path, self._hear, self._end)
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await loop.create_connection(lambda: socket, *self._crowd.address)
+                await self._welcome
+        except TimeoutError:
+            await self.leave()
+            raise
 
     async def leave(self) -> None:
-        assert self._task is not None and self._socket is not None
-        self._task.cancel()
-        await self._socket.close()
+        assert self._socket is not None and self._ended is not None
+        self._leaving = True
+        if self._socket.close():
+            await self._ended
 
-    async def _serve(self) -> None:
-        assert self._socket is not None
-        async for frame in self._socket:
-            message = cbor.decode(frame)
-            if message["t"] == "ping":
-                await self._say({"t": "pong", "n": message["n"]})
-            elif message["t"] == "invite":
-                self._crowd.invited.append(time.monotonic())
-                await self._say({"t": "decline", "id": message["id"], "code": "later"})
-            elif message["t"] == "job":
-                await self._say({"t": "enrol", "id": message["id"], "body": self._enrolment(message["body"])})
-                self._crowd.enrolled += 1
+    def _end(self) -> None:
+        assert self._welcome is not None and self._ended is not None
+        if not self._welcome.done():
+            self._welcome.set_exception(ConnectionResetError("refused before a welcome"))
+        elif not self._leaving:
+            self._crowd.lost += 1
+        self._ended.set_result(None)
+
+    def _hear(self, frame: bytes) -> None:
+        message = cbor.decode(frame)
+        if (answer := self._ANSWERS.get(message["t"])) is not None:
+            answer(self, message)
+
+    def _on_challenge(self, message: dict[str, Any]) -> None:
+        body = {"nonce": message["nonce"], "time": message["time"], "server": message["key"]}
+        proof = signing.sign(self._key, b"cssi/v1/hello", body)
+        self._say({"t": "hello", "version": 1, "keys": [["subscription", self.public, proof]]})
+
+    def _on_welcome(self, _: dict[str, Any]) -> None:
+        assert self._welcome is not None
+        self._welcome.set_result(None)
+
+    def _on_ping(self, message: dict[str, Any]) -> None:
+        self._say({"t": "pong", "n": message["n"]})
+
+    def _on_invite(self, message: dict[str, Any]) -> None:
+        self._crowd.invited.append(time.monotonic())
+        self._say({"t": "decline", "id": message["id"], "code": "later"})
+
+    def _on_job(self, message: dict[str, Any]) -> None:
+        self._say({"t": "enrol", "id": message["id"], "body": self._enrolment(message["body"])})
+        self._crowd.enrolled += 1
+
+    _ANSWERS: dict[str, Callable[[Agent, dict[str, Any]], None]] = {
+        "challenge": _on_challenge,
+        "welcome": _on_welcome,
+        "ping": _on_ping,
+        "invite": _on_invite,
+        "job": _on_job,
+    }
 
     def _enrolment(self, body: bytes) -> bytes:
         document = json.loads(body)["document"]
@@ -74,19 +115,23 @@ class Agent:
             expires=document["expires"],
         ).to_bytes()
 
-    async def _say(self, message: dict[str, Any]) -> None:
+    def _say(self, message: dict[str, Any]) -> None:
         assert self._socket is not None
-        await self._socket.send(cbor.encode(message))
+        self._socket.send(cbor.encode(message))
 
 
 class Crowd:
     """All agents of this process."""
 
     def __init__(self, url: str, agents: int) -> None:
-        self.url = url
+        parts = urlsplit(url)
+        self.host, self.path = parts.netloc, parts.path
+        self.address = (parts.hostname or "127.0.0.1", parts.port or 80)
         self.agents = [Agent(self) for _ in range(agents)]
         self.connected = 0
         self.repeated = 0
+        self.lost = 0
+        """Connections that the server ended, or that broke."""
         self.invited: list[float] = []
         self.enrolled = 0
 
@@ -99,7 +144,7 @@ class Crowd:
             return {"connected": self.connected}
         if word == "invited":
             seen, self.invited = self.invited, []
-            return {"invited": seen}
+            return {"invited": seen, "lost": self.lost}
         return {"enrolled": self.enrolled}
 
     async def _connect(self, number: int) -> dict[str, Any]:
@@ -115,16 +160,16 @@ class Crowd:
             "repeated": self.repeated,
         }
 
-    async def _some_at_once(self, work: list[Any]) -> int:
+    async def _some_at_once(self, work: list[Callable[[], Awaitable[None]]]) -> int:
         gate = asyncio.Semaphore(CONNECTING_AT_ONCE)
 
-        async def one(what: Any) -> None:
+        async def one(what: Callable[[], Awaitable[None]]) -> None:
             """A machine that does other things as well may let a challenge expire: agents come again, and it is counted."""
             async with gate:
                 for _ in range(ATTEMPTS - 1):
                     try:
                         return await what()
-                    except (OSError, TimeoutError, WebSocketException, AssertionError):
+                    except (OSError, TimeoutError):
                         self.repeated += 1
                 return await what()
 
@@ -144,4 +189,4 @@ async def main(order: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(json.loads(sys.argv[1])))
+    uvloop.run(main(json.loads(sys.argv[1])))

@@ -70,16 +70,24 @@ def measure(levels: Sequence[int]) -> dict[str, Any]:
             job = Job()
             job.subscribe(agents.keys)
             rows = dict(_fill(site, agents, levels))
+            began = time.monotonic()
             enrolled = job.enrol(seconds=600)
+            _say({"enrolled": enrolled, "seconds": round(time.monotonic() - began, 1)})
             if enrolled != max(levels):
                 raise RuntimeError(f"{enrolled} of {max(levels)} agents enrolled")
             for level in sorted(levels, reverse=True):
                 agents.ask("leave", level)
                 time.sleep(SETTLE_SECONDS)
-                rows[level] |= _invitations(site, agents, job, level)
+                heard = _invitations(site, agents, job, level)
+                _say({"agents": level} | heard)
+                rows[level] |= heard
             return {"levels": [rows[level] for level in sorted(levels)]}
         finally:
             agents.stop()
+
+
+def _say(row: dict[str, Any]) -> None:
+    print("  " + ", ".join(f"{name} {value:,}" for name, value in row.items()), file=sys.stderr, flush=True)
 
 
 def _fill(site: Site, agents: Agents, levels: Sequence[int]) -> Any:
@@ -93,17 +101,16 @@ def _fill(site: Site, agents: Agents, levels: Sequence[int]) -> Any:
             raise RuntimeError(f"{came['failed']} of {came['fresh']} agents could not connect")
         spent = cpu_seconds(site.web) - cpu
         time.sleep(SETTLE_SECONDS)
-        yield (
-            level,
-            {
-                "agents": level,
-                "kib_per_agent": round((private_kib(site.web) - empty) / (level - 20), 1),
-                "connects_per_s": round(came["fresh"] / came["seconds"], 1),
-                "came_again": came["repeated"],
-                "server_cpu_ms_per_connect": round(1000 * spent / came["fresh"], 3),
-                "agents_cpu_ms_per_connect": round(1000 * came["cpu"] / came["fresh"], 3),
-            },
-        )
+        row = {
+            "agents": level,
+            "kib_per_agent": round((private_kib(site.web) - empty) / (level - 20), 1),
+            "connects_per_s": round(came["fresh"] / came["seconds"], 1),
+            "came_again": came["repeated"],
+            "server_cpu_ms_per_connect": round(1000 * spent / came["fresh"], 3),
+            "agents_cpu_ms_per_connect": round(1000 * came["cpu"] / came["fresh"], 3),
+        }
+        _say(row)
+        yield level, row
 
 
 def _invitations(site: Site, agents: Agents, job: Job, level: int) -> dict[str, Any]:
@@ -116,7 +123,10 @@ def _invitations(site: Site, agents: Agents, job: Job, level: int) -> dict[str, 
         seen: list[float] = []
 
         def all_heard(seen: list[float] = seen) -> bool:
-            seen += agents.ask("invited")["invited"]
+            heard = agents.ask("invited")
+            seen += heard["invited"]
+            if heard["lost"]:
+                raise RuntimeError(f"{heard['lost']} agents lost their connection")
             return len(seen) >= level
 
         until(all_heard, 120, f"{level} invitations")

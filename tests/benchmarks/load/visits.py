@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -40,16 +41,12 @@ def measure(wallets: int, visits: int, *, packed: bool, cohort: int | None = Non
         *(("--development",) if wallets < 300 else ()),
     ]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("CSSI_", "DJANGO_"))}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=kept | {"CSSI_VAR": str(folder / "var")}, stdout=log, stderr=log
-        )
-        watcher = Watcher(folder / "var")
-        watcher.start()
-        code = process.wait()
-        watcher.stop()
+    watcher = Watcher(folder / "var")
+    watcher.start()
+    code, last = _told(command, kept | {"CSSI_VAR": str(folder / "var"), "PYTHONUNBUFFERED": "1"})
+    watcher.stop()
     if code:
-        raise RuntimeError((folder / "log").read_text(errors="replace")[-2000:])
+        raise RuntimeError(f"seed_example ended with {code}: {last}")
     figures = json.loads((folder / "report" / "seed-example.json").read_text(encoding="utf-8"))
     return {
         "wallets": wallets,
@@ -67,6 +64,29 @@ def measure(wallets: int, visits: int, *, packed: bool, cohort: int | None = Non
         "pages": watcher.latencies(),
         "pages_failed": watcher.failed,
     }
+
+
+def _told(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:
+    """Run it and pass on what it says while it says it; its exit code and its last line. Ends it when this process is interrupted."""
+    last = ""
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                print(f"  {line.rstrip()}", file=sys.stderr, flush=True)
+                last = line.strip() or last
+            return process.wait(), last
+        except BaseException:
+            process.send_signal(signal.SIGINT)  # it ends its parts
+            raise
 
 
 class Watcher(threading.Thread):
@@ -124,17 +144,15 @@ class Watcher(threading.Thread):
 def vectors(agents: int, d: int, *, rounds: int = 2) -> dict[str, Any]:
     """Whole aggregation rounds through the real server (`tests.benchmarks.secagg_server`); vectors and megabytes in per second."""
     with tempfile.NamedTemporaryFile(suffix=".json") as out:
-        subprocess.run(
-            [
-                *(sys.executable, "-m", "tests.benchmarks.secagg_server", "--agents", str(agents)),
-                *("--d", str(d), "--rounds", str(rounds), "--out", out.name),
-            ],
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-        )
+        command = [
+            *(sys.executable, "-m", "tests.benchmarks.secagg_server", "--agents", str(agents)),
+            *("--d", str(d), "--rounds", str(rounds), "--out", out.name, "--served-only"),
+        ]
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        if ended.returncode:
+            raise RuntimeError(f"{agents} agents, d {d}: {ended.stderr[-2000:]}")
         figures = json.loads(Path(out.name).read_text(encoding="utf-8"))
-    return {
+    row = {
         "agents": agents,
         "d": d,
         "vectors_per_s": figures["server_visits_per_s"],
@@ -142,6 +160,8 @@ def vectors(agents: int, d: int, *, rounds: int = 2) -> dict[str, Any]:
         "server_cpu_ms": figures["server_cpu_ms_per_visit"],
         "agents_cpu_ms": figures["agents_cpu_ms_per_visit"],
     }
+    print("  " + ", ".join(f"{name} {value:,}" for name, value in row.items()), file=sys.stderr, flush=True)
+    return row
 
 
 def growth(agents: Sequence[int], lengths: Sequence[int]) -> dict[str, list[dict[str, Any]]]:
