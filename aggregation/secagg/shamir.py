@@ -55,12 +55,20 @@ def split(secret: bytes, *, shares: int, threshold: int, rng: Rng) -> list[bytes
 
 
 def _evaluate(coefficients: Bytes, shares: int) -> list[bytes]:
-    """Horner at every x at once; `coefficients` is (t, L), the constant term first."""
-    x = np.arange(1, shares + 1, dtype=np.uint8)[:, None]
-    values = np.repeat(coefficients[-1:], shares, axis=0)
-    for row in coefficients[-2::-1]:
-        values = _MUL[x, values] ^ row
+    """The polynomials at every x in one step; `coefficients` is (t, L), the constant term first."""
+    places = _powers(len(coefficients), shares)[:, :, None] + coefficients
+    values = np.bitwise_xor.reduce(_MUL.reshape(-1).take(places), axis=1)
     return [value.tobytes() for value in values]
+
+
+@lru_cache(maxsize=64)
+def _powers(terms: int, shares: int) -> npt.NDArray[np.int32]:
+    """Where in the table of products the row of x^j begins, for x = 1 … `shares` and j below `terms`: shape (shares, terms)."""
+    x = np.arange(1, shares + 1, dtype=np.uint8)
+    powers = [np.ones(shares, dtype=np.uint8)]
+    for _ in range(terms - 1):
+        powers.append(_MUL[x, powers[-1]])
+    return np.stack(powers, axis=1).astype(np.int32) << 8
 
 
 def combine(shares: Sequence[Share]) -> bytes:

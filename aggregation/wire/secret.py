@@ -29,8 +29,7 @@ class Secret:
         return bytes(self._data)
 
     def erase(self) -> None:
-        for i in range(len(self._data)):
-            self._data[i] = 0
+        self._data[:] = bytes(len(self._data))  # of the same length, so written over in place
         self._data = bytearray()
 
     @property

@@ -39,3 +39,10 @@ def test_an_erased_secret_reveals_nothing() -> None:
     assert len(secret) == 0
     with pytest.raises(ValueError, match="erased"):
         secret.reveal()
+
+
+def test_erasing_writes_over_the_bytes_where_they_are() -> None:
+    secret = Secret(b"abc")
+    memory = memoryview(secret._data)
+    secret.erase()
+    assert memory.tobytes() == bytes(3)
