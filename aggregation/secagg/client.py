@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 import numpy.typing as npt
@@ -27,6 +28,7 @@ from aggregation.secagg.messages import (
     Evidence,
     Header,
     MaskedInput,
+    Member,
     RevealedShare,
     SealedShare,
     SelfShare,
@@ -39,8 +41,9 @@ from aggregation.secagg.messages import (
 from aggregation.secagg.messages.codec import verify
 from aggregation.secagg.messages.phases import SECRET_BYTES
 from aggregation.secagg.phases import WALLET, Machine, WalletEvent, WalletPhase
-from aggregation.wire import merkle, sealing, signing
+from aggregation.wire import merkle, once, sealing, signing
 from aggregation.wire.errors import BadProof
+from aggregation.wire.once import Once
 from aggregation.wire.secret import Secret
 
 Rng = Callable[[int], bytes]
@@ -58,6 +61,7 @@ class SecAggClient:
         rng: cryptographic entropy, `rng(n)` gives n bytes.
         note_revealed: durably records (job, round) and returns True, or returns False if it was recorded before.
         verify_sample: how many neighbours, picked by this wallet, have signatures and log proofs verified; None for all.
+        remembered: where wallets of one process remember what equal bytes said and whether equal signatures fit.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class SecAggClient:
         rng: Rng,
         note_revealed: NoteRevealed,
         verify_sample: int | None = VERIFY_SAMPLE,
+        remembered: Once = once.always,
     ) -> None:
         self.header = header
         self._salt = header.hash()
@@ -76,6 +81,7 @@ class SecAggClient:
         self._rng = rng
         self._note_revealed = note_revealed
         self._sample = verify_sample
+        self._once = remembered
         self._machine = Machine(WALLET, WalletPhase.START)
         self._key: masking.RoundKey | None = None
         self._self_seed: Secret | None = None
@@ -120,8 +126,8 @@ class SecAggClient:
             RemoteProtocolError: the list is not one this wallet should trust; the client is closed.
         """
         with self._step(WalletEvent.LIST):
-            members = AdvertiseList.from_bytes(data)
-            self._check_list(members, now)
+            members = self._once(("list", data), lambda: AdvertiseList.from_bytes(data))
+            self._check_list(members, data, now)
             self._list = members
             self._graph = Graph(self.header, len(members.members))
             self._neighbours = self._graph.neighbours(self._position)
@@ -159,8 +165,8 @@ class SecAggClient:
     def receive_survivors(self, data: bytes) -> bytes:
         """ConsistencyCheck: agree to one survivor list, if it contains this wallet and keeps both minima."""
         with self._step(WalletEvent.SURVIVORS):
-            survivors = Survivors.from_bytes(data)
-            self._check_survivors(survivors)
+            survivors = self._once(("survivors", data), lambda: Survivors.from_bytes(data))
+            self._check_survivors(survivors, data)
             self._survivors = survivors
             message = Consistency.sign(
                 self._job_key, header=self._salt, sender=self._job_public, survivors=survivors.digest()
@@ -200,10 +206,11 @@ class SecAggClient:
         if bucket != self._list.bucket:
             raise RemoteProtocolError(Fault.WRONG_ROUND, "the message is for another bucket")
 
-    def _check_list(self, members: AdvertiseList, now: int) -> None:
+    def _check_list(self, members: AdvertiseList, data: bytes, now: int) -> None:
         if members.header != self._salt:
             raise RemoteProtocolError(Fault.WRONG_ROUND, "the list has another header")
-        members.verify_by(self.header.distributor_key)
+        distributor = self.header.distributor_key
+        self._once(("list signed", data, distributor), lambda: members.verify_by(distributor))
         assert self._key is not None
         own = [i for i, m in enumerate(members.members) if m.job_key == self._job_public]
         if not own or members.members[own[0]].public_key != self._key.public:
@@ -223,15 +230,20 @@ class SecAggClient:
             member, item = self._list.members[position], evidence.get(position)
             if item is None:
                 raise RemoteProtocolError(Fault.BAD_PROOF, "a neighbour comes without evidence")
-            leaf = log_leaf(job=self.header.job, job_key=member.job_key, expires=member.expires)
-            try:
-                merkle.verify_inclusion(
-                    leaf, member.index, self.header.log_size, item.proof, self.header.log_root
-                )
-            except BadProof as error:
-                raise RemoteProtocolError(Fault.BAD_PROOF, str(error)) from None
-            body = {"header": self._salt, "sender": member.job_key, "public_key": member.public_key}
-            verify(member.job_key, Advertise.LABEL, body, item.signature)
+            # The header's hash stands for its job and its log, the member for its key, its expiry and its place in the log.
+            known = ("evidence", self._salt, member, item)
+            self._once(known, partial(self._check_one, member, item))
+
+    def _check_one(self, member: Member, item: Evidence) -> None:
+        leaf = log_leaf(job=self.header.job, job_key=member.job_key, expires=member.expires)
+        try:
+            merkle.verify_inclusion(
+                leaf, member.index, self.header.log_size, item.proof, self.header.log_root
+            )
+        except BadProof as error:
+            raise RemoteProtocolError(Fault.BAD_PROOF, str(error)) from None
+        body = {"header": self._salt, "sender": member.job_key, "public_key": member.public_key}
+        verify(member.job_key, Advertise.LABEL, body, item.signature)
 
     def _picked(self, items: Sequence[T]) -> list[T]:
         """A uniform sample without replacement (partial Fisher-Yates), or everything."""
@@ -302,11 +314,12 @@ class SecAggClient:
             if peer in joined:
                 yield self._edges[peer].mask_seed.reveal(), 1 if self._position < peer else -1
 
-    def _check_survivors(self, survivors: Survivors) -> None:
+    def _check_survivors(self, survivors: Survivors, data: bytes) -> None:
         self._check_round(survivors.header, survivors.bucket)
         if survivors.lists_root != self._list.root or survivors.buckets != self._list.buckets:
             raise RemoteProtocolError(Fault.WRONG_LIST)
-        survivors.verify_by(self.header.distributor_key)
+        distributor = self.header.distributor_key
+        self._once(("survivors signed", data, distributor), lambda: survivors.verify_by(distributor))
         alive = set(survivors.positions)
         if self._position not in alive:
             raise RemoteProtocolError(Fault.NOT_A_SURVIVOR)
@@ -329,8 +342,12 @@ class SecAggClient:
             raise RemoteProtocolError(Fault.TOO_FEW_AGREE)
         for item in self._picked(agreed):
             key = self._list.members[item.position].job_key
-            body = {"header": self._salt, "sender": key, "survivors": answer.survivors}
-            verify(key, Consistency.LABEL, body, item.signature)
+            self._check_agreement(key, answer.survivors, item.signature)
+
+    def _check_agreement(self, key: bytes, survivors: bytes, signature: bytes) -> None:
+        body = {"header": self._salt, "sender": key, "survivors": survivors}
+        known = ("agreement", self._salt, key, survivors, signature)
+        self._once(known, lambda: verify(key, Consistency.LABEL, body, signature))
 
     def _revealed(self) -> Iterator[RevealedShare]:
         """For every joined neighbour whose share opened: of b if it survived, of κ if not, so never both and none of strangers."""

@@ -7,7 +7,8 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Protocol
 
-from aggregation.wire import signing
+from aggregation.wire import once, signing
+from aggregation.wire.once import Once
 from aggregation.wire.secret import Secret
 from collectives.terms.permit import Permit
 from wallets.agent import credentials, journal, permits
@@ -60,6 +61,7 @@ class WalletAgent:
         observer: Observer | None = None,
         spy: Callable[[Visit, Any], None] | None = None,
         lowest_sandbox: Level = Level.FULL,
+        remembered: Once = once.always,
     ) -> None:
         self.name = name
         self.store = store
@@ -70,7 +72,8 @@ class WalletAgent:
         self.consent = consent
         self.now = now
         self.rng = rng
-        self.machine = HolderMachine(policy or HolderPolicy())
+        self.remembered = remembered
+        self.machine = HolderMachine(policy or HolderPolicy(), remembered=remembered)
         self.journal = Journal(store)
         self.outbox = Outbox(store, transport, rng)
         self.session = DistributorSession(self)

@@ -20,8 +20,9 @@ from typing import Any
 from aggregation.privacy.rotation import seed_of
 from aggregation.secagg.errors import ProtocolError
 from aggregation.secagg.messages import Header
-from aggregation.wire import merkle, signing
+from aggregation.wire import merkle, once, signing
 from aggregation.wire.errors import WireError
+from aggregation.wire.once import Once
 from collectives.terms import classes
 from collectives.terms.algorithm import parse_manifest
 from collectives.terms.description import Terms
@@ -76,10 +77,14 @@ class _No(Exception):
 
 
 class HolderMachine:
-    """Decides for one holder. `policy` holds the holder's own limits; everything else comes with each input."""
+    """Decides for one holder. `policy` holds the holder's own limits; everything else comes with each input.
 
-    def __init__(self, policy: HolderPolicy) -> None:
+    `remembered`: where the wallets of one process remember which signed task equal bytes are.
+    """
+
+    def __init__(self, policy: HolderPolicy, *, remembered: Once = once.always) -> None:
         self.policy = policy
+        self._once = remembered
 
     def decide(self, event: Input) -> Decision:
         """The decision on one input. Never raises on what a server sent; Refused carries the named reason."""
@@ -203,11 +208,11 @@ class HolderMachine:
 
     def _task(self, event: TaskArrived) -> Decision:
         permit = _live(event.permit, event.now)
-        task = _task_of(event, permit)
+        task = self._task_of(event, permit)
         job = event.memory.job(uuid_text(task.job))
         if job is None:
             raise _No(Refusal.UNKNOWN_JOB)
-        header = _header_of(task)
+        header = self._once(("header", task.header), lambda: _header_of(task))
         _same_terms(task, permit, job)
         self._fitting_header(header, task, permit, job)
         if _allowed_from(permit, event.memory, task.manifest.hex()) > event.now:
@@ -242,6 +247,20 @@ class HolderMachine:
             header=header,
         )
         return Accept(memory=memory, visit=visit)
+
+    def _task_of(self, event: TaskArrived, permit: Permit) -> Task:
+        known = ("task", event.body, event.signature, permit.collective_key)
+        try:
+            task = self._once(
+                known, lambda: Task.verify(event.body, event.signature, bytes.fromhex(permit.collective_key))
+            )
+        except TermsError:
+            raise _No(Refusal.MALFORMED) from None
+        except WireError:
+            raise _No(Refusal.BAD_SIGNATURE) from None
+        if uuid_text(task.collective) != permit.collective_id:
+            raise _No(Refusal.WRONG_COLLECTIVE)
+        return task
 
     def _payload(self, event: PayloadArrived) -> Decision:
         self._leave(event.visit, event.permit, event.now)
@@ -355,18 +374,6 @@ def _live(permit: Permit | None, now: int) -> Permit:
     if permit.expires <= now:
         raise _No(Refusal.PERMIT_EXPIRED)
     return permit
-
-
-def _task_of(event: TaskArrived, permit: Permit) -> Task:
-    try:
-        task = Task.verify(event.body, event.signature, bytes.fromhex(permit.collective_key))
-    except TermsError:
-        raise _No(Refusal.MALFORMED) from None
-    except WireError:
-        raise _No(Refusal.BAD_SIGNATURE) from None
-    if uuid_text(task.collective) != permit.collective_id:
-        raise _No(Refusal.WRONG_COLLECTIVE)
-    return task
 
 
 def _header_of(task: Task) -> Header:

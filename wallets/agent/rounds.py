@@ -19,6 +19,7 @@ from aggregation.secagg.client import SecAggClient
 from aggregation.secagg.errors import ProtocolError
 from aggregation.wire import sealing
 from collectives.terms.algorithm import ONE_SHOT, question_hash
+from collectives.terms.permit import Permit
 from wallets.agent import output
 from wallets.agent.errors import (
     OutputRefused,
@@ -74,6 +75,8 @@ class RoundSession(RoundLine):
         self._trained: str | None = None  # "" when training succeeded, else the fixed code of the failure
         self._update: Any = None
         self._input: bytes | None = None
+        self._permit: Permit | None = None  # as of this revision of the store's permits
+        self._revision: int | None = None
 
     async def run(self) -> None:
         """Take part in the round from the delivered ticket to its end."""
@@ -136,7 +139,7 @@ class RoundSession(RoundLine):
         )
         if isinstance(decision, Refused):
             await self._refuse(decision)
-        refusal = objection(self._payload.manifest, self.visit.header)
+        refusal = objection(self._payload.manifest, self.visit.header, remembered=self.agent.remembered)
         if refusal is None and self._question and await self.agent.has_answered(self._question):
             refusal = Refusal.ANSWERED_ONCE
         if refusal is not None:
@@ -229,7 +232,11 @@ class RoundSession(RoundLine):
                 self._trained, "The algorithm failed after your data was proven present; the visit is owed."
             )
         self._client = SecAggClient(
-            self.visit.header, self._held().job_key, rng=self.agent.rng, note_revealed=self._note_revealed
+            self.visit.header,
+            self._held().job_key,
+            rng=self.agent.rng,
+            note_revealed=self._note_revealed,
+            remembered=self.agent.remembered,
         )
         await self._leave({"t": "secagg", "m": self._client.advertise()}, Step.ADVERTISE)
 
@@ -355,8 +362,11 @@ class RoundSession(RoundLine):
         await self.stepped(step)
 
     async def _may_leave(self) -> None:
-        permit = await self.agent.permit(self.visit.collective_id)
-        event = AboutToLeave(visit=self.visit, permit=permit, now=self.agent.now())
+        revision = self.agent.store.revision("permit")
+        if revision is None or revision != self._revision:
+            self._permit = await self.agent.permit(self.visit.collective_id)
+            self._revision = revision
+        event = AboutToLeave(visit=self.visit, permit=self._permit, now=self.agent.now())
         decision = self.agent.machine.decide(event)
         if isinstance(decision, Refused):
             raise VisitOver(decision.refusal.value, decision.sentence)

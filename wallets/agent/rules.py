@@ -7,6 +7,8 @@ the vocabulary, and these rules compare it with the round's header. What they re
 from __future__ import annotations
 
 from aggregation.secagg.messages import Header
+from aggregation.wire import once
+from aggregation.wire.once import Once
 from collectives.terms.algorithm import (
     EVALUATION,
     TRAINED,
@@ -20,7 +22,7 @@ from collectives.training.init import initial_weights
 from wallets.agent.refusals import Refusal
 
 
-def objection(manifest: Manifest, header: Header) -> Refusal | None:
+def objection(manifest: Manifest, header: Header, *, remembered: Once = once.always) -> Refusal | None:
     """The first rule that the algorithm breaks in this round, or None.
 
     * The answer has the length, and the clip is at most the one, that the announced algorithm says: a round may clip harder. An
@@ -33,7 +35,11 @@ def objection(manifest: Manifest, header: Header) -> Refusal | None:
         return Refusal.SHAPE_MISMATCH
     if header.clip_micro > manifest.output.clip_micro:
         return Refusal.SHAPE_MISMATCH
-    if header.round == 1 and manifest.output.kind != EVALUATION and not _initial(manifest, header):
+    if (
+        header.round == 1
+        and manifest.output.kind != EVALUATION
+        and not _initial(manifest, header, remembered)
+    ):
         return Refusal.NOT_INITIAL
     quiet = header.bucket_min * header.noise_micro**2 < header.clip_micro**2
     if (
@@ -50,6 +56,11 @@ def marked(manifest: Manifest, header: Header) -> bool:
     return manifest.output.kind in TRAINED and header.d == output_length(manifest) + 1
 
 
-def _initial(manifest: Manifest, header: Header) -> bool:
-    weights = weights_to_bytes(initial_weights(manifest, header.job))
-    return checkpoint_hash(bytes.fromhex(manifest.hash), 0, weights) == header.checkpoint_hash
+def _initial(manifest: Manifest, header: Header, remembered: Once) -> bool:
+    found = remembered(("initial", manifest.hash, header.job), lambda: _initial_hash(manifest, header.job))
+    return found == header.checkpoint_hash
+
+
+def _initial_hash(manifest: Manifest, job: bytes) -> bytes:
+    weights = weights_to_bytes(initial_weights(manifest, job))
+    return checkpoint_hash(bytes.fromhex(manifest.hash), 0, weights)

@@ -63,6 +63,9 @@ class WalletStore(Records, Protocol):
     async def everything(self) -> dict[str, dict[str, Value]]:
         """Every record by category and name, each read and decrypted."""
 
+    def revision(self, category: str) -> int | None:
+        """A number that changes before any record of this category does; None where another process may change them."""
+
     async def erase(self) -> bool:
         """Overwrite what was removed; False when another process kept the file busy (call again later)."""
 
@@ -177,6 +180,9 @@ class AskarStore:
         async with self._lock:
             await self._shut()
             return await asyncio.to_thread(_vacuum, self._path)
+
+    def revision(self, category: str) -> int | None:
+        return None  # the command line may open this wallet beside its agent
 
     async def shut(self) -> None:
         """Close the file for now; the next operation opens it again."""

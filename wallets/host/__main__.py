@@ -13,6 +13,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import uvloop
+
 from wallets.agent.consent import Rule
 from wallets.agent.errors import WalletError
 from wallets.agent.messages import HolderPolicy
@@ -29,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     os.umask(0o077)
     try:
-        asyncio.run(_serve(options))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(options))
     except WalletError as error:
         print(error.sentence, file=sys.stderr)
         return 1

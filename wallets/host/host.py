@@ -16,6 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from aggregation.wire import once
+from aggregation.wire.once import Once, Remembered
 from aggregation.wire.secret import Secret
 from wallets.agent import credentials, journal, leaving, membership, server, vault
 from wallets.agent.agent import Observer, WalletAgent
@@ -41,6 +43,8 @@ WALLETS = "wallets"
 MOST_OPEN_STORES = 512
 FILES_PER_STORE, OTHER_FILES = 8, 512
 AT_ONCE = 8
+REMEMBERED = 4096
+"""A round of a thousand wallets in buckets of fifty makes two thousand results; all of them take some three megabytes."""
 ATTEMPTS = 20
 
 
@@ -78,6 +82,7 @@ class Host:
         self._transport = SharedDownloads() if packed else Transport()
         self._pool = StorePool(_open_stores())
         self._packed = packed
+        self._once: Once = Remembered(REMEMBERED) if packed else once.always
         self._lines = Lines(now, rng) if packed else None
         self._shelf: Shelf | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -295,6 +300,7 @@ class Host:
             observer=self._observer,
             spy=partial(self.spy.vector, name) if self.spy is not None else None,
             lowest_sandbox=self._lowest_sandbox,
+            remembered=self._once,
         )
         agent.round_session = partial(HostedRoundSession, self)
         if self._lines is not None:

@@ -149,6 +149,7 @@ class ShelfStore:
     def __init__(self, shelf: Shelf, ident: int, raw: Secret, rng: Callable[[int], bytes]) -> None:
         self._shelf, self._id, self._raw, self._rng = shelf, ident, raw, rng
         self._lock = asyncio.Lock()
+        self._revisions: dict[str, int] = {}
         self._closed = False
 
     def __repr__(self) -> str:
@@ -176,12 +177,17 @@ class ShelfStore:
             records = self._transaction()
             yield records
             if records.statements:
+                for category in records.categories:
+                    self._revisions[category] = self._revisions.get(category, 0) + 1
                 await self._shelf.write(list(records.statements.values()))
 
     async def everything(self) -> dict[str, dict[str, Value]]:
         """Every record by category and name, for a backup."""
         async with self._lock:
             return self._transaction().everything()
+
+    def revision(self, category: str) -> int | None:
+        return self._revisions.get(category, 0)  # a shelf belongs to this process alone
 
     async def erase(self) -> bool:
         async with self._lock:
@@ -208,6 +214,11 @@ class _ShelfRecords:
     _rng: Callable[[int], bytes] = field(repr=False)
     statements: dict[Place, Statement] = field(default_factory=dict, repr=False)
     _changed: dict[tuple[str, str], Value | None] = field(default_factory=dict, repr=False)
+
+    @property
+    def categories(self) -> set[str]:
+        """Those of which something was changed."""
+        return {category for category, _ in self._changed}
 
     async def get(self, category: str, name: str) -> Value | None:
         return self.look(category, name)

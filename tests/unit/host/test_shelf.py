@@ -172,3 +172,22 @@ def test_every_commit_is_synced(tmp_path: Path) -> None:
     assert database.execute("pragma secure_delete").fetchone() == (1,)
     assert database.execute("pragma journal_mode").fetchone() == ("wal",)
     database.close()
+
+
+async def test_a_revision_changes_with_its_category_and_before_the_record_does(shelf: Shelf) -> None:
+    store, other = await shelf.create("anna"), await shelf.create("berta")
+    first = store.revision("permit")
+    assert first is not None
+    await store.put("memory", "c", {"n": 1})
+    await other.put("permit", "c", {"n": 1})
+    assert store.revision("permit") == first
+    await store.put("permit", "c", {"n": 1})
+    second = store.revision("permit")
+    assert second != first
+
+    going = asyncio.create_task(store.remove("permit", "c"))
+    while store.revision("permit") == second:
+        assert not going.done()  # never gone while the number is still the old one
+        await asyncio.sleep(0)
+    assert await going
+    assert await store.get("permit", "c") is None

@@ -19,6 +19,7 @@ from aggregation.secagg.messages import Enrolment, Header, ListsRequest, PhaseSe
 from aggregation.secagg.phases import BucketPhase
 from aggregation.secagg.server import BucketServer, MemberLog, RoundServer, RoundSum, cohort_randomness
 from aggregation.wire import signing
+from aggregation.wire.once import Once, always
 from aggregation.wire.secret import Secret
 
 JOB, COLLECTIVE = bytes(range(16)), bytes(range(16, 32))
@@ -128,6 +129,7 @@ class Wire:
     late: Collection[int] = ()
     """Wallets whose masked input arrives after the survivors were signed."""
     verify_sample: int | None = 8
+    remembered: Once = always
 
     def __post_init__(self) -> None:
         log = member_log(max(self.n, self.head.log_size))
@@ -136,7 +138,14 @@ class Wire:
         self.round = RoundServer(self.head, log=log, randomness=randomness)
         self.notes = [Notes() for _ in range(self.n)]
         self.clients = [
-            client(self.head, i, seed=self.seed, notes=self.notes[i], verify_sample=self.verify_sample)
+            client(
+                self.head,
+                i,
+                seed=self.seed,
+                notes=self.notes[i],
+                verify_sample=self.verify_sample,
+                remembered=self.remembered,
+            )
             for i in range(self.n)
         ]
         self.keys = [signing.public_key(job_key(i)) for i in range(self.n)]
