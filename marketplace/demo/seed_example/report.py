@@ -19,6 +19,7 @@ from marketplace.demo.seed_example.size import RATE
 UNIT_NAMES = {
     "wallets": "a wallet made",
     "subscriptions": "a subscription",
+    "enrolment": "an enrolment in the job",
     "rounds": "a visit",
     "settlement": "a payout address settled",
 }

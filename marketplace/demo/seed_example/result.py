@@ -24,7 +24,13 @@ PROCESSORS = 2
 BOOKS = 500
 TEST_PEOPLE = 400
 HOURS_ALLOWED = 8.0
-UNITS = {"wallets": WALLETS, "subscriptions": WALLETS, "rounds": VISITS, "settlement": WALLETS}
+UNITS = {
+    "wallets": WALLETS,
+    "subscriptions": WALLETS,
+    "enrolment": WALLETS,
+    "rounds": VISITS,
+    "settlement": WALLETS,
+}
 """How often each phase's unit of work is done at full size; the settlement's unit is a payout address."""
 
 
@@ -56,11 +62,11 @@ class Result:
         return bool(self.checks) and all(check.ok for check in self.checks)
 
     def unit_ms(self) -> dict[str, float]:
-        """CPU milliseconds of everybody together for one wallet, subscription, visit, payout address.
+        """CPU milliseconds of everybody together for one wallet, subscription, enrolment, visit, payout address.
 
         What all parts take per second while nothing happens is not in it: it belongs to the hours, however many units they hold.
         """
-        done = {"wallets": self.book.size.wallets, "subscriptions": self.book.size.wallets}
+        done = dict.fromkeys(("wallets", "subscriptions", "enrolment"), self.book.size.wallets)
         done |= {"rounds": self.visits, "settlement": self.recipients}
         found = {}
         for name in UNITS:

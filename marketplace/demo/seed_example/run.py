@@ -105,6 +105,8 @@ class Run:
             self._stand_by()
         order = self._ordered()
         job = Job.objects.get(pk=order.job_id)
+        with self._phase("enrolment"):
+            self._until(lambda: self._begun(job), "the job's first round")
         with self._phase("rounds"):
             moved, before = time.monotonic(), -1
             while True:
@@ -191,6 +193,13 @@ class Run:
         before, began = sum(self._cpu().values()), time.monotonic()
         time.sleep(IDLE_SECONDS)
         self.book.idle = (sum(self._cpu().values()) - before) / (time.monotonic() - began)
+
+    def _begun(self, job: Job) -> bool:
+        """Each wallet enrols once in a job, however many rounds it has: that is not a visit's cost."""
+        job.refresh_from_db()
+        self._say("enrolments", job.enrolled, self.size.wallets)
+        self._look("enrolment")
+        return job.status in {*ENDED, Job.Status.RUNNING, Job.Status.PAUSED}
 
     def _settled(self, order: Order) -> bool:
         order.refresh_from_db()

@@ -110,7 +110,13 @@ def test_ports_stay_when_a_run_goes_on_and_when_its_folder_was_emptied(tmp_path:
 
 def result(*, paid: int, chain: int) -> Result:
     book = Notebook(size=Size.of(400, 2_000), seed=1, starts=2)
-    for name, cpu in (("wallets", 4.0), ("subscriptions", 20.0), ("rounds", 30.0), ("settlement", 8.0)):
+    for name, cpu in (
+        ("wallets", 4.0),
+        ("subscriptions", 20.0),
+        ("enrolment", 6.0),
+        ("rounds", 30.0),
+        ("settlement", 8.0),
+    ):
         book.phase(name).cpu = {"web": cpu / 4, "host 0": 3 * cpu / 4}
     book.points = [(0, 0.0), (1_000, 15.0), (2_000, 30.0)]
     book.note_memory({"web": Cost(cpu=1, memory=2**30)})
@@ -136,10 +142,16 @@ def result(*, paid: int, chain: int) -> Result:
 
 def test_the_full_size_is_projected_from_cpu_of_everybody(tmp_path: Path) -> None:
     found = result(paid=2_000 * RATE, chain=2_000 * RATE)
-    assert found.unit_ms() == {"wallets": 10.0, "subscriptions": 50.0, "rounds": 15.0, "settlement": 20.0}
+    assert found.unit_ms() == {
+        "wallets": 10.0,
+        "subscriptions": 50.0,
+        "enrolment": 15.0,
+        "rounds": 15.0,
+        "settlement": 20.0,
+    }
     hours = found.full_size_hours()
     assert hours["rounds"] == pytest.approx(2_000_000 * 0.015 / 2 / 3600)
-    assert sum(hours.values()) == pytest.approx((1_000 + 5_000 + 30_000 + 2_000) / 7200)
+    assert sum(hours.values()) == pytest.approx((1_000 + 5_000 + 1_500 + 30_000 + 2_000) / 7200)
     found.book.idle = 0.5  # over ten seconds of rounds: five of the thirty CPU seconds are not the visits'
     found.book.phase("rounds").seconds = 10.0
     assert found.unit_ms()["rounds"] == 12.5
