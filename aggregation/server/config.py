@@ -15,6 +15,9 @@ from aggregation.wire.secret import Secret
 MAX_FRAME = 64 * 1024
 MAX_BODY = 64 * 1024 * 1024
 CHALLENGE_SECONDS = 60
+PLACES_ON_A_SOCKET = 64
+FRAMES_WAITING = 8
+"""Of one wallet on a shared socket, while what it said before is stored."""
 GRACE_SECONDS = 3.0
 """How long a wallet without a socket is still waited for."""
 RESTART_GRACE_SECONDS = 8.0

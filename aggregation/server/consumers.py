@@ -29,6 +29,7 @@ CANNOT_CODES = {"requirements", "declined", "failed"}
 REFUSED = 4400
 TOO_SLOW = 4408
 SERVER_RESTARTS = 1012
+FAILED = 1011
 
 
 class Refusal(Exception):
@@ -37,6 +38,60 @@ class Refusal(Exception):
     def __init__(self, code: str, sentence: str) -> None:
         super().__init__(sentence)
         self.code = code
+
+
+class Place:
+    """One wallet at a socket: the connection the hub knows. A host's socket has numbered places, a wallet's own has one without a number."""
+
+    def __init__(self, consumer: RoundConsumer, number: int | None) -> None:
+        self.seat: Seat | None = None
+        self.pushed: Step | None = None
+        self._consumer, self._number = consumer, number
+        self._waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue(config.FRAMES_WAITING)
+        self._serving: asyncio.Task[None] | None = None
+
+    async def push(self, frame: dict[str, Any]) -> None:
+        await self._consumer.push(frame if self._number is None else {**frame, "s": self._number})
+
+    def drop(self) -> None:
+        """The socket is not read from, so whoever else is on it is not served either."""
+        self._consumer.drop()
+
+    async def take(self, message: dict[str, Any]) -> None:
+        """Answer at once on a wallet's own socket; on a shared one in turn, so that no wallet waits for what another said to be stored.
+
+        Raises:
+            Refusal: more frames than a wallet has reason to send before it is answered.
+        """
+        if self._number is None:
+            await self._consumer.answer(self, message)
+            return
+        try:
+            self._waiting.put_nowait(message)
+        except asyncio.QueueFull:
+            raise Refusal("too_fast", "Wait for the answer before sending more.") from None
+        if self._serving is None:
+            self._serving = asyncio.get_running_loop().create_task(self._serve())
+
+    async def _serve(self) -> None:
+        try:
+            while True:
+                await self._consumer.answer(self, await self._waiting.get())
+        except Exception:
+            await self._consumer.end(FAILED)  # as an error on a wallet's own socket does
+            raise
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Say why, and end: the whole socket where the wallet has it for itself, else its place."""
+        await self.push({"t": "error", "code": refusal.code, "text": str(refusal)})
+        if self._number is None:
+            await self._consumer.end(REFUSED)
+        else:
+            self._consumer.vacate(self._number)
+
+    def stop(self) -> None:
+        if self._serving is not None:
+            self._serving.cancel()
 
 
 class RoundConsumer(AsyncWebsocketConsumer):
@@ -49,48 +104,62 @@ class RoundConsumer(AsyncWebsocketConsumer):
         await getattr(self, get_handler_name(message))(message)
 
     async def connect(self) -> None:
-        self.seat: Seat | None = None
-        self.pushed: Step | None = None
+        self._places: dict[int | None, Place] = {}
         self._hub = hub.current()
         self._challenge = {"nonce": os.urandom(32), "time": config.now()}
         await self.accept()
         signature = signing.sign(config.private_key(), LABEL_CHALLENGE, self._challenge)
         await self.push({"t": "challenge", **self._challenge, "key": config.public_key(), "sig": signature})
-        self._timer = asyncio.get_running_loop().call_later(config.CHALLENGE_SECONDS, self._expire)
+        self._timer = self._wait_for_somebody()
+
+    def _wait_for_somebody(self) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(config.CHALLENGE_SECONDS, self._expire)
 
     def _expire(self) -> None:
-        if self.seat is None:
-            self._closing = asyncio.ensure_future(
-                self._refuse("challenge_expired", "The challenge has expired; connect again.")
-            )
+        if not self._places:
+            refusal = Refusal("challenge_expired", "The challenge has expired; connect again.")
+            self._closing = asyncio.ensure_future(Place(self, None).refuse(refusal))
 
     async def disconnect(self, code: int) -> None:
         self._timer.cancel()
-        if code != SERVER_RESTARTS:  # then everyone comes back to the next process, which adopts them
-            self._hub.leave(self)
+        for place in self._places.values():
+            place.stop()
+            if code != SERVER_RESTARTS:  # then everyone comes back to the next process, which adopts them
+                self._hub.leave(place)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        place = Place(self, None)
         try:
-            message = self._opened(bytes_data)
-            kind = message.get("t")
-            handler = self._HANDLERS.get(kind) if isinstance(kind, str) else None
-            if handler is None:
-                raise Refusal("bad_frame", "This type of message is not known.")
-            if (self.seat is None) != (kind == "join"):
-                raise Refusal("out_of_order", "Join once, before anything else.")
-            await handler(self, message)
+            frame, number = self._numbered(bytes_data)
+            if frame.get("t") == "leave":
+                self.vacate(number)
+                return
+            message = self._opened(frame)
+            place = self._place(number)
+            await place.take(message)
         except Refusal as refusal:
-            await self._refuse(refusal.code, str(refusal))
-        except (KeyError, TypeError, ValueError):
-            await self._refuse("bad_frame", "The fields are not what the protocol says.")
+            await place.refuse(refusal)
 
-    def _opened(self, data: bytes | None) -> dict[str, Any]:
+    def _numbered(self, data: bytes | None) -> tuple[dict[str, Any], int | None]:
+        """A frame and the place it is for."""
         if data is None or len(data) > config.MAX_FRAME:
             raise Refusal("bad_frame", "Send binary frames of at most 64 KiB.")
         try:
             frame = cbor.decode(data)
-            if frame["t"] != "sealed":
-                raise Refusal("not_sealed", "Seal every message to the aggregator's key.")
+        except CodecError:
+            frame = None
+        if not isinstance(frame, dict):
+            raise Refusal("bad_frame", "The frame is not a sealed CBOR message.")
+        number = frame.get("s")
+        if number is not None and (type(number) is not int or not 0 <= number < config.PLACES_ON_A_SOCKET):
+            raise Refusal("bad_frame", f"A place is a number below {config.PLACES_ON_A_SOCKET}.")
+        return frame, number
+
+    def _opened(self, frame: dict[str, Any]) -> dict[str, Any]:
+        """What a frame's seal held."""
+        if frame.get("t") != "sealed":
+            raise Refusal("not_sealed", "Seal every message to the aggregator's key.")
+        try:
             message = cbor.decode(config.recipient().unseal(LABEL_SOCKET, frame["b"]))
         except SealError:
             raise Refusal("cannot_unseal", "The message is not sealed to this aggregator's key.") from None
@@ -100,7 +169,43 @@ class RoundConsumer(AsyncWebsocketConsumer):
             raise Refusal("bad_frame", "The sealed message must be a map.")
         return message
 
-    async def _on_join(self, message: dict[str, Any]) -> None:
+    def _place(self, number: int | None) -> Place:
+        """Raises:
+        Refusal: a socket has either one wallet or numbered places.
+        """
+        place = self._places.get(number)
+        if place is None:
+            if self._places and (number is None or None in self._places):
+                raise Refusal("bad_frame", "Number every frame of a shared socket, or none.")
+            place = self._places[number] = Place(self, number)
+        return place
+
+    def vacate(self, number: int | None) -> None:
+        """This wallet is gone, its socket stays for the others."""
+        place = self._places.pop(number, None)
+        if place is not None:
+            self._hub.leave(place)
+            if not self._places:
+                self._timer.cancel()
+                self._timer = self._wait_for_somebody()
+            place.stop()  # may be the task that calls this, so last
+
+    async def answer(self, place: Place, message: dict[str, Any]) -> None:
+        """Do what a wallet asks, or refuse it and end its place."""
+        try:
+            kind = message.get("t")
+            handler = self._HANDLERS.get(kind) if isinstance(kind, str) else None
+            if handler is None:
+                raise Refusal("bad_frame", "This type of message is not known.")
+            if (place.seat is None) != (kind == "join"):
+                raise Refusal("out_of_order", "Join once, before anything else.")
+            await handler(self, place, message)
+        except Refusal as refusal:
+            await place.refuse(refusal)
+        except (KeyError, TypeError, ValueError):
+            await place.refuse(Refusal("bad_frame", "The fields are not what the protocol says."))
+
+    async def _on_join(self, place: Place, message: dict[str, Any]) -> None:
         if config.now() - self._challenge["time"] > config.CHALLENGE_SECONDS:
             raise Refusal("challenge_expired", "The challenge has expired; connect again.")
         job, number, job_key = message["job"], message["round"], message["job_key"]
@@ -115,31 +220,31 @@ class RoundConsumer(AsyncWebsocketConsumer):
             seat = await self._hub.joins.put(Join(job=job, round=number, job_key=job_key, hub=self._hub.name))
         except AggregatorError as error:
             raise Refusal(error.code, str(error)) from None
-        self.seat = seat
-        await self.push({"t": "joined", "phase": "joined"})
-        await self._hub.seat(self, seat)
+        place.seat = seat
+        await place.push({"t": "joined", "phase": "joined"})
+        await self._hub.seat(place, seat)
 
-    async def _on_receipt(self, message: dict[str, Any]) -> None:
-        await self._say(Kind.RECEIPT, body=_bytes(message["m"]))
+    async def _on_receipt(self, place: Place, message: dict[str, Any]) -> None:
+        await self._say(place, Kind.RECEIPT, body=_bytes(message["m"]))
 
-    async def _on_cannot(self, message: dict[str, Any]) -> None:
+    async def _on_cannot(self, place: Place, message: dict[str, Any]) -> None:
         if message["code"] not in CANNOT_CODES:
             raise Refusal("bad_frame", "The code is requirements, declined or failed.")
-        await self._say(Kind.CANNOT, code=message["code"])
+        await self._say(place, Kind.CANNOT, code=message["code"])
 
-    async def _on_secagg(self, message: dict[str, Any]) -> None:
-        await self._say(Kind.MESSAGE, body=_bytes(message["m"]))
+    async def _on_secagg(self, place: Place, message: dict[str, Any]) -> None:
+        await self._say(place, Kind.MESSAGE, body=_bytes(message["m"]))
 
-    async def _say(self, kind: Kind, *, body: bytes = b"", code: str = "") -> None:
-        assert self.seat is not None
+    async def _say(self, place: Place, kind: Kind, *, body: bytes = b"", code: str = "") -> None:
+        assert place.seat is not None
         try:
-            await self._hub.ingest.put(Said(kind=kind, seat=self.seat, body=body, code=code))
+            await self._hub.ingest.put(Said(kind=kind, seat=place.seat, body=body, code=code))
         except (AggregatorError, WireError) as error:
-            await self.push({"t": "error", "code": error.code, "text": str(error)})
+            await place.push({"t": "error", "code": error.code, "text": str(error)})
         else:
-            await self.push({"t": "ack", "of": kind.value})
+            await place.push({"t": "ack", "of": kind.value})
 
-    _HANDLERS: dict[str, Callable[[RoundConsumer, dict[str, Any]], Awaitable[None]]] = {
+    _HANDLERS: dict[str, Callable[[RoundConsumer, Place, dict[str, Any]], Awaitable[None]]] = {
         "join": _on_join,
         "receipt": _on_receipt,
         "cannot": _on_cannot,
@@ -152,18 +257,15 @@ class RoundConsumer(AsyncWebsocketConsumer):
             await self.send(bytes_data=cbor.encode(frame))
 
     def drop(self) -> None:
-        """Close a socket whose wallet does not read. It counts as gone at once; closing waits for it to read."""
-        self._hub.leave(self)
-        self._closing = asyncio.ensure_future(self._leave())
+        """Close a socket that is not read from. Its wallets count as gone at once; closing waits for it to be read."""
+        for place in self._places.values():
+            self._hub.leave(place)
+        self._closing = asyncio.ensure_future(self.end(TOO_SLOW))
 
-    async def _leave(self) -> None:
+    async def end(self, code: int) -> None:
+        """Close the socket."""
         with suppress(OSError, RuntimeError):
-            await self.close(TOO_SLOW)
-
-    async def _refuse(self, code: str, sentence: str) -> None:
-        await self.push({"t": "error", "code": code, "text": sentence})
-        with suppress(OSError, RuntimeError):
-            await self.close(REFUSED)
+            await self.close(code)
 
 
 def _bytes(value: Any) -> bytes:

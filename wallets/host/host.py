@@ -32,9 +32,9 @@ from wallets.agent.sandbox.launcher import Launcher
 from wallets.agent.sandbox.policy import Level
 from wallets.agent.transport import Transport
 from wallets.agent.vault import StorePool, WalletStore
-from wallets.host.downloads import SharedDownloads
 from wallets.host.faults import FaultPlan, HostedRoundSession
 from wallets.host.lines import Lines
+from wallets.host.round_lines import PackedTransport
 from wallets.host.shelf import Shelf
 from wallets.host.spy import Spy
 
@@ -51,8 +51,8 @@ ATTEMPTS = 20
 class Host:
     """Wallets by name. `server_document` is the pinned server description new wallets start with (None: pair first).
 
-    `packed`: they share standing connections (`wallets.host.lines`), one file of stores (`wallets.host.shelf`) and the downloads of a
-    round (`wallets.host.downloads`) in place of having one each; whoever asks for it gives a `PackedLauncher` too.
+    `packed`: they share standing connections (`wallets.host.lines`), sockets to the aggregator (`wallets.host.round_lines`), one file of
+    stores (`wallets.host.shelf`) and the downloads of a round (`wallets.host.downloads`) in place of having one each; whoever asks for it gives a `PackedLauncher` too.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Host:
         self._document = dict(server_document) if server_document else None
         self._rule, self._policy, self._observer = rule, policy, observer
         self._lowest_sandbox = lowest_sandbox
-        self._transport = SharedDownloads() if packed else Transport()
+        self._transport = PackedTransport() if packed else Transport()
         self._pool = StorePool(_open_stores())
         self._packed = packed
         self._once: Once = Remembered(REMEMBERED) if packed else once.always

@@ -46,6 +46,11 @@ class Peer:
         data = message if isinstance(message, bytes) else cbor.encode(message)
         await self.socket.send_to(bytes_data=data)
 
+    async def refused_at(self, place: int, code: str) -> None:
+        """This place is refused, and the socket stays."""
+        answer = await self.receive()
+        assert (answer["t"], answer["code"], answer["s"]) == ("error", code, place)
+
     async def refused(self, code: str) -> None:
         answer = await self.receive()
         assert (answer["t"], answer["code"]) == ("error", code)
@@ -60,10 +65,10 @@ class Peer:
         proof = signing.sign(secret, b"cssi/v1/hello", body | changed)
         return {"t": "hello", "version": 1, "keys": [["mailbox", signing.public_key(secret), proof]]}
 
-    async def seal(self, message: Any, *, key: bytes | None = None) -> None:
+    async def seal(self, message: Any, *, key: bytes | None = None, place: Any = None) -> None:
         recipient = key or config.sealing_public_key()
         body = sealing.seal(recipient, b"cssi/v1/round-socket", cbor.encode(message), os.urandom)
-        await self.send({"t": "sealed", "b": body})
+        await self.send({"t": "sealed", "b": body} | ({} if place is None else {"s": place}))
 
 
 async def test_the_challenge_is_signed_by_the_pinned_key(world: World) -> None:
@@ -249,6 +254,68 @@ async def test_only_the_cohort_may_join_and_only_with_its_own_key(world: World) 
     async with Peer(RoundConsumer) as peer:
         await peer.seal(join | {"sig": bytes(64)})
         await peer.refused("bad_signature")
+
+
+async def test_a_place_that_is_refused_leaves_the_socket_to_the_others(world: World) -> None:
+    async with Peer(RoundConsumer) as peer:
+        for place, message, code in (
+            (0, {"t": "receipt", "m": b""}, "out_of_order"),
+            (7, {"t": "x"}, "bad_frame"),
+            (0, {"t": "join"}, "bad_frame"),
+            (
+                1,
+                {"t": "join", "job": bytes(16), "round": 1, "job_key": bytes(32), "sig": bytes(64)},
+                "bad_signature",
+            ),
+        ):
+            await peer.seal(message, place=place)
+            await peer.refused_at(place, code)
+
+
+@pytest.mark.parametrize("place", [-1, config.PLACES_ON_A_SOCKET, "1", True])
+async def test_a_place_is_a_small_number(world: World, place: Any) -> None:
+    async with Peer(RoundConsumer) as peer:
+        await peer.seal({"t": "join"}, place=place)
+        await peer.refused("bad_frame")
+
+
+async def test_a_socket_has_one_wallet_or_numbered_places(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def wait(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setitem(RoundConsumer._HANDLERS, "join", wait)
+    async with Peer(RoundConsumer) as peer:
+        await peer.seal({"t": "join"}, place=0)
+        await peer.seal({"t": "join"})
+        await peer.refused("bad_frame")
+
+
+async def test_who_sends_on_without_an_answer_is_refused_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def wait(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setitem(RoundConsumer._HANDLERS, "join", wait)
+    async with Peer(RoundConsumer) as peer:
+        for _ in range(config.FRAMES_WAITING + 2):  # one is being answered, and one is too many
+            await peer.seal({"t": "join"}, place=3)
+        await peer.refused_at(3, "too_fast")
+        await peer.seal({"t": "x"}, place=4)
+        await peer.refused_at(4, "bad_frame")
+
+
+async def test_a_shared_socket_that_everybody_left_is_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Peer(RoundConsumer) as peer:
+        monkeypatch.setattr(config, "CHALLENGE_SECONDS", 0.2)
+        await peer.send({"t": "leave", "s": 5})  # nobody sits there
+        await peer.seal({"t": "x"}, place=5)
+        await peer.refused_at(5, "bad_frame")
+        await peer.refused("challenge_expired")
 
 
 async def put(world: World, path: str, body: Any, **headers: str) -> tuple[int, str]:

@@ -32,6 +32,7 @@ from wallets.host.faults import Fault, FaultKind
 from wallets.host.host import Host
 from wallets.host.lines import LineSession
 from wallets.host.packed import PackedLauncher
+from wallets.host.round_lines import PackedTransport
 from wallets.host.spy import Spy
 
 WALLETS = 12
@@ -199,7 +200,23 @@ async def test_packed_wallets_share_a_line_and_workers_and_the_sum_is_still_the_
     assert not sessions[0].connected.is_set()
     assert sessions[1].connected.is_set()
     await asyncio.wait_for(sessions[0].connected.wait(), 20)
+    transport = job.host._transport
+    assert isinstance(transport, PackedTransport)
+    sockets: list[Any] = []
+
+    async def cut_once() -> None:
+        """The aggregator's socket that all of them share breaks in the middle of the round."""
+        while not (lines := transport._rounds._lines):
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.5)
+        sockets.extend(line.socket for line in lines)
+        for socket in sockets:
+            socket.abort()
+
+    cutting = asyncio.create_task(cut_once())
     state = await job.round(1)
+    await cutting
+    assert len(sockets) == 1 < WALLETS
     assert state["state"] == "released", state
     released, count = await job.sum(1)
     assert job.host.spy is not None
@@ -214,6 +231,7 @@ async def test_packed_wallets_share_a_line_and_workers_and_the_sum_is_still_the_
     assert addresses == WALLETS
 
 
+@pytest.mark.parametrize("job", ["apart", "packed"], indirect=True)
 async def test_a_round_with_deaths_cuts_poverty_failure_and_a_leaver(job: Job) -> None:
     for kind, after in (
         (FaultKind.DIE, Step.SHARE_KEYS),
