@@ -11,7 +11,7 @@ import io
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from hashlib import sha256
 
@@ -63,8 +63,13 @@ class Entry:
 
     def body(self) -> bytes:
         """What the hash covers."""
-        covered = {k: v for k, v in asdict(self).items() if k not in {"hash", "deleted"}}
+        covered = self.record()
+        del covered["hash"], covered["deleted"]
         return cbor.encode(covered)
+
+    def record(self) -> dict[str, str | int]:
+        """As it is stored. Every field is a plain value, so this is `asdict` without its deep copies."""
+        return dict(vars(self))
 
 
 class Journal:
@@ -118,7 +123,7 @@ class Journal:
             if stored is None:
                 return False
             blank = Entry(seq=sequence, at=0, kind="deleted", deleted=True, hash=stored["hash"])
-            await records.put(CATEGORY, name, asdict(blank))
+            await records.put(CATEGORY, name, blank.record())
         return True
 
     async def _all(self) -> list[Entry]:
@@ -132,15 +137,15 @@ async def append(records: Records, at: int, kind: Kind, **what: str | int) -> En
     head = known or {"seq": 0, "hash": GENESIS.hex()}
     draft = Entry(seq=head["seq"], at=at, kind=kind.value, **what)  # type: ignore[arg-type]
     digest = sha256(bytes.fromhex(head["hash"]) + draft.body()).hexdigest()
-    entry = Entry(**{**asdict(draft), "hash": digest})
-    await records.put(CATEGORY, _name(entry.seq), asdict(entry), exists=False)
+    entry = replace(draft, hash=digest)
+    await records.put(CATEGORY, _name(entry.seq), entry.record(), exists=False)
     await records.put(*HEAD, {"seq": entry.seq + 1, "hash": digest}, exists=known is not None)
     return entry
 
 
 def export_json(entries: Sequence[Entry]) -> str:
     """The entries as a JSON array."""
-    return json.dumps([asdict(entry) for entry in entries], indent=1)
+    return json.dumps([entry.record() for entry in entries], indent=1)
 
 
 def export_csv(entries: Sequence[Entry]) -> str:
@@ -151,7 +156,7 @@ def export_csv(entries: Sequence[Entry]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, quoting=csv.QUOTE_ALL)
     writer.writerow(field.name for field in fields(Entry))
-    writer.writerows([_cell(value) for value in asdict(entry).values()] for entry in entries)
+    writer.writerows([_cell(value) for value in entry.record().values()] for entry in entries)
     return out.getvalue()
 
 

@@ -22,6 +22,7 @@ import os
 import queue
 import sqlite3
 import threading
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ from wallets.agent.vault import Records, Value
 NAME, LOCK = "shelf.db", "shelf.lock"
 KEY_BYTES, NONCE_BYTES, TAG_BYTES = 32, 12, 16
 MOST_TOGETHER = 500
+PLACES_KEPT = 1 << 14
 _LABEL_KEY, _LABEL_NAMES = b"cssi/v1/shelf-key", b"cssi/v1/shelf-names"
 _TABLES = """
 create table if not exists wallet (id integer primary key, name text not null unique, key blob not null);
@@ -82,6 +84,7 @@ class Shelf:
         path.touch(mode=0o600)
         self._writer = _Writer(path)
         self._reader = _connect(path)
+        self._places: OrderedDict[tuple[int, str, str], Place] = OrderedDict()
 
     def names(self) -> list[str]:
         """Every wallet of this shelf."""
@@ -105,6 +108,18 @@ class Shelf:
         return ShelfStore(
             self, found[0], Secret(_unseal(self._key.reveal(), found[1], name.encode())), self._rng
         )
+
+    def place(self, wallet: int, raw: bytes, category: str, name: str) -> Place:
+        """Under which keyed hashes a record is stored. A visit asks for the same few again and again; they lie open in the file, so
+        they may be remembered."""
+        asked = (wallet, category, name)
+        found = self._places.get(asked)
+        if found is None:
+            whole = category.encode() + b"\0" + name.encode()
+            found = self._places[asked] = (_tag(raw, category.encode()), _tag(raw, whole))
+            if len(self._places) > PLACES_KEPT:
+                self._places.popitem(last=False)
+        return found
 
     def read(self, sql: str, values: tuple[object, ...]) -> list[tuple[bytes, ...]]:
         """Rows as of the last transaction on the disk."""
@@ -233,7 +248,7 @@ class _ShelfRecords:
         return self._open(found[0][0], place)[2] if found else None
 
     async def list(self, category: str) -> dict[str, Value]:
-        tag = self._tag(category.encode())
+        tag = _tag(self._raw, category.encode())
         rows = self._shelf.read(
             "select name, value from record where wallet = ? and category = ?", (self._id, tag)
         )
@@ -275,10 +290,7 @@ class _ShelfRecords:
         return found
 
     def _place(self, category: str, name: str) -> Place:
-        return self._tag(category.encode()), self._tag(category.encode() + b"\0" + name.encode())
-
-    def _tag(self, text: bytes) -> bytes:
-        return hmac.digest(self._raw, _LABEL_NAMES + text, "sha256")[:TAG_BYTES]
+        return self._shelf.place(self._id, self._raw, category, name)
 
     def _bound(self, place: Place) -> bytes:
         return self._id.to_bytes(8, "big") + place[0] + place[1]
@@ -359,6 +371,10 @@ def _connect(path: Path, *, writes: bool = False) -> sqlite3.Connection:
         database.execute("pragma secure_delete = on")
         database.executescript(_TABLES)
     return database
+
+
+def _tag(raw: bytes, text: bytes) -> bytes:
+    return hmac.digest(raw, _LABEL_NAMES + text, "sha256")[:TAG_BYTES]
 
 
 def _seal(key: bytes, rng: Callable[[int], bytes], plain: bytes, bound: bytes) -> bytes:
