@@ -117,7 +117,7 @@ class Traced:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        if scope["type"] not in ("http", "websocket"):
+        if scope["type"] not in ("http", "websocket") or not _taken():
             await self._app(scope, receive, send)
             return
         name = "request" if scope["type"] == "http" else "socket"
@@ -182,6 +182,12 @@ def _phase_ends(machine: str) -> Callable[..., None]:
         tracer.start_span("phase", start_time=began, attributes=attributes).end(max(began, now))
 
     return handler
+
+
+def _taken() -> bool:
+    """Whether there is anybody to take spans. A span that is for nobody costs a socket time when it comes and memory while it stays."""
+    nobody = isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+    return not (nobody and isinstance(tracer, trace.ProxyTracer))
 
 
 def _recording() -> bool:

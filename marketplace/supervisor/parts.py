@@ -118,7 +118,9 @@ def web() -> Part:
         *("--ws-max-size", str(settings.WEBSOCKET_MAX_FRAME), "--ws-per-message-deflate", "false"),
         # Agents answer an application heartbeat; a frozen browser tab would still answer a websocket ping.
         *("--ws-ping-interval", "60", "--ws-ping-timeout", "120", "--backlog", "4096"),
-        *("--timeout-graceful-shutdown", "3", "--no-access-log", "--log-level", "info", "--lifespan", "on"),
+        # Below a warning the server tells of each socket twice, with the address it came from.
+        *("--timeout-graceful-shutdown", "3", "--lifespan", "on", "--no-access-log"),
+        *("--log-level", "warning"),
     ]
     return Part(
         name="web",

@@ -30,6 +30,14 @@ def test_without_a_collector_nothing_is_recorded() -> None:
     assert isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 
+async def test_without_a_collector_no_span_is_made_for_a_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    def made(*_: Any, **__: Any) -> None:
+        raise AssertionError("a span for nobody")
+
+    monkeypatch.setattr(telemetry, "span", made)
+    await ask("/ws/wallet/", kind="websocket")
+
+
 def test_an_attribute_that_is_not_on_the_list_is_refused(recording: Recording) -> None:
     with pytest.raises(KeyError), telemetry.span("settlement.sign", address="0x1234"):
         raise AssertionError("not reached")
