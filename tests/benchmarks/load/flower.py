@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -57,6 +58,7 @@ def simulation(nodes: int, rounds: int) -> dict[str, Any]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+        print(f"  simulation of {nodes} nodes, {rounds} rounds", file=sys.stderr, flush=True)
         cpu = _watch({"all": process.pid}, out, process)
         return _row(out, cpu)
 
@@ -84,6 +86,7 @@ def deployed(nodes: int, rounds: int) -> dict[str, Any]:
             own = (*listen, str(free_port()), "--superlink", f"127.0.0.1:{port}")
             roots[f"node {number}"] = start("flower-supernode", *own)
         time.sleep(START_SECONDS)
+        print(f"  {nodes} SuperNodes are up, {rounds} rounds", file=sys.stderr, flush=True)
         _submit(project, environment)
         return _row(out, _watch(roots, out, None))
 
@@ -149,13 +152,15 @@ def _watch(roots: dict[str, int], out: Path, process: subprocess.Popen[bytes] | 
 
 def _row(out: Path, spent: dict[str, Any]) -> dict[str, Any]:
     done = json.loads(out.read_text(encoding="utf-8"))
-    return {
+    row = {
         "nodes": done["nodes"],
         "visits": done["visits"],
         "visits_per_s": round(done["visits"] / done["seconds"], 3),
         "cpu_ms_per_visit": round(1000 * spent["cpu_seconds"] / done["visits"], 1),
         "peak_memory_mib": spent["peak_memory_mib"],
     }
+    print("  " + ", ".join(f"{name} {value:,}" for name, value in row.items()), file=sys.stderr, flush=True)
+    return row
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
