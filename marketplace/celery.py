@@ -16,6 +16,8 @@ app.autodiscover_tasks()
 
 @worker_init.connect
 def _before_the_pool_is_forked(**_: object) -> None:
+    from aggregation.server.memory import map_vectors
     from marketplace.garbage import look_seldom
 
     look_seldom()
+    map_vectors()

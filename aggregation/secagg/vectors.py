@@ -7,7 +7,7 @@ the sum is the sum of the checksums. A mask that does not cancel leaves all word
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
@@ -146,8 +146,26 @@ class Accumulator:
             raise RemoteProtocolError(Fault.WRONG_SIZE, f"expected {self.words.nbytes} bytes")
         np.add(self.words, np.frombuffer(y, dtype=self.words.dtype), out=self.words)
 
+    def add_from(self, read: Callable[[memoryview], None]) -> None:
+        """Add a vector that `read` gives piece by piece, filling what it is handed: it is never in memory as a whole.
+
+        When `read` raises, a part of the vector is in the sum, which is then of no more use.
+        """
+        buffer = masking.buffer(self.words.nbytes)
+        step = len(buffer) // self.words.itemsize
+        for start in range(0, len(self.words), step):
+            part = self.words[start : start + step]
+            piece = buffer[: part.nbytes]
+            read(piece)
+            np.add(part, np.frombuffer(piece, dtype=part.dtype), out=part)
+
     def to_bytes(self) -> bytes:
         return self.words.tobytes()
+
+    @property
+    def view(self) -> memoryview:
+        """What `to_bytes` says, where it lies."""
+        return self.words.data.cast("B")
 
     @classmethod
     def from_bytes(cls, header: Header, data: bytes) -> Accumulator:
@@ -167,13 +185,18 @@ def decode_sum(header: Header, words: Words, contributors: int) -> Integers:
     Raises:
         Abort: count or checksum differ, or a coordinate is larger than so many updates can make it.
     """
+    total: Integers = signed_sum(header, words, contributors).astype(np.int64)
+    return total
+
+
+def signed_sum(header: Header, words: Words, contributors: int) -> Words:
+    """`decode_sum` where it lies: a view of the words as signed integers of the ring's width."""
     if int(words[-2]) != contributors % (1 << header.ring_bits):
         raise Abort(AbortReason.WRONG_COUNT)
     if int(words[-1]) != checksum(header, words[:-1]):
         raise Abort(AbortReason.WRONG_CHECKSUM)
-    signed = words[:-2].view(words.dtype.str.replace("u", "i"))
+    signed: Words = words[:-2].view(words.dtype.str.replace("u", "i"))
     bound = contributors << (header.q - 1)
     if signed.min() < -bound or signed.max() >= bound:
         raise Abort(AbortReason.WRAPPED)
-    total: Integers = signed.astype(np.int64)
-    return total
+    return signed

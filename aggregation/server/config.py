@@ -36,7 +36,9 @@ UPLOAD_PATIENCE_SECONDS = 2.0
 UPLOAD_FLOOR = 64 * 1024
 """Bytes per second; a slower upload loses its turn when others wait."""
 FOLD_AT = 4
-"""So many stored masked inputs of a bucket are added to its running sum at a time."""
+"""So many stored masked inputs of a bucket, at least, are added to its running sum at a time,"""
+FOLD_BYTES = 4 * 1024 * 1024
+"""and so many bytes of them: short vectors may wait for the end of the phase."""
 PUSH_SECONDS = 5.0
 """How long a wallet may leave a message unread before its socket is closed."""
 LEASE_SECONDS = 10.0

@@ -58,6 +58,7 @@ class RoundContext:
         self.job_id = row.job_id
         self.log = member_log(row.job_id)
         self._share_keys: dict[int, dict[int, ShareKeys]] = {}
+        self._survivors: dict[int, Survivors] = {}
 
     # fixed when `advertise` closed
 
@@ -109,7 +110,10 @@ class RoundContext:
         return self.draft_statement(survivors).signed(self._signature(SigningRequest.Kind.SURVIVORS))
 
     def survivors(self, index: int) -> Survivors:
-        return self.statement.for_bucket(index)
+        """Kept with its digest, which every wallet's message is compared with."""
+        if index not in self._survivors:
+            self._survivors[index] = self.statement.for_bucket(index)
+        return self._survivors[index]
 
     # messages of a closed or running phase
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import Any
 
-from aggregation.secagg.messages import Consistency
-from aggregation.secagg.server import bundle_for, consistency_for
+from aggregation.secagg.server import bundles_for, consistency_for, consistency_sets
 from aggregation.server import context, tokens
 from aggregation.server.models import Bucket, Participant, Round
 from aggregation.server.states import ORDER, OVER, Step
 
 Frame = dict[str, Any]
+Said = dict[int, list[Frame]]
+"""Participant → what it is sent."""
+_State = Participant.State
 
 
 def frames_for(round_id: int, participants: Iterable[int]) -> tuple[Step, dict[int, list[Frame]]]:
@@ -24,16 +25,17 @@ def frames_for(round_id: int, participants: Iterable[int]) -> tuple[Step, dict[i
         outcome = "abandoned" if step is Step.ABANDONED else "released"
         return step, {who.pk: [_done(outcome, row.reason)] for who in people}
     buckets = {bucket.index: bucket for bucket in Bucket.objects.filter(round=row)}
-    speak = _SPEAKERS.get(step)
-    compose = None if speak is None else speak(context.of(round_id))
     answer: dict[int, list[Frame]] = {}
+    present: dict[int, list[Participant]] = {}
     for who in people:
-        if who.state == Participant.State.OUT:
-            answer[who.pk] = [_done("abandoned", _why_out(who, buckets))]
-        elif compose is None or who.state != Participant.State.PRESENT:
-            answer[who.pk] = []
-        else:
-            answer[who.pk] = compose(who)
+        answer[who.pk] = [_done("abandoned", _why_out(who, buckets))] if who.state == _State.OUT else []
+        if who.state == _State.PRESENT and who.bucket is not None:
+            present.setdefault(who.bucket, []).append(who)
+    speak = _SPEAKERS.get(step)
+    if speak is not None:
+        here = context.of(round_id)
+        for index, members in present.items():
+            answer.update(speak(here, index, members))
     return step, answer
 
 
@@ -50,41 +52,47 @@ def _message(body: bytes) -> Frame:
     return {"t": "secagg", "m": body}
 
 
-def _list(here: context.RoundContext, who: Participant) -> list[Frame]:
-    assert who.bucket is not None and who.position is not None
-    return [_message(here.bucket(who.bucket).list_for(who.position))]
+def _places(members: Iterable[Participant]) -> dict[int, int]:
+    """Participant → position."""
+    return {who.pk: who.position for who in members if who.position is not None}
 
 
-def _bundle(here: context.RoundContext, who: Participant) -> list[Frame]:
-    assert who.bucket is not None and who.position is not None
-    index = who.bucket
-    body = bundle_for(here.bucket(index), here.share_keys(index), here.joined[index], who.position)
-    token = tokens.slot_token(here.pk, who.pk)
-    return [_message(body), {"t": "slot", "path": f"/aggregator/slots/{token}", "token": token}]
+def _lists(here: context.RoundContext, index: int, members: list[Participant]) -> Said:
+    bucket = here.bucket(index)
+    return {who: [_message(bucket.list_for(place))] for who, place in _places(members).items()}
 
 
-def _survivors(here: context.RoundContext, who: Participant) -> list[Frame]:
-    assert who.bucket is not None
-    return [_message(here.survivors(who.bucket).to_bytes())]
+def _bundles(here: context.RoundContext, index: int, members: list[Participant]) -> Said:
+    joined = here.joined[index]
+    places = {who: place for who, place in _places(members).items() if place in joined}
+    bundles = bundles_for(here.bucket(index), here.share_keys(index), joined, list(places.values()))
+    return {who: [_message(bundles[place]), _slot(here.pk, who)] for who, place in places.items()}
 
 
-def _agreements(
-    here: context.RoundContext, answers: dict[int, dict[int, Consistency]], who: Participant
-) -> list[Frame]:
-    assert who.bucket is not None and who.position is not None
-    index = who.bucket
-    if index not in answers:
-        answers[index] = here.consistencies(index)
-    return [
-        _message(consistency_for(here.bucket(index), here.survivors(index), answers[index], who.position))
-    ]
+def _slot(round_id: int, participant: int) -> Frame:
+    token = tokens.slot_token(round_id, participant)
+    return {"t": "slot", "path": f"/aggregator/slots/{token}", "token": token}
+
+
+def _survivors(here: context.RoundContext, index: int, members: list[Participant]) -> Said:
+    said = [_message(here.survivors(index).to_bytes())]
+    return {who.pk: said for who in members}
+
+
+def _agreements(here: context.RoundContext, index: int, members: list[Participant]) -> Said:
+    bucket, survivors, places = here.bucket(index), here.survivors(index), _places(members)
+    answers = here.consistencies(index)
+    if len(places) == 1:  # one that came back
+        return {w: [_message(consistency_for(bucket, survivors, answers, p))] for w, p in places.items()}
+    sets = consistency_sets(bucket, survivors, answers)
+    return {who: [_message(sets[place])] for who, place in places.items()}
 
 
 _SPEAKERS = {
-    Step.SHARE_KEYS: lambda here: partial(_list, here),
-    Step.MASKED_INPUT: lambda here: partial(_bundle, here),
-    Step.CONSISTENCY: lambda here: partial(_survivors, here),
-    Step.UNMASK: lambda here: partial(_agreements, here, {}),
+    Step.SHARE_KEYS: _lists,
+    Step.MASKED_INPUT: _bundles,
+    Step.CONSISTENCY: _survivors,
+    Step.UNMASK: _agreements,
 }
 
 

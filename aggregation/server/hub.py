@@ -46,24 +46,35 @@ class Folding:
     def __init__(self, uploads: DatabaseThread, spawn: Callable[[Any], None]) -> None:
         self._uploads = uploads
         self._spawn = spawn
-        self._new: dict[int, int] = {}
+        self._new: dict[int, tuple[int, int]] = {}
+        """Round → inputs stored since the last look, and their bytes."""
         self._running: set[int] = set()
 
-    def stored(self, round_id: int) -> None:
+    def stored(self, round_id: int, size: int) -> None:
         """One more masked input of this round is stored."""
-        self._new[round_id] = self._new.get(round_id, 0) + 1
-        if self._new[round_id] >= config.FOLD_AT and round_id not in self._running:
+        count, length = self._new.get(round_id, (0, 0))
+        self._new[round_id] = count + 1, length + size
+        if self._enough(round_id) and round_id not in self._running:
             self._running.add(round_id)
             self._spawn(self._fold(round_id))
 
+    def _enough(self, round_id: int) -> bool:
+        count, length = self._new.get(round_id, (0, 0))
+        return count >= config.FOLD_AT and length >= config.FOLD_BYTES
+
     async def _fold(self, round_id: int) -> None:
         try:
-            while self._new.pop(round_id, 0) >= config.FOLD_AT:
+            while self._enough(round_id):
+                del self._new[round_id]
                 await self._uploads.run(folding.fold, round_id)
         except Exception as error:  # the end of the phase adds what was left
             logger.warning("masked inputs were not added early (%s)", type(error).__name__)
         finally:
             self._running.discard(round_id)
+
+    def forget(self, round_id: int) -> None:
+        """The round has no wallets here any more."""
+        self._new.pop(round_id, None)
 
 
 class Hub:
@@ -121,6 +132,7 @@ class Hub:
         if not people:
             self._rounds.pop(seat.round, None)
             self._steps.pop(seat.round, None)
+            self.folding.forget(seat.round)
         self._spawn(self._gone(seat))
 
     def seat_of(self, participant: int) -> Seat | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from aggregation.server import hub, selectors
+from aggregation.server import hub, memory, selectors
 
 
 async def start() -> None:
+    memory.map_vectors()
     selectors.stopping.clear()
     hub.current()
 

@@ -46,9 +46,12 @@ async def chunks(receive: Receive, length: int) -> AsyncIterator[bytes]:
         left -= len(chunk)
         if left < 0:
             raise Answer(400, "wrong_length", "The body is longer than announced.")
+        more = message.get("more_body", False)
+        del message  # many wait here at once: none holds what it gave
         if chunk:
             yield chunk
-        if not message.get("more_body", False):
+        del chunk
+        if not more:
             break
     if left:
         raise Answer(400, "cut", "The upload was cut; send it again.")

@@ -11,6 +11,7 @@ from typing import Any
 from aggregation.secagg.messages import Header
 from aggregation.server.errors import Conflict
 from aggregation.server.models import Bucket, Participant, Round, SigningRequest
+from aggregation.server.services.results import released_sum
 from aggregation.server.services.transitions import find
 from aggregation.server.states import OVER, PUBLIC_STATE, SIGNING, Step, phase_of
 
@@ -71,10 +72,12 @@ def round_sum(job_id: uuid.UUID, number: int) -> dict[str, Any]:
     Conflict: there is no sum, or not any more.
     """
     row = find(job_id, number)
-    if row.sum is None:
+    stored = row.sum
+    if stored is None:
         raise Conflict("The round has no sum to collect.", code="no_sum")
     ok = row.buckets.filter(state=Bucket.State.DONE).count()
-    return {"sum": base64.b64encode(bytes(row.sum)).decode(), "count": row.count, "buckets_ok": ok}
+    total = released_sum(bytes(stored), Header.from_bytes(bytes(row.header)).padded_d)
+    return {"sum": base64.b64encode(total).decode(), "count": row.count, "buckets_ok": ok}
 
 
 def signing_requests(wait: float) -> list[dict[str, Any]]:

@@ -13,8 +13,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from aggregation.secagg.errors import ProtocolError
-from aggregation.secagg.server import accept_masked
+from aggregation.secagg.errors import Fault, ProtocolError, RemoteProtocolError
+from aggregation.secagg.server import accept_masked_pieces
 from aggregation.server import context, hub, tokens
 from aggregation.server.errors import AggregatorError, PhaseOver
 from aggregation.server.models import MaskedInput, Participant
@@ -75,11 +75,12 @@ class SlotApp:
                 with part.open("wb") as out:
                     async for piece in body(receive, length, upload):
                         out.write(piece)
+                        del piece
             digest = await here.uploads.run(_judge, slot, part)
             said = Said(kind=Kind.MASKED, seat=slot.seat, digest=digest, file=part.name)
             kept = await here.ingest.put(said) == "stored"
             if kept:
-                here.folding.stored(slot.seat.round)
+                here.folding.stored(slot.seat.round, length)
         finally:
             if not kept:
                 part.unlink(missing_ok=True)
@@ -99,7 +100,8 @@ def _slot(seat: Seat, *, stored: bool) -> Slot:
 
 
 def _find(round_id: int, participant: int) -> Slot | None:
-    who = Participant.objects.select_related("round").filter(pk=participant, round_id=round_id).first()
+    rows = Participant.objects.select_related("round").defer("round__sum")
+    who = rows.filter(pk=participant, round_id=round_id).first()
     if who is None:
         return None
     step = Step(who.round.step)
@@ -124,12 +126,15 @@ def _judge(slot: Slot, part: Path) -> str:
     Raises:
         SealError, ProtocolError: it is not what this slot is for.
     """
-    message = spool.open_sealed(part)
     here = context.of(slot.seat.round)
     bucket, _ = here.roster.locate(slot.seat.job_key)
     joined = here.joined.get(bucket.index, ())
     try:
-        accept_masked(bucket, message, joined=joined, sender=slot.seat.job_key)
+        with spool.opened(part) as sealed:
+            claim = accept_masked_pieces(bucket, sealed.read, joined=joined, sender=slot.seat.job_key)
+            if sealed.left:
+                raise RemoteProtocolError(Fault.WRONG_SIZE)
     except ProtocolError as error:
         raise AggregatorError(str(error), code=error.code) from None
-    return hashlib.sha256(message).hexdigest()
+    # With the sender, whose slot this is, and the round these two are all of the message; the vector is not hashed twice.
+    return hashlib.sha256(claim.signature + claim.y).hexdigest()

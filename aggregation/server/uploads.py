@@ -117,3 +117,4 @@ async def body(receive: Receive, length: int, upload: Upload) -> AsyncIterator[b
         if loop.time() - upload.since > config.UPLOAD_LONGEST_SECONDS:
             raise Answer(408, "too_slow", "The upload took too long; send it again.")
         yield piece
+        del piece

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers import AEADDecryptionContext, Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -18,8 +19,9 @@ from aggregation.wire.errors import BadKey, SealError
 from aggregation.wire.secret import Secret
 
 Rng = Callable[[int], bytes]
-OVERHEAD = 32 + 16
-"""Bytes that sealing adds."""
+KEY_BYTES, TAG_BYTES = 32, 16
+OVERHEAD = KEY_BYTES + TAG_BYTES
+"""Bytes that sealing adds: the ephemeral key before, the tag behind."""
 
 
 def generate(rng: Rng) -> Secret:
@@ -94,7 +96,47 @@ class Recipient:
             key, nonce = _key_and_nonce(self.secret_with(ephemeral), ephemeral, self.public, label)
             return AESGCM(key).decrypt(nonce, body, None)
         except (InvalidTag, BadKey) as error:
-            raise SealError("the sealed body does not open with this key and label") from error
+            raise SealError(_DOES_NOT_OPEN) from error
+
+    def opening(self, label: bytes, ephemeral: bytes) -> Opening:
+        """`unseal` piece by piece, of a body that begins with this ephemeral key.
+
+        Raises:
+            SealError: the key is unusable.
+        """
+        try:
+            key, nonce = _key_and_nonce(self.secret_with(ephemeral), ephemeral, self.public, label)
+        except BadKey as error:
+            raise SealError(_DOES_NOT_OPEN) from error
+        return Opening(Cipher(algorithms.AES256(key), modes.GCM(nonce)).decryptor())
+
+
+class Opening:
+    """A sealed body that is opened piece by piece and in order, in place: a large one is never in memory as a whole.
+
+    What is opened is not known to be genuine before `finish`; until then nothing may come of it that cannot be taken back.
+    """
+
+    __slots__ = ("_cipher",)
+
+    def __init__(self, cipher: AEADDecryptionContext) -> None:
+        self._cipher = cipher
+
+    def next(self, piece: memoryview) -> None:
+        """Open the next bytes of the ciphertext where they lie."""
+        self._cipher.update_into(piece, piece)
+
+    def finish(self, tag: bytes) -> None:
+        """Raises:
+        SealError: sealed to another key or under another label, or changed.
+        """
+        try:
+            self._cipher.finalize_with_tag(tag)
+        except (InvalidTag, ValueError) as error:
+            raise SealError(_DOES_NOT_OPEN) from error
+
+
+_DOES_NOT_OPEN = "the sealed body does not open with this key and label"
 
 
 def unseal(private: Secret, label: bytes, sealed: bytes) -> bytes:

@@ -111,7 +111,7 @@ def web() -> Part:
             "--loop",
             "uvloop",
             "--http",
-            "httptools",
+            "marketplace.http_protocol:HttpProtocol",
             "--ws",
             "websockets-sansio",
         ),

@@ -13,6 +13,12 @@ from aggregation.secagg.messages.lists import (
     assignment,
     cohort_randomness,
 )
+from aggregation.secagg.messages.masked import (
+    MaskedClaim,
+    masked_input_bytes,
+    read_behind_vector,
+    read_to_vector,
+)
 from aggregation.secagg.messages.phases import (
     Agreement,
     Consistency,
@@ -48,6 +54,7 @@ __all__ = [
     "Evidence",
     "Header",
     "ListsRequest",
+    "MaskedClaim",
     "MaskedInput",
     "Member",
     "Message",
@@ -66,4 +73,7 @@ __all__ = [
     "assignment",
     "cohort_randomness",
     "log_leaf",
+    "masked_input_bytes",
+    "read_behind_vector",
+    "read_to_vector",
 ]

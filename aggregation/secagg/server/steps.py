@@ -17,6 +17,7 @@ from aggregation.secagg.messages import (
     ConsistencySet,
     EscrowShare,
     Header,
+    MaskedClaim,
     MaskedInput,
     SelfShare,
     ShareBundle,
@@ -27,6 +28,7 @@ from aggregation.secagg.messages import (
 )
 from aggregation.secagg.messages.codec import verify
 from aggregation.secagg.messages.lists import LABEL_SURVIVORS
+from aggregation.secagg.messages.masked import Read
 from aggregation.secagg.messages.phases import SEALED_SHARE_BYTES, SECRET_BYTES, TAG_BYTES
 from aggregation.secagg.server.roster import Bucket, Roster, check_sender
 from aggregation.wire import cbor
@@ -114,15 +116,31 @@ def accept_masked(
 ) -> MaskedInput:
     """A masked vector of the right size from a joined wallet."""
     message = MaskedInput.from_bytes(data)
-    check_sender(message.sender, sender)
-    _check_header(bucket, message.header)
-    if bucket.position(message.sender) not in joined:
-        raise RemoteProtocolError(Fault.STRANGER, "this wallet did not join in time")
+    _check_masked(bucket, message, joined, sender)
     if len(message.y) != bucket.header.masked_bytes:
         raise RemoteProtocolError(Fault.WRONG_SIZE)
     if not trusted:
         message.verify_by(message.sender)
     return message
+
+
+def accept_masked_pieces(
+    bucket: Bucket, read: Read, *, joined: Collection[int], sender: bytes | None = None
+) -> MaskedClaim:
+    """`accept_masked` of a message that is read piece by piece."""
+    claim = MaskedClaim.read(read, bucket.header.masked_bytes)
+    _check_masked(bucket, claim, joined, sender)
+    claim.verify_by(claim.sender)
+    return claim
+
+
+def _check_masked(
+    bucket: Bucket, message: MaskedInput | MaskedClaim, joined: Collection[int], sender: bytes | None
+) -> None:
+    check_sender(message.sender, sender)
+    _check_header(bucket, message.header)
+    if bucket.position(message.sender) not in joined:
+        raise RemoteProtocolError(Fault.STRANGER, "this wallet did not join in time")
 
 
 def check_survivors(bucket: Bucket, joined: Collection[int], survivors: Collection[int]) -> None:

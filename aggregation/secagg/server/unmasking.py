@@ -30,7 +30,7 @@ class BucketSum:
     """What a bucket ends with."""
 
     sum: vectors.Integers = field(repr=False)
-    """int64, shape (padded_d,): the sum of the survivors' updates."""
+    """int64, shape (padded_d,): the sum of the survivors' updates; where it was made in place, of the ring's width."""
     count: int
     bad_shares: tuple[int, ...] = ()
     """Positions of wallets that sent wrong shares; the sum is right without them."""
@@ -65,6 +65,7 @@ def unmask(
     accumulator: vectors.Accumulator,
     *,
     executor: Executor | None = None,
+    in_place: bool = False,
 ) -> BucketSum:
     """The sum of exactly the survivors' updates. Consumes the accumulator.
 
@@ -72,6 +73,7 @@ def unmask(
         share_keys, unmasks: accepted messages by position.
         accumulator: the sum of exactly the survivors' masked inputs.
         executor: two or more threads to build masks on.
+        in_place: the sum is the accumulator's own memory, as signed words of the ring: no vector is made beside it.
 
     Raises:
         Abort: below bucket_min, release_min or threshold; a secret that cannot be rebuilt (`culprits` says whose); or a sum
@@ -92,7 +94,8 @@ def unmask(
     masks = [mask for owner in pieces for mask in _masks_of(rebuild, owner, alive)]
     words = accumulator.take()
     vectors.add_masks(words, masks, executor)
-    total = vectors.decode_sum(bucket.header, words, len(alive))
+    decode = vectors.signed_sum if in_place else vectors.decode_sum
+    total = decode(bucket.header, words, len(alive))
     return BucketSum(sum=total, count=len(alive), bad_shares=tuple(sorted(rebuild.bad)))
 
 

@@ -12,6 +12,13 @@ STEPS = [(step.value, step.value) for step in Step]
 PHASES = [(step.value, step.value) for step in COLLECTING if step is not Step.MASKED_INPUT]
 
 
+class RoundManager(models.Manager["Round"]):
+    """Rounds without their sum: a vector is read only where its words are wanted, not wherever a step is looked at."""
+
+    def get_queryset(self) -> models.QuerySet[Round]:
+        return super().get_queryset().defer("sum")
+
+
 class Round(models.Model):
     """A round. `fence` grows with every claim of the lease; a worker whose fence is old commits nothing."""
 
@@ -40,11 +47,13 @@ class Round(models.Model):
     joined = models.PositiveIntegerField(default=0)
     survivors = models.PositiveIntegerField(default=0)
     sum = models.BinaryField(null=True)
-    """int64, little-endian, until it is collected."""
+    """Little-endian words of four or eight bytes (`results.stored_sum`), until it is collected."""
     count = models.PositiveIntegerField(default=0)
     middle = models.BooleanField(default=False)
     """The sum is the middle of all buckets, because too many stood out."""
     collected_checkpoint = models.CharField(max_length=HEX_KEY, blank=True)
+
+    objects = RoundManager()
 
     class Meta:
         constraints = [

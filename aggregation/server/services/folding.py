@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from django.db import transaction
 
-from aggregation.secagg.messages import MaskedInput as MaskedMessage
+from aggregation.secagg.messages import read_to_vector
 from aggregation.secagg.server import Accumulator
-from aggregation.server import config, context
+from aggregation.server import config, context, memory
 from aggregation.server.models import ALIAS, MaskedInput
-from aggregation.server.services.spool import is_running_sum, new_running_sum, open_sealed, slot_file
+from aggregation.server.services.spool import fill, is_running_sum, new_running_sum, opened, slot_file
 from aggregation.server.services.transitions import locked
 from aggregation.server.states import Step
 
@@ -27,20 +28,29 @@ class Overtaken(Exception):
 
 
 def add_up(here: context.RoundContext, names: Iterable[str]) -> Accumulator:
-    """The sum of what lies in these files of a bucket, one at a time: memory of one vector, however many are added."""
+    """The sum of what lies in these files of a bucket, piece by piece: memory of one vector, however many are added."""
     total = Accumulator(here.header)
     for name in sorted(set(names)):
         path = slot_file(here.pk, name)
-        total.add(
-            path.read_bytes() if is_running_sum(name) else MaskedMessage.from_bytes(open_sealed(path)).y
-        )
+        if is_running_sum(name):
+            read_sum(path, total)
+            continue
+        with opened(path) as sealed:
+            read_to_vector(sealed.read, here.header.masked_bytes)
+            total.add_from(sealed.read)
     return total
+
+
+def read_sum(path: Path, total: Accumulator) -> None:
+    """Add a stored sum."""
+    with path.open("rb") as file:
+        total.add_from(partial(fill, file))
 
 
 def fold(round_id: int) -> int:
     """Add what was stored to the running sums of a round; how many inputs were added.
 
-    A bucket with fewer than `config.FOLD_AT` new inputs waits for more, or for the end of the phase.
+    A bucket with fewer new inputs than `config.FOLD_AT` and `config.FOLD_BYTES` say waits for more, or for the end of the phase.
     """
     rows = MaskedInput.objects.filter(participant__round_id=round_id).values_list(
         "pk", "participant__bucket", "file"
@@ -48,17 +58,21 @@ def fold(round_id: int) -> int:
     buckets: dict[int, list[tuple[int, str]]] = {}
     for key, bucket, name in rows:
         buckets.setdefault(bucket, []).append((key, name))
-    return sum(_fold(round_id, bucket, stored) for bucket, stored in buckets.items())
+    try:
+        return sum(_fold(round_id, bucket, stored) for bucket, stored in buckets.items())
+    finally:
+        memory.trim()
 
 
 def _fold(round_id: int, bucket: int, stored: list[tuple[int, str]]) -> int:
+    here = context.of(round_id)
     new = sum(not is_running_sum(name) for _, name in stored)
-    if new < config.FOLD_AT:
+    if new < config.FOLD_AT or new * here.header.masked_bytes < config.FOLD_BYTES:
         return 0
     names = {name for _, name in stored}
     target = slot_file(round_id, new_running_sum(bucket))
     try:
-        _write(target, add_up(context.of(round_id), names))
+        _write(target, add_up(here, names))
         _point_to(round_id, stored, target.name)
     except (Overtaken, FileNotFoundError):
         target.unlink(missing_ok=True)
@@ -70,7 +84,7 @@ def _fold(round_id: int, bucket: int, stored: list[tuple[int, str]]) -> int:
 
 def _write(path: Path, total: Accumulator) -> None:
     with path.open("wb") as out:
-        out.write(total.to_bytes())
+        out.write(total.view)
         out.flush()
         os.fsync(out.fileno())
 

@@ -202,7 +202,7 @@ def _too_late_or_early(step: Step, phase: Step) -> AggregatorError:
 def _load(items: Sequence[Said], phases: set[Step]) -> _Batch:
     rounds = sorted({item.seat.round for item in items})
     seats = sorted({item.seat.participant for item in items})
-    locked = Round.objects.select_for_update().filter(pk__in=rounds).order_by("pk").defer("sum")
+    locked = Round.objects.select_for_update().filter(pk__in=rounds).order_by("pk")
     before = PhaseMessage.objects.filter(
         participant_id__in=seats, phase__in=[phase.value for phase in phases]
     )

@@ -4,13 +4,32 @@ from __future__ import annotations
 
 import uuid
 
+import numpy as np
 from django.db import transaction
 
+from aggregation.secagg.vectors import Integers
 from aggregation.server.errors import Conflict
 from aggregation.server.models import ALIAS
 from aggregation.server.services import transitions
 from aggregation.server.services.transitions import find, locked
 from aggregation.server.states import Step
+
+NARROW = np.iinfo(np.int32)
+
+
+def stored_sum(total: Integers) -> bytes:
+    """A sum as its column holds it: little-endian words of four bytes where all fit, else of eight."""
+    narrow = NARROW.min <= total.min() and total.max() <= NARROW.max
+    return total.astype("<i4" if narrow else "<i8", copy=False).tobytes()
+
+
+def released_sum(stored: bytes, d: int) -> Integers:
+    """What `stored_sum` was made from.
+
+    Args:
+        d: how many words it has.
+    """
+    return np.frombuffer(stored, dtype="<i4" if len(stored) == 4 * d else "<i8").astype("<i8", copy=False)
 
 
 @transaction.atomic(using=ALIAS)

@@ -38,7 +38,9 @@ def join(items: Sequence[Join]) -> list[Seat | Exception]:
     with transaction.atomic(using=ALIAS):
         found = {
             (row.round.job_id.bytes, row.round.number, row.job_key): row
-            for row in Participant.objects.select_related("round").filter(
+            for row in Participant.objects.select_related("round")
+            .defer("round__sum")
+            .filter(
                 round__job_id__in={uuid.UUID(bytes=item.job) for item in items},
                 round__number__in={item.round for item in items},
                 job_key__in=[item.job_key.hex() for item in items],

@@ -20,15 +20,15 @@ from aggregation.secagg.server import (
     Accumulator,
     check_survivors,
     close_share_keys,
-    consistency_for,
+    consistency_sets,
     unmask,
 )
 from aggregation.secagg.vectors import Integers
-from aggregation.server import config, context
+from aggregation.server import config, context, memory
 from aggregation.server.errors import LeaseLost
 from aggregation.server.models import Bucket, MaskedInput, Participant, Round, SigningRequest
-from aggregation.server.services import tampering, transitions
-from aggregation.server.services.folding import add_up
+from aggregation.server.services import results, tampering, transitions
+from aggregation.server.services.folding import add_up, read_sum
 from aggregation.server.services.lease import Lease, claim
 from aggregation.server.services.progress import due
 from aggregation.server.services.spool import accumulator_file, slot_file
@@ -226,7 +226,7 @@ def _accumulate(here: context.RoundContext, index: int, names: list[str]) -> Non
     """What was not added while it arrived is added now."""
     target = accumulator_file(here.pk, index)
     part = target.with_suffix(f".{os.getpid()}.part")
-    part.write_bytes(add_up(here, names).to_bytes())
+    part.write_bytes(add_up(here, names).view)
     part.replace(target)
 
 
@@ -244,8 +244,7 @@ def _confirm(here: context.RoundContext, lease: Lease) -> None:
     for index in _running(here.pk):
         answers = here.consistencies(index)
         try:
-            for position in answers:
-                consistency_for(here.bucket(index), here.survivors(index), answers, position)
+            consistency_sets(here.bucket(index), here.survivors(index), answers)
             check_survivors(here.bucket(index), here.joined[index], here.survivors(index).positions)
             _enough_agree(here, index, len(answers))
             agreed[index] = sorted(answers)
@@ -278,6 +277,7 @@ def _unmask(here: context.RoundContext, lease: Lease) -> None:
     counts: dict[int, int] = {}
     failed: dict[int, Abort] = {}
     rule = Round.objects.values_list("rule", flat=True).get(pk=here.pk)
+    memory.trim()
     with ThreadPoolExecutor(max_workers=2) as executor:
         sums = _sums(here, counts, failed, executor)
         combined = tampering.combined(here.header, sums, counts, rule=rule)
@@ -287,9 +287,10 @@ def _unmask(here: context.RoundContext, lease: Lease) -> None:
     with lease.commit() as row:
         _fail(row, failed)
         Bucket.objects.filter(round=row, index__in=counts).update(state=Bucket.State.DONE)
-        row.sum, row.count = combined.total.astype("<i8").tobytes(), combined.count
-        row.survivors, row.middle = sum(counts.values()), combined.middle
         tampering.note(row, counts, combined)
+        row.count, row.survivors, row.middle = combined.count, sum(counts.values()), combined.middle
+        row.sum = results.stored_sum(combined.total)
+        del combined  # the database copies the sum while it stores it
         transitions.move(row, Step.RELEASED)
 
 
@@ -312,7 +313,8 @@ def _sums(
 def _bucket_sum(
     here: context.RoundContext, index: int, counts: dict[int, int], executor: ThreadPoolExecutor
 ) -> Integers:
-    accumulator = Accumulator.from_bytes(here.header, _stored(here.pk, index).read_bytes())
+    accumulator = Accumulator(here.header)
+    read_sum(_stored(here.pk, index), accumulator)
     result = unmask(
         here.bucket(index),
         here.share_keys(index),
@@ -321,6 +323,7 @@ def _bucket_sum(
         here.unmasks(index),
         accumulator,
         executor=executor,
+        in_place=True,
     )
     counts[index] = result.count
     return result.sum

@@ -36,9 +36,10 @@ def combined(
         total = np.zeros(header.padded_d, dtype=np.int64)
         for one in sums:
             total += one
+            del one  # before the next one is made
         return Combined(total=total, count=sum(counts.values())) if counts else None
     # A sum fits into the ring, so half the memory will do.
-    rows = [one.astype(np.int32 if header.ring_bits <= 32 else np.int64) for one in sums]
+    rows = [one.astype(np.int32 if header.ring_bits <= 32 else np.int64, copy=False) for one in sums]
     if not rows:
         return None
     return combine(np.stack(rows), list(counts.values()), rule=rule, least=header.release_min)

@@ -26,9 +26,10 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=["distributor", "
 
 
 @pytest.fixture(autouse=True)
-def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_grace_and_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "GRACE_SECONDS", 0.6)
     monkeypatch.setattr(config, "RESTART_GRACE_SECONDS", 5.0)
+    monkeypatch.setattr(config, "FOLD_BYTES", 0)
 
 
 async def stored_files() -> list[str]:

@@ -31,6 +31,7 @@ from aggregation.server.openings import APPEALS, OPENINGS
 from aggregation.server.slots import SlotApp
 from aggregation.wire import cbor, http
 from aggregation.wire.secret import Secret
+from marketplace.http_protocol import HttpProtocol
 from tests.apps.roles.wallet import Wallet, random_update
 from wallets.distributor import lifespan as distributor_lifespan
 from wallets.distributor import routing as distributor_routing
@@ -142,6 +143,7 @@ class World:
             log_level="warning",
             log_config=None,
             lifespan="off",
+            http=HttpProtocol,
             ws="websockets-sansio",
             ws_max_size=65536,
             ws_per_message_deflate=False,

@@ -67,3 +67,30 @@ def test_keys_with_an_all_zero_secret_are_refused(public: bytes) -> None:
 def test_a_key_of_the_wrong_length_is_refused() -> None:
     with pytest.raises(BadKey):
         sealing.seal(b"short", LABEL, b"x", os.urandom)
+
+
+@settings(max_examples=30)
+@given(st.binary(max_size=3000), st.lists(st.integers(1, 400), min_size=1, max_size=8), st.integers(0))
+def test_piece_by_piece_the_same_comes_out_and_every_change_shows(
+    plaintext: bytes, sizes: list[int], place: int
+) -> None:
+    recipient = sealing.Recipient(sealing.generate(os.urandom))
+    sealed = sealing.seal(recipient.public, LABEL, plaintext, os.urandom)
+    assert in_pieces(recipient, LABEL, sealed, sizes) == plaintext
+    changed = bytearray(sealed)
+    changed[32 + place % (len(sealed) - 32)] ^= 1
+    for body, label in ((bytes(changed), LABEL), (sealed, b"cssi/v1/other")):
+        with pytest.raises(SealError):
+            in_pieces(recipient, label, body, sizes)
+    with pytest.raises(SealError):
+        in_pieces(recipient, LABEL, bytes(32) + sealed[32:], sizes)
+
+
+def in_pieces(recipient: sealing.Recipient, label: bytes, sealed: bytes, sizes: list[int]) -> bytes:
+    opening, body = recipient.opening(label, sealed[:32]), bytearray(sealed[32:-16])
+    view, start = memoryview(body), 0
+    for size in [*sizes, len(body)]:
+        opening.next(view[start : start + size])
+        start += size
+    opening.finish(sealed[-16:])
+    return bytes(body)
