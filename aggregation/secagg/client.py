@@ -57,7 +57,7 @@ class SecAggClient:
 
     Args:
         header: checked against the permit by the caller.
-        job_key: the wallet's private job key; erased here never, it belongs to the caller.
+        job_key: the wallet's private job key; it belongs to the caller, and only the copy made of it is erased here.
         rng: cryptographic entropy, `rng(n)` gives n bytes.
         note_revealed: durably records (job, round) and returns True, or returns False if it was recorded before.
         verify_sample: how many neighbours, picked by this wallet, have signatures and log proofs verified; None for all.
@@ -76,7 +76,7 @@ class SecAggClient:
     ) -> None:
         self.header = header
         self._salt = header.hash()
-        self._job_key = job_key
+        self._job_key = signing.expanded(job_key)
         self._job_public = signing.public_key(job_key)
         self._rng = rng
         self._note_revealed = note_revealed
@@ -101,7 +101,7 @@ class SecAggClient:
         """Erase every secret of the round; nothing is answered any more. May be called again."""
         for edge in self._edges.values():
             edge.erase()
-        for secret in (self._key, self._self_seed, *self._held.values()):
+        for secret in (self._key, self._self_seed, self._job_key, *self._held.values()):
             if secret is not None:
                 secret.erase()
         self._edges, self._held = {}, {}

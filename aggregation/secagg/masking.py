@@ -15,13 +15,14 @@ from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from aggregation.secagg.errors import Fault, LocalProtocolError, RemoteProtocolError
 from aggregation.secagg.messages.phases import SECRET_BYTES
+from aggregation.wire import x25519
+from aggregation.wire.errors import BadKey
 from aggregation.wire.secret import Secret
 
 LABEL_EDGE = b"cssi/v1/edge\x00"
@@ -74,11 +75,11 @@ def check_public_key(public: bytes) -> None:
 
 
 class RoundKey:
-    """A wallet's X25519 key of one round. The key is expanded once and used for every neighbour."""
+    """A wallet's X25519 key of one round."""
 
     def __init__(self, private: Secret) -> None:
-        self._key: X25519PrivateKey | None = X25519PrivateKey.from_private_bytes(private.reveal())
-        self.public = self._key.public_key().public_bytes_raw()
+        self._key = Secret(private.reveal())
+        self.public = x25519.public_key(private.reveal())
 
     def agree(self, peer: bytes, *, own_is_lower: bool, salt: bytes) -> Edge:
         """The secrets with a neighbour.
@@ -91,11 +92,11 @@ class RoundKey:
         Raises:
             RemoteProtocolError: the neighbour's key is unusable.
         """
-        if self._key is None:
+        if self._key.erased:
             raise LocalProtocolError(Fault.CLOSED)
         try:
-            shared = self._key.exchange(X25519PublicKey.from_public_bytes(peer))
-        except ValueError as error:  # cryptography refuses the all-zero result of a key of small order
+            shared = x25519.exchange(self._key.reveal(), peer)
+        except BadKey as error:  # the all-zero result of a key of small order
             raise RemoteProtocolError(Fault.BAD_KEY, str(error)) from None
         lower, higher = (self.public, peer) if own_is_lower else (peer, self.public)
         material = _hkdf(shared, 80, salt, LABEL_EDGE + lower + higher)
@@ -104,8 +105,8 @@ class RoundKey:
         return Edge(Secret(material[:16]), outgoing, incoming)
 
     def erase(self) -> None:
-        """Drop the key; the library frees and clears its memory."""
-        self._key = None
+        """Write over the key."""
+        self._key.erase()
 
 
 def _hkdf(secret: bytes, length: int, salt: bytes, info: bytes) -> bytes:

@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers import AEADDecryptionContext, Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from aggregation.wire import x25519
 from aggregation.wire.errors import BadKey, SealError
 from aggregation.wire.secret import Secret
 
@@ -30,7 +30,7 @@ def generate(rng: Rng) -> Secret:
 
 
 def public_key(private: Secret) -> bytes:
-    return X25519PrivateKey.from_private_bytes(private.reveal()).public_key().public_bytes_raw()
+    return x25519.public_key(private.reveal())
 
 
 def shared_secret(private: Secret, public: bytes) -> bytes:
@@ -39,14 +39,7 @@ def shared_secret(private: Secret, public: bytes) -> bytes:
     Raises:
         BadKey: the public key is unusable.
     """
-    return _exchange(X25519PrivateKey.from_private_bytes(private.reveal()), public)
-
-
-def _exchange(private: X25519PrivateKey, public: bytes) -> bytes:
-    try:
-        return private.exchange(X25519PublicKey.from_public_bytes(public))
-    except ValueError as error:
-        raise BadKey("this is not a usable X25519 public key") from error
+    return x25519.exchange(private.reveal(), public)
 
 
 def _key_and_nonce(shared: bytes, ephemeral: bytes, recipient: bytes, label: bytes) -> tuple[bytes, bytes]:
@@ -60,21 +53,20 @@ def seal(recipient: bytes, label: bytes, plaintext: bytes, rng: Rng) -> bytes:
     """Raises:
     BadKey: the recipient's key is unusable.
     """
-    ephemeral = generate(rng)
-    pair = Recipient(ephemeral)
-    ephemeral.erase()
-    key, nonce = _key_and_nonce(pair.secret_with(recipient), pair.public, recipient, label)
-    return pair.public + AESGCM(key).encrypt(nonce, plaintext, None)
+    ephemeral = rng(x25519.KEY_BYTES)
+    public = x25519.public_key(ephemeral)
+    key, nonce = _key_and_nonce(x25519.exchange(ephemeral, recipient), public, recipient, label)
+    return public + AESGCM(key).encrypt(nonce, plaintext, None)
 
 
 class Recipient:
-    """An X25519 key pair, expanded once: expanding costs as much as the exchange, and a server opens many bodies with one key."""
+    """An X25519 key pair; its public key is computed once, as a server opens many bodies with one key."""
 
     __slots__ = ("_private", "public")
 
     def __init__(self, private: Secret) -> None:
-        self._private = X25519PrivateKey.from_private_bytes(private.reveal())
-        self.public = self._private.public_key().public_bytes_raw()
+        self._private = Secret(private.reveal())
+        self.public = x25519.public_key(private.reveal())
 
     def __repr__(self) -> str:
         return f"<Recipient {self.public.hex()[:8]}…>"
@@ -83,7 +75,7 @@ class Recipient:
         """Raises:
         BadKey: the public key is unusable.
         """
-        return _exchange(self._private, public)
+        return x25519.exchange(self._private.reveal(), public)
 
     def unseal(self, label: bytes, sealed: bytes) -> bytes:
         """Raises:

@@ -57,11 +57,21 @@ def _labelled(label: bytes, encoded: bytes) -> bytes:
     return label + b"\x00" + encoded
 
 
+def expanded(private: Secret) -> Secret:
+    """The same private key with its public key behind it, 64 bytes: signing with it saves half the time.
+
+    Only made here: signing with a public key that is not the seed's gives the seed away.
+    """
+    _, both = bindings.crypto_sign_seed_keypair(private.reveal())
+    return Secret(both)
+
+
 def sign(private: Secret, label: bytes, body: Any) -> bytes:
-    """The 64-byte signature over a labelled CBOR value."""
-    seed = private.reveal()
-    _, expanded = bindings.crypto_sign_seed_keypair(seed)
-    signed = bindings.crypto_sign(signed_bytes(label, body), expanded)
+    """The 64-byte signature over a labelled CBOR value. `private` is a seed, or what `expanded` made of it."""
+    key = private.reveal()
+    if len(key) == KEY_BYTES:
+        _, key = bindings.crypto_sign_seed_keypair(key)
+    signed = bindings.crypto_sign(signed_bytes(label, body), key)
     return bytes(signed[:SIGNATURE_BYTES])
 
 
