@@ -186,6 +186,7 @@ class WalletAgent:
             record=await credentials.load(self.store),
             keys=SubscriptionKeys.from_record(keys),
             job_key=Secret(bytes.fromhex(job["private"])),
+            remembered=self.remembered,
         )
 
     def sandbox_fits(self, wanted: str) -> bool:

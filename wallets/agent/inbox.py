@@ -283,7 +283,7 @@ class Inbox:
                 signature=signature,
                 permit=permits.permit_of(stored),
                 memory=Memory.from_record(await records.get("memory", collective_id)),
-                missing=missing_for(stored, await credentials.load(records)) if stored else (),
+                missing=await self._missing(records, stored) if stored else (),
                 now=self._agent.now(),
                 sandbox_fits=self._agent.sandbox_fits(permits.sandbox_of(stored)),
             )
@@ -316,6 +316,10 @@ class Inbox:
         self._invited[ident] = decision.visit
         self._agent.event("accepted", round=number)
         return None
+
+    async def _missing(self, records: Records, stored: dict[str, Any]) -> tuple[str, ...]:
+        record = await credentials.load(records)
+        return missing_for(stored, record, remembered=self._agent.remembered)
 
     async def _accept_again(self, visit: Visit) -> str | None:
         """The acceptance may have been lost with the socket: the round is used up, but for this very invitation."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from aggregation.secagg.messages import PresenceReceipt
-from aggregation.wire import signing
+from aggregation.wire import once, signing
+from aggregation.wire.once import Once
 from aggregation.wire.secret import Secret
 from wallets.agent import permits, presentation
 from wallets.agent.credentials import Record
@@ -24,6 +27,7 @@ class Material:
     record: Record = field(repr=False)
     keys: SubscriptionKeys = field(repr=False)
     job_key: Secret
+    remembered: Once = field(default=once.always, repr=False)
 
     @property
     def requirement(self) -> dict[str, Any]:
@@ -33,7 +37,7 @@ class Material:
     @property
     def missing(self) -> tuple[str, ...]:
         """What the data lacks for the requirement, in words."""
-        return missing_for(self.permit, self.record)
+        return missing_for(self.permit, self.record, remembered=self.remembered)
 
     def receipt(self, visit: Visit, ticket: bytes) -> bytes:
         """The signed presence receipt of a visit: from here on it is owed."""
@@ -55,8 +59,17 @@ class Material:
         self.keys.erase()
 
 
-def missing_for(permit: dict[str, Any], record: Record) -> tuple[str, ...]:
-    """What a record lacks for a stored permit: by the requirement, and by the commitment made at subscription."""
+def missing_for(permit: dict[str, Any], record: Record, *, remembered: Once = once.always) -> tuple[str, ...]:
+    """What a record lacks for a stored permit: by the requirement, and by the commitment made at subscription.
+
+    A visit asks twice, when it is accepted and when it begins; a hash stands for the values where the answer is remembered.
+    """
+    values = sha256(json.dumps(record).encode()).digest()
+    asked = permit["permit"]["document"]["requirement_hash"], permit["commitment_seed"], permit["commitment"]
+    return remembered(("missing", *asked, values), lambda: _missing_for(permit, record))
+
+
+def _missing_for(permit: dict[str, Any], record: Record) -> tuple[str, ...]:
     requirement = permits.requirement_of(permit)
     problems = presentation.missing(record, requirement)
     if problems:

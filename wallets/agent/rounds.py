@@ -124,7 +124,7 @@ class RoundSession(RoundLine):
         self._material = await self.agent.material(self.visit)
         raw = await patiently(self._fetch, rng=self.agent.rng)
         self._payload = open_payload(raw, self.visit.task)
-        permit = await self.agent.permit(self.visit.collective_id)
+        permit = await self._current_permit()
         decision = self.agent.machine.decide(
             PayloadArrived(
                 visit=self.visit,
@@ -362,14 +362,19 @@ class RoundSession(RoundLine):
         await self.stepped(step)
 
     async def _may_leave(self) -> None:
+        permit = await self._current_permit()
+        event = AboutToLeave(visit=self.visit, permit=permit, now=self.agent.now())
+        decision = self.agent.machine.decide(event)
+        if isinstance(decision, Refused):
+            raise VisitOver(decision.refusal.value, decision.sentence)
+
+    async def _current_permit(self) -> Permit | None:
+        """The permit as it stands now; read again unless the store knows that it is still the one last read."""
         revision = self.agent.store.revision("permit")
         if revision is None or revision != self._revision:
             self._permit = await self.agent.permit(self.visit.collective_id)
             self._revision = revision
-        event = AboutToLeave(visit=self.visit, permit=self._permit, now=self.agent.now())
-        decision = self.agent.machine.decide(event)
-        if isinstance(decision, Refused):
-            raise VisitOver(decision.refusal.value, decision.sentence)
+        return self._permit
 
     async def _fetch(self) -> bytes:
         path = str(self._delivery.path)
