@@ -52,6 +52,8 @@ COLLECTING = (Step.ADVERTISE, Step.SHARE_KEYS, Step.MASKED_INPUT, Step.CONSISTEN
 SIGNING = (Step.SIGNING_LISTS, Step.SIGNING_SURVIVORS)
 OVER = (Step.RELEASED, Step.POSTED, Step.ABANDONED)
 """No wallet has anything more to do, and the round's part of the ledger is complete."""
+RUNNING = tuple(step for step in Step if step not in OVER)
+"""All others. Asked for by name, so that the index of steps finds their rounds among all there ever were."""
 ORDER = {step: place for place, step in enumerate(Step)}
 
 PUBLIC_STATE: dict[Step, str] = {

@@ -10,7 +10,7 @@ from celery import shared_task
 from aggregation.server.models import Round
 from aggregation.server.services import seats, tampering, transitions
 from aggregation.server.services.steps import step_round as drive
-from aggregation.server.states import OVER
+from aggregation.server.states import RUNNING
 
 logger = logging.getLogger(__name__)
 BUSY_RETRIES = 10
@@ -28,7 +28,7 @@ def step_round(self: Any, round_id: int) -> None:
 def sweep() -> None:
     """Deadlines, lost wake-ups, rounds whose worker died, wallets whose server process died."""
     seats.adopt_orphans()
-    running = Round.objects.exclude(step__in=[step.value for step in OVER])
+    running = Round.objects.filter(step__in=[step.value for step in RUNNING])
     for round_id in running.values_list("pk", flat=True):
         try:
             drive(round_id)

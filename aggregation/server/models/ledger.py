@@ -33,8 +33,11 @@ class Visit(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["job_id"], condition=Q(epoch__isnull=True), name="visit_unstated"),
-            models.Index(fields=["epoch"], name="visit_by_epoch"),
+            # All that is asked about them: how many of which job, at which rate, in which rounds. Their rows need not be read.
+            models.Index(
+                fields=["job_id", "rate", "round"], condition=Q(epoch__isnull=True), name="visit_unstated"
+            ),
+            models.Index(fields=["epoch"], condition=Q(epoch__isnull=False), name="visit_by_epoch"),
         ]
 
 

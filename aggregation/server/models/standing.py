@@ -29,6 +29,7 @@ class Suspicion(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["collective_id", "subscription_key"], name="one_account_each"),
         ]
+        indexes = [models.Index(fields=["at"], name="suspicion_by_day")]
 
 
 class Exclusion(models.Model):

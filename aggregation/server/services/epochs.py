@@ -352,7 +352,7 @@ def settled(number: int, keep: Iterable[uuid.UUID] = (), seal: Secret | None = N
 
 def totals() -> dict[str, str]:
     """For reconciliation, in base units."""
-    epochs = list(Epoch.objects.order_by("number"))
+    epochs = list(Epoch.objects.order_by("number").defer("request", "statement"))
     stated = sum(row.earned for row in epochs)
     rates = Visit.objects.filter(epoch__isnull=True).values_list("rate").annotate(Count("pk"))
     unstated = sum(rate * count for rate, count in rates)

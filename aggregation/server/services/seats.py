@@ -15,12 +15,12 @@ from django.db import transaction
 
 from aggregation.server import config
 from aggregation.server.errors import Unknown
-from aggregation.server.models import ALIAS, Participant
+from aggregation.server.models import ALIAS, Participant, Round
 from aggregation.server.services.ingest import Seat
-from aggregation.server.states import OVER, Step
+from aggregation.server.states import RUNNING, Step
 
 ALIVE_SECONDS = 8
-_OVER = [step.value for step in OVER]
+_RUNNING = [step.value for step in RUNNING]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,9 @@ def adopt_orphans() -> int:
     """Wallets of dead processes count as gone from now, with a longer grace; returns how many."""
     if cache.get("aggregator:hub") is None:
         return 0
-    seated = Participant.objects.exclude(hub="").exclude(round__step__in=_OVER)
+    # By the rounds that run: of those that are over, every participant stays until its visit is settled.
+    running = Round.objects.filter(step__in=_RUNNING).values_list("pk", flat=True)
+    seated = Participant.objects.filter(round__in=list(running)).exclude(hub="")
     dead = [
         name
         for name in seated.values_list("hub", flat=True).distinct()
@@ -85,7 +87,4 @@ def adopt_orphans() -> int:
     if not dead:
         return 0
     since = config.precise_now() + config.RESTART_GRACE_SECONDS - config.GRACE_SECONDS
-    orphans = Participant.objects.filter(hub__in=dead).exclude(round__step__in=_OVER)
-    return Participant.objects.filter(pk__in=list(orphans.values_list("pk", flat=True))).update(
-        hub="", gone_since=since
-    )
+    return seated.filter(hub__in=dead).update(hub="", gone_since=since)

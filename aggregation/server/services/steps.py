@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -36,6 +37,7 @@ from aggregation.server.states import COLLECTING, NEXT, OVER, SIGNING, Step
 
 logger = logging.getLogger(__name__)
 MOST_STEPS = 20
+_PROVEN = (Participant.State.PRESENT, Participant.State.FAILED)
 REQUESTS = uuid.UUID("b7f3c1de-6f56-4d0a-9f39-9a2f0b1c7e11")
 """Namespace of signing request ids: derived from the round, so that a repeated step makes the same request."""
 
@@ -116,11 +118,9 @@ def _assign(here: context.RoundContext, lease: Lease) -> None:
         for position, member in enumerate(members)
     }
     with lease.commit() as row:
-        participants = list(Participant.objects.filter(round=row))
-        placed = [who for who in participants if who.job_key in places and _counts(who)]
-        for who in placed:
-            who.bucket, who.position = places[who.job_key]
-        Participant.objects.bulk_update(placed, ["bucket", "position"], batch_size=200)
+        there = Participant.objects.filter(round=row, state__in=_PROVEN).values_list("pk", "job_key")
+        placed = {pk: places[job_key] for pk, job_key in there if job_key in places}
+        _place(placed)
         _leave_out(row, Q(bucket__isnull=True))
         Bucket.objects.bulk_create(
             [
@@ -133,8 +133,17 @@ def _assign(here: context.RoundContext, lease: Lease) -> None:
         transitions.move(row, Step.SIGNING_LISTS)
 
 
-def _counts(who: Participant) -> bool:
-    return who.state in {Participant.State.PRESENT, Participant.State.FAILED}
+def _place(places: Mapping[int, tuple[int, int]]) -> None:
+    """Write (bucket, position) of participants: a statement for each bucket and each position, not a condition for each wallet.
+
+    Positions first: as long as they are in no bucket, no two wallets are in the same place.
+    """
+    for column, which in (("position", 1), ("bucket", 0)):
+        together: dict[int, list[int]] = defaultdict(list)
+        for participant, place in places.items():
+            together[place[which]].append(participant)
+        for value, participants in together.items():
+            Participant.objects.filter(pk__in=participants).update(**{column: value})
 
 
 def _leave_out(row: Round, which: Q) -> None:

@@ -1,0 +1,77 @@
+"""What the aggregator looks after every few seconds: rounds that run, however many are over."""
+
+from __future__ import annotations
+
+import pytest
+
+from aggregation.server import config, tasks
+from aggregation.server.models import Participant, Round
+from aggregation.server.services import epochs, opening, seats, transitions
+from aggregation.server.states import OVER, RUNNING, Step
+from tests.apps.aggregator.conftest import Cast
+from tests.apps.plans import scanned
+
+pytestmark = pytest.mark.django_db(databases=["aggregator"], transaction=True)
+
+
+@pytest.fixture
+def rounds(cast: Cast) -> list[Round]:
+    """One that is over and one that runs, each with two wallets at a process that died and one at a process that lives."""
+    cast.members(4)
+    made = []
+    for number in (1, 2):
+        opening.open_round(job_id=cast.job_id, number=number, order=cast.order())
+        row = Round.objects.get(number=number)
+        transitions.move(row, Step.ADVERTISE)
+        Participant.objects.bulk_create(
+            Participant(round=row, job_key=key, subscription_key=key, ticket="", hub=hub)
+            for key, hub in zip(cast.job_keys(), ("dead", "dead", "alive", ""), strict=True)
+        )
+        if number == 1:
+            transitions.abandon(round_id=row.pk, reason="x")
+        made.append(row)
+    seats.show_alive("alive")
+    return made
+
+
+def test_wallets_of_a_dead_process_are_gone_in_rounds_that_run(rounds: list[Round]) -> None:
+    assert seats.adopt_orphans() == 2
+
+    def hubs(row: Round) -> list[str]:
+        return list(Participant.objects.filter(round=row).order_by("pk").values_list("hub", flat=True))
+
+    assert hubs(rounds[0]) == ["dead", "dead", "alive", ""]
+    assert hubs(rounds[1]) == ["", "", "alive", ""]
+    gone = Participant.objects.filter(round=rounds[1]).order_by("pk").values_list("gone_since", flat=True)
+    until = config.precise_now() + config.RESTART_GRACE_SECONDS - config.GRACE_SECONDS
+    assert gone[0] == pytest.approx(until, abs=5)
+    assert seats.adopt_orphans() == 0
+
+
+def test_every_step_is_running_or_over() -> None:
+    assert set(RUNNING) | set(OVER) == set(Step)
+    assert not set(RUNNING) & set(OVER)
+
+
+def test_the_sweep_drives_what_runs_and_nothing_else(
+    rounds: list[Round], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driven: list[int] = []
+    monkeypatch.setattr(tasks, "drive", driven.append)
+    tasks.sweep()
+    assert driven == [rounds[1].pk]
+
+
+def test_no_sweep_reads_what_every_visit_leaves_behind(rounds: list[Round]) -> None:
+    left = {
+        "aggregator_participant",
+        "aggregator_phasemessage",
+        "aggregator_maskedinput",
+        "aggregator_visit",
+        "aggregator_round",
+        "aggregator_suspicion",
+    }
+    for work in (seats.adopt_orphans, tasks.sweep):
+        assert not scanned("aggregator", work) & left, work
+    assert "aggregator_visit" in scanned("aggregator", epochs.totals)
+    assert not scanned("aggregator", epochs.totals, partial="visit_unstated") & left
