@@ -327,14 +327,14 @@ def _advance(found: Order) -> None:
         return
     if job is not None:
         plateaus.advance(found, job, place=order, fund=fund)
-    escrow = money.escrow_state(found.job_id)
+    escrow = money.escrow_status(found.job_id)
     if job is None or escrow is None:
         return
-    if job.status == S.VALIDATED and escrow.status == "open":
+    if job.status == S.VALIDATED and escrow == "open":
         if not money.new_jobs_blocked():
             jobs.mark_funded(found.job_id)
-    elif job.status in ENDED and escrow.status == "open":
+    elif job.status in ENDED and escrow == "open":
         settlement.close_job(found.job_id)
-    elif job.status in ENDED and escrow.status == "closed":
+    elif job.status in ENDED and escrow == "closed":
         jobs.mark_settled(found.job_id)
         Order.objects.filter(pk=found.pk).update(closed=True)

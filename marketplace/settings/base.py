@@ -231,7 +231,13 @@ CELERY_BEAT_SCHEDULE = {
     "erasures": {"task": "accounts.finish_erasures", "schedule": 60.0, "options": {"expires": 60}},
     "offers": {"task": "issuer.sweep", "schedule": 600.0, "options": {"expires": 600}},
     "jobs": {"task": "jobs.sweep", "schedule": 2.0, "options": {"expires": 2}},
-    "chain": {"task": "settlement.sweep", "schedule": 1.0, "options": {"expires": 1}},
+    "chain": {
+        "task": "settlement.sweep",
+        "schedule": 1.0,
+        "options": {"expires": 1},
+        "kwargs": {"glance": True},
+    },
+    "money": {"task": "settlement.sweep", "schedule": 5.0, "options": {"expires": 5}},
     "reconcile": {"task": "settlement.reconcile", "schedule": 600.0, "options": {"expires": 300}},
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from eth_utils import keccak
 
 from marketplace.settlement import asset_effects
@@ -71,24 +71,30 @@ def failed(row: ChainTransaction) -> None:
 
 
 def finish_epoch(number: int) -> None:
-    """An epoch is done when every transaction of it is confirmed."""
-    mine = of_epoch(number)
-    if not mine.exclude(state=ChainTransaction.State.CONFIRMED).exists():
+    """An epoch is done when every transaction of it is confirmed.
+
+    Its transfer to the pool waits for its settlements, so those need not be looked up in its statement, which names every address paid.
+    """
+    not_yet = (*ChainTransaction.ON_ITS_WAY, ChainTransaction.State.FAILED)
+    if not ChainTransaction.objects.filter(_payments(number), state__in=not_yet).exists():
         SettlementEpoch.objects.filter(number=number).update(status=SettlementEpoch.Status.DONE)
 
 
 def of_epoch(number: int) -> QuerySet[ChainTransaction]:
     """Every transaction that pays an epoch."""
-    return ChainTransaction.objects.filter(
-        key__regex=rf"^(fund|push|publish):{number}(:|$)"
-    ) | ChainTransaction.objects.filter(pk__in=_settlements(number))
+    return ChainTransaction.objects.filter(_payments(number) | Q(key__in=_settlements(number)))
 
 
-def _settlements(number: int) -> list[int]:
+def _payments(number: int) -> Q:
+    """Of an epoch's transactions those that move or publish what was settled."""
+    return Q(key__in=(f"fund:{number}", f"publish:{number}")) | Q(key__startswith=f"push:{number}:")
+
+
+def _settlements(number: int) -> list[str]:
+    """The keys of the epoch's settlements, one for each of its jobs."""
     epoch = SettlementEpoch.objects.filter(number=number).first()
     jobs = epoch.statement.get("document", {}).get("jobs", []) if epoch else []
-    keys = [settle_key(job) for job in jobs]
-    return list(ChainTransaction.objects.filter(key__in=keys).values_list("pk", flat=True))
+    return [settle_key(job) for job in jobs]
 
 
 def settle_key(job: dict[str, object]) -> str:

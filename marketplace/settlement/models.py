@@ -59,6 +59,9 @@ class ChainTransaction(models.Model):
         CONFIRMED = "confirmed", "confirmed"
         FAILED = "failed", "failed"
 
+    ON_ITS_WAY = (State.NEW, State.SIGNED, State.SENT, State.MINED)
+    """Neither confirmed nor failed. Asked for by name, so that the index of states finds them among all there ever were."""
+
     # treat as immutable
     key = models.CharField(max_length=120, unique=True)
     purpose = models.CharField(

@@ -61,8 +61,8 @@ def advance() -> int:
 
 def busy(wallet: ConsumerWallet) -> bool:
     """Whether a transaction of this wallet is on its way."""
-    mine = ChainTransaction.objects.filter(purpose=f"consumer:{wallet.pk}")
-    return mine.exclude(state__in=(ChainTransaction.State.CONFIRMED, ChainTransaction.State.FAILED)).exists()
+    on_its_way = ChainTransaction.objects.filter(state__in=ChainTransaction.ON_ITS_WAY)
+    return on_its_way.filter(purpose=f"consumer:{wallet.pk}").exists()
 
 
 def claim(wallet: ConsumerWallet) -> bool:

@@ -58,6 +58,11 @@ def enqueue(
     return row
 
 
+def unfinished() -> bool:
+    """Whether any transaction is on its way."""
+    return T.objects.filter(state__in=T.ON_ITS_WAY).exists()
+
+
 def sweep() -> int:
     """One pass over everything unfinished; returns how many rows moved. Safe beside another sweep."""
     link, moved = chain(), 0
@@ -81,8 +86,9 @@ def sweep() -> int:
         for row in T.objects.filter(state=T.State.SENT)[:BATCH]:
             with _traced("look", row):
                 moved += _look(row, link)
-        head = link.head()
-        for row in T.objects.filter(state=T.State.MINED)[:BATCH]:
+        mined = list(T.objects.filter(state=T.State.MINED)[:BATCH])
+        head = link.head() if mined else 0
+        for row in mined:
             with _traced("confirm", row):
                 moved += _confirm(row, link, head)
     except ChainUnavailable:

@@ -159,7 +159,7 @@ def _pool(view: _View) -> list[tuple[str, int, int]]:
 def _aggregator() -> list[tuple[str, int, int]]:
     """The visit ledger against the epochs we pulled: earned = paid + carried + held over."""
     ledger = clients.totals()
-    epochs = list(SettlementEpoch.objects.all())
+    epochs = list(SettlementEpoch.objects.defer("statement"))
     stated, paid = sum(int(e.earned) for e in epochs), sum(int(e.paid) for e in epochs)
     last = epochs[0] if epochs else None
     owed = int(last.carried + last.held_over) if last else 0

@@ -104,6 +104,11 @@ def escrow_state(job_id: uuid.UUID) -> EscrowState | None:
     )
 
 
+def escrow_status(job_id: uuid.UUID) -> str | None:
+    """Where a job's escrow stands, without its money; None where there is none."""
+    return Escrow.objects.filter(job_id=job_id).values_list("status", flat=True).first()
+
+
 def new_jobs_blocked() -> str | None:
     """Why no new job is taken now, or None."""
     last = Reconciliation.objects.first()
@@ -114,8 +119,7 @@ def new_jobs_blocked() -> str | None:
 
 def in_flight() -> int:
     """Transactions that are neither confirmed nor failed yet. While there are some, ledger and chain are read at different moments."""
-    over = (ChainTransaction.State.CONFIRMED, ChainTransaction.State.FAILED)
-    return ChainTransaction.objects.exclude(state__in=over).count()
+    return ChainTransaction.objects.filter(state__in=ChainTransaction.ON_ITS_WAY).count()
 
 
 def money_totals() -> Totals:
@@ -126,7 +130,7 @@ def money_totals() -> Totals:
         (sum(column) for column in zip(*escrows, strict=True)) if escrows else (0, 0, 0)
     )
     confirmed = Payout.objects.filter(transaction__state=ChainTransaction.State.CONFIRMED)
-    last = SettlementEpoch.objects.first()
+    last = SettlementEpoch.objects.defer("statement").first()
     return Totals(
         deposited=deposited,
         settled=settled,
@@ -243,7 +247,7 @@ def payouts_for(holder: str) -> dict[str, Any]:
 
 def next_epoch() -> tuple[int | None, str]:
     """(when the next epoch closes in unix seconds, a sentence that says why one waits)."""
-    last = SettlementEpoch.objects.first()
+    last = SettlementEpoch.objects.defer("statement").first()
     if settings.EPOCH_ON_JOB_END:
         return None, "This development site pays when a job ends."
     why = (

@@ -182,7 +182,7 @@ def run_epoch(*, final_jobs: Iterable[uuid.UUID] | None = None) -> SettlementEpo
 
 
 def _run_epoch(final_jobs: list[str]) -> SettlementEpoch | None:
-    last = SettlementEpoch.objects.first()
+    last = SettlementEpoch.objects.defer("statement").first()  # which is long: it names every address paid
     if last is not None and last.status != SettlementEpoch.Status.DONE:
         effects.finish_epoch(last.number)
         return last
@@ -291,12 +291,14 @@ def close_job(job_id: uuid.UUID) -> None:
     if escrow.status != Escrow.Status.OPEN:
         return
     try:
+        if SettlementEpoch.objects.exclude(status=SettlementEpoch.Status.DONE).exists():
+            run_epoch(final_jobs=[job_id])
+            return
         ledger = clients.totals()
-        unfinished = SettlementEpoch.objects.exclude(status=SettlementEpoch.Status.DONE).exists()
         # What is stated must be in our rows: another worker may be pulling it, and a refund before its settlement would take
         # the money that visits earned.
-        if unfinished or not ledger["earned"] == ledger["stated"] == _pulled():
-            if settings.EPOCH_ON_JOB_END or unfinished:
+        if not ledger["earned"] == ledger["stated"] == _pulled():
+            if settings.EPOCH_ON_JOB_END:
                 run_epoch(final_jobs=[job_id])
             return
     except ChainUnavailable:

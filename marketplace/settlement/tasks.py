@@ -4,7 +4,7 @@ import structlog
 from celery import shared_task
 from django.conf import settings
 
-from marketplace.settlement import alarms, assets, sales, services
+from marketplace.settlement import alarms, assets, outbox, sales, services
 from marketplace.settlement.errors import ChainUnavailable, SettlementError
 
 log = structlog.get_logger(__name__)
@@ -12,8 +12,14 @@ PASSES = 5
 
 
 @shared_task(name="settlement.sweep", ignore_result=True)
-def sweep_task() -> None:
-    """Move the outbox while something moves."""
+def sweep_task(glance: bool = False) -> None:
+    """Move the outbox while something moves.
+
+    At a glance, every second, only where a transaction is on its way. What starts one wakes this task; a wish whose wake-up was lost is
+    found by the sweep that looks at everything, every few seconds.
+    """
+    if glance and not outbox.unfinished():
+        return
     for _ in range(PASSES):
         if not services.sweep():
             break
