@@ -11,11 +11,10 @@ from django.utils import timezone
 
 from collectives import wakeups
 from collectives.models import Job
-from collectives.services import algorithms, audits, deliveries, outgoing, rounds
+from collectives.services import algorithms, audits, deliveries, looking, outgoing, rounds
 from collectives.services.due import due
 
 STEPS = 20
-POLL_SECONDS = 0.25
 IDLE_SECONDS = 2
 """A job that nobody worked on for this long lost its wake-up."""
 OPEN = (Job.Status.FUNDED, Job.Status.WAITING, Job.Status.NOTICE, Job.Status.SCHEDULED, Job.Status.RUNNING)
@@ -28,20 +27,21 @@ def drive_job(job_id: str, looking_again: bool = False) -> None:
     Every wake-up begins a chain of looks. A look that finds that another chain looked a moment ago ends its own, so that a job
     is looked after once however often it was woken.
     """
-    ident = uuid.UUID(job_id)
-    moment = timezone.now() - timedelta(seconds=POLL_SECONDS / 2)
-    if looking_again and Job.objects.filter(pk=ident, driven_at__gt=moment).exists():
+    ident, now = uuid.UUID(job_id), timezone.now()
+    found = looking.look(ident)
+    if found is None or (looking_again and found.looked_lately(now)):
         return
-    for _ in range(STEPS):
-        outcome = rounds.drive(ident, timezone.now())
-        if outcome == rounds.DONE:
-            return
-        if outcome == rounds.WAIT:
-            break
-    status = Job.objects.filter(pk=ident).values_list("status", flat=True).first()
-    if status in (Job.Status.SCHEDULED, Job.Status.RUNNING):
-        expires = timezone.now() + timedelta(seconds=30)
-        wakeups.send("collectives.drive_job", job_id, True, countdown=POLL_SECONDS, expires=expires)
+    if not looking.nothing_new(found, now):
+        for _ in range(STEPS):
+            outcome = rounds.drive(ident, timezone.now())
+            if outcome == rounds.DONE:
+                return
+            if outcome == rounds.WAIT:
+                break
+        found, now = looking.look(ident), timezone.now()
+    if found is not None and found.status in (Job.Status.SCHEDULED, Job.Status.RUNNING):
+        expires = now + timedelta(seconds=30)
+        wakeups.send("collectives.drive_job", job_id, True, countdown=found.pause(now), expires=expires)
 
 
 @shared_task(name="collectives.sweep", ignore_result=True)
