@@ -66,6 +66,10 @@ class RoundContext:
         """Raises:
         Abort: too few wallets.
         """
+        return self._draft
+
+    @cached_property
+    def _draft(self) -> Roster:
         bodies = self._bodies(Step.ADVERTISE).values_list("body", flat=True)
         randomness = bytes.fromhex(Round.objects.values_list("randomness", flat=True).get(pk=self.pk))
         messages = [Advertise.from_bytes(bytes(body)) for body in bodies]
@@ -121,6 +125,13 @@ class RoundContext:
         """Position and bytes of every message of a bucket in a phase."""
         rows = self._bodies(step).filter(participant__bucket=index)
         return [(place, bytes(body)) for place, body in rows.values_list("participant__position", "body")]
+
+    def positions(self, step: Step) -> dict[int, list[int]]:
+        """Bucket → positions of those who answered in a phase; what they said is not read."""
+        found: dict[int, list[int]] = {}
+        for bucket, place in self._bodies(step).values_list("participant__bucket", "participant__position"):
+            found.setdefault(bucket, []).append(place)
+        return found
 
     def consistencies(self, index: int) -> dict[int, Consistency]:
         return {place: Consistency.from_bytes(body) for place, body in self.answers(Step.CONSISTENCY, index)}

@@ -173,10 +173,10 @@ def _fail(row: Round, failed: dict[int, Abort]) -> None:
 def _bundle(here: context.RoundContext, lease: Lease) -> None:
     joined: dict[int, list[int]] = {}
     failed: dict[int, Abort] = {}
+    shared = here.positions(Step.SHARE_KEYS)
     for bucket in here.roster.buckets:
         try:
-            positions = [position for position, _ in here.answers(Step.SHARE_KEYS, bucket.index)]
-            joined[bucket.index] = list(close_share_keys(bucket, positions))
+            joined[bucket.index] = list(close_share_keys(bucket, shared.get(bucket.index, ())))
         except Abort as reason:
             failed[bucket.index] = reason
     _check_total(here, joined, failed)
