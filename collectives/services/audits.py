@@ -48,6 +48,8 @@ def look_after(now: datetime) -> None:
     )
     for algorithm in unasked[:20]:
         request(algorithm)
+    if not Audit.objects.filter(status__in=Audit.OPEN).exists():
+        return
     lost = Audit.objects.filter(status=Audit.Status.RUNNING, started_at__lte=now - LOST)
     lost.filter(reason="").update(
         status=Audit.Status.WAITING, reason="Its process ended; it was begun again."
