@@ -43,10 +43,10 @@ def measure(wallets: int, visits: int, *, packed: bool, cohort: int | None = Non
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("CSSI_", "DJANGO_"))}
     watcher = Watcher(folder / "var")
     watcher.start()
-    code, last = _told(command, kept | {"CSSI_VAR": str(folder / "var"), "PYTHONUNBUFFERED": "1"})
+    code, failed = _told(command, kept | {"CSSI_VAR": str(folder / "var"), "PYTHONUNBUFFERED": "1"})
     watcher.stop()
     if code:
-        raise RuntimeError(f"seed_example ended with {code}: {last}")
+        raise RuntimeError(f"seed_example ended with {code}: {failed}")
     figures = json.loads((folder / "report" / "seed-example.json").read_text(encoding="utf-8"))
     return {
         "wallets": wallets,
@@ -67,8 +67,9 @@ def measure(wallets: int, visits: int, *, packed: bool, cohort: int | None = Non
 
 
 def _told(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:
-    """Run it and pass on what it says while it says it; its exit code and its last line. Ends it when this process is interrupted."""
-    last = ""
+    """Run it and pass on what it says while it says it; its exit code, and the checks that did not hold or else its last line. Ends it
+    when this process is interrupted."""
+    last, failed = "", []
     with subprocess.Popen(
         command,
         cwd=ROOT,
@@ -83,7 +84,9 @@ def _told(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, 
             for line in process.stdout:
                 print(f"  {line.rstrip()}", file=sys.stderr, flush=True)
                 last = line.strip() or last
-            return process.wait(), last
+                if "\N{BALLOT X}" in line:
+                    failed.append(line.strip())
+            return process.wait(), " ".join(failed) or last
         except BaseException:
             process.send_signal(signal.SIGINT)  # it ends its parts
             raise
