@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -24,8 +24,10 @@ LABEL_CHALLENGE = b"cssi/v1/challenge"
 LABEL_HELLO = b"cssi/v1/hello"
 VERSION = 1
 MAX_KEYS = 256
+ANSWERS_AT_ONCE = MAX_KEYS
+"""What the wallets of one socket may have said that is not stored yet; beyond it the socket is not read."""
 KINDS = {"mailbox", "subscription"}
-REFUSED, TOO_SLOW = 4400, 4408
+REFUSED, TOO_SLOW, FAILED = 4400, 4408, 1011
 
 
 class Refusal(Exception):
@@ -52,6 +54,8 @@ class WalletConsumer(AsyncWebsocketConsumer):
         self._greeted = False
         self._ping = 0
         self._pong = 0
+        self._storing: set[asyncio.Task[None]] = set()
+        self._proven_keys: frozenset[str] = frozenset()
         self._challenge = {"nonce": os.urandom(32), "time": config.now()}
         await self.accept()
         signature = signing.sign(config.private_key(), LABEL_CHALLENGE, self._challenge)
@@ -107,7 +111,8 @@ class WalletConsumer(AsyncWebsocketConsumer):
         if len(self.keys) >= MAX_KEYS:
             raise Refusal("too_many_keys", f"One socket serves at most {MAX_KEYS} keys.")
         key = self._proven(message["kind"], message["public"], message["sig"])
-        await self._hub.bind(self, {key})
+        self.keys.add(key)
+        await self._meanwhile(self._hub.bind(self, {key}))
 
     def _proven(self, kind: str, public: bytes, signature: bytes) -> str:
         if config.now() - self._challenge["time"] > config.CHALLENGE_SECONDS and not self._greeted:
@@ -138,11 +143,33 @@ class WalletConsumer(AsyncWebsocketConsumer):
         await self._answer(Verb.DECLINE, message["id"])
 
     async def _answer(self, verb: Verb, ident: Any, *, outcome: str = "", body: bytes = b"") -> None:
-        answer = Answer(verb=verb, ident=ident, keys=frozenset(self.keys), outcome=outcome, body=body)
+        if len(self._proven_keys) != len(self.keys):  # keys only ever come
+            self._proven_keys = frozenset(self.keys)
+        answer = Answer(verb=verb, ident=ident, keys=self._proven_keys, outcome=outcome, body=body)
+        await self._meanwhile(self._store(answer))
+
+    async def _store(self, answer: Answer) -> None:
         try:
             await self._hub.answers.put(answer)
         except (DistributorError, WireError) as error:
             await self.push({"t": "error", "code": error.code, "text": str(error)})
+
+    async def _meanwhile(self, work: Coroutine[Any, Any, None]) -> None:
+        """The socket of a host speaks for many wallets: one of them does not wait until what another said is stored."""
+        while len(self._storing) >= ANSWERS_AT_ONCE:
+            await asyncio.wait(self._storing, return_when=asyncio.FIRST_COMPLETED)
+        task = asyncio.get_running_loop().create_task(self._or_end(work))
+        self._storing.add(task)
+        task.add_done_callback(self._storing.discard)
+
+    async def _or_end(self, work: Coroutine[Any, Any, None]) -> None:
+        """What could not be stored will be asked again on the wallets' next socket."""
+        try:
+            await work
+        except Exception:
+            with suppress(OSError, RuntimeError):
+                await self.close(FAILED)
+            raise
 
     _HANDLERS: dict[str, Callable[[WalletConsumer, dict[str, Any]], Awaitable[None]]] = {
         "hello": _on_hello,

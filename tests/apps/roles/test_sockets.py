@@ -16,6 +16,7 @@ from aggregation.server.consumers import RoundConsumer
 from aggregation.wire import cbor, sealing, signing
 from tests.apps.roles.world import World
 from wallets.distributor import config as distributor_config
+from wallets.distributor import consumers as distributor_consumers
 from wallets.distributor import hub as distributor_hub
 from wallets.distributor.consumers import WalletConsumer
 from wallets.distributor.models import Mail, Presence
@@ -171,6 +172,44 @@ async def test_mail_is_delivered_once_per_socket_until_acknowledged(world: World
         assert (await peer.receive())["t"] == "welcome"
         await peer.send({"t": "accept", "id": bytes(16)})
         assert (await peer.receive())["code"] == "unknown"
+
+
+async def test_what_the_wallets_of_one_socket_say_is_stored_together(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[int] = []
+    write = distributor_hub.current().answers._write
+
+    def counting(items: Any) -> Any:
+        batches.append(len(items))
+        return write(items)
+
+    monkeypatch.setattr(distributor_hub.current().answers, "_write", counting)
+    async with Peer(WalletConsumer) as peer:
+        await peer.send(peer.hello(signing.generate(os.urandom)))
+        assert (await peer.receive())["t"] == "welcome"
+        for number in range(60):
+            await peer.send({"t": "accept", "id": number.to_bytes(16, "big")})
+        for _ in range(60):
+            assert (await peer.receive())["code"] == "unknown"
+    assert sum(batches) == 60
+    assert len(batches) < 20
+
+
+async def test_a_socket_takes_no_more_keys_than_one_may_serve(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distributor_consumers, "MAX_KEYS", 3)
+    async with Peer(WalletConsumer) as peer:
+        for number in range(4):
+            secret = signing.generate(os.urandom)
+            (kind, public, proof) = peer.hello(secret)["keys"][0]
+            if number == 0:
+                await peer.send(peer.hello(secret))
+                assert (await peer.receive())["t"] == "welcome"
+            else:
+                await peer.send({"t": "bind", "kind": kind, "public": public, "sig": proof})
+        await peer.refused("too_many_keys")
 
 
 async def test_a_given_up_socket_that_is_heard_late_does_not_take_the_wallet_along(world: World) -> None:
