@@ -16,8 +16,8 @@ from typing import Any, Generic, TypeVar
 
 from django.db import InterfaceError, OperationalError, connections
 
-GATHER_SECONDS = 0.02
-LONGEST_PAUSE = 0.06
+GATHER_SECONDS = 0.04
+LONGEST_PAUSE = 0.08
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -57,6 +57,8 @@ class RoundContext:
         self.collective_id = row.job.collective_id
         self.job_id = row.job_id
         self.log = member_log(row.job_id)
+        self.seen_step: Step | None = None
+        """The step this process saw the round in last: a hint of what a message is, no more."""
         self._share_keys: dict[int, dict[int, ShareKeys]] = {}
         self._survivors: dict[int, Survivors] = {}
 

@@ -34,6 +34,7 @@ def frames_for(round_id: int, participants: Iterable[int]) -> tuple[Step, dict[i
     speak = _SPEAKERS.get(step)
     if speak is not None:
         here = context.of(round_id)
+        here.seen_step = step
         for index, members in present.items():
             answer.update(speak(here, index, members))
     return step, answer

@@ -11,6 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from channels.layers import get_channel_layer
@@ -19,6 +20,7 @@ from aggregation.server import config, frames, selectors, wakeups
 from aggregation.server.batching import Batcher, DatabaseThread
 from aggregation.server.models import Round
 from aggregation.server.services import folding, ingest, seats
+from aggregation.server.services.answered import Answered
 from aggregation.server.services.ingest import Kind, Said, Seat
 from aggregation.server.states import OVER, Step
 from aggregation.server.uploads import Turns
@@ -82,7 +84,8 @@ class Hub:
         self.name = f"{os.getpid()}-{os.urandom(6).hex()}"
         self.thread = DatabaseThread("aggregator-hub")
         self.uploads = DatabaseThread("aggregator-uploads")
-        self.ingest: Batcher[Said, str] = Batcher(self.thread, ingest.record)
+        self.answered = Answered(self._seats)
+        self.ingest: Batcher[Said, str] = Batcher(self.thread, partial(ingest.record, answered=self.answered))
         self.joins: Batcher[seats.Join, Seat] = Batcher(self.thread, seats.join)
         self._seated: dict[int, Connection] = {}
         self._rounds: dict[int, set[int]] = {}
@@ -127,13 +130,20 @@ class Hub:
         if seat is None or self._seated.get(seat.participant) is not connection:
             return
         del self._seated[seat.participant]
+        over = self._steps.get(seat.round) in OVER
         people = self._rounds.get(seat.round, set())
         people.discard(seat.participant)
         if not people:
             self._rounds.pop(seat.round, None)
             self._steps.pop(seat.round, None)
             self.folding.forget(seat.round)
-        self._spawn(self._gone(seat))
+            self.answered.forget(seat.round)
+        if not over:  # then nobody waits for it any more
+            self._spawn(self._gone(seat))
+
+    def _seats(self, round_id: int) -> set[int]:
+        """A copy, for other threads."""
+        return self._rounds.get(round_id, set()).copy()
 
     def seat_of(self, participant: int) -> Seat | None:
         connection = self._seated.get(participant)
@@ -200,6 +210,8 @@ class Hub:
             connection = self._seated.get(participant)
             if connection is None or not messages or _stale(connection.pushed, step):
                 continue
+            if messages[-1]["t"] == "done":
+                self.answered.out(round_id, participant)
             connection.pushed = step
             self._spawn(_speak(connection, messages))
 

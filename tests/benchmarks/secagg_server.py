@@ -4,7 +4,7 @@
 
 Both sides run whole rounds with the same header (buckets of 50, production minima, every signature checked where the protocol
 checks it) and end with the same sum, which is compared. In process: real clients and `RoundServer`, messages handed over as bytes, one
-thread. Through the server: web process with distributor and aggregator on SQLite, websockets, sealed bodies, uploads by PUT, the
+thread. Through the server: web process with distributor and aggregator on SQLite, websockets on uvloop, sealed bodies, uploads by PUT, the
 step worker; agents in processes of their own. The clock runs from the first agent's joining to the last agent's `done`; invitation,
 model download and training are outside on both sides. The agreed bound is 60 % of the in-process throughput. It also reports the server's
 CPU per visit and its peak memory in vectors of d above its idle size.
@@ -27,6 +27,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import uvloop
 
 BOUND = 0.6
 Q, BUCKET, BUCKET_MIN, RELEASE_MIN, THRESHOLD = 16, 50, 40, 100, 760_000
@@ -158,6 +159,7 @@ async def served(agents: int, d: int, rounds: int, processes: int) -> list[dict[
     from django.conf import settings
     from django.core.management import call_command
 
+    from marketplace.garbage import look_seldom
     from tests.apps.roles.world import World
 
     for alias in ("distributor", "aggregator"):
@@ -169,6 +171,7 @@ async def served(agents: int, d: int, rounds: int, processes: int) -> list[dict[
     await world.start_web()
     world.worker.start()
     children = [await _start(world, agents, d, rounds, processes, place) for place in range(processes)]
+    look_seldom()  # as a server does when it is loaded
     measured = []
     try:
         await _enrol(world, children)
@@ -289,7 +292,8 @@ def best(rows: list[dict[str, float]]) -> dict[str, float]:
 def measure(agents: int, d: int, rounds: int, processes: int) -> dict[str, Any]:
     """Both sides, and their ratios."""
     alone = best([in_process(agents, d) for _ in range(rounds)])
-    there = best(asyncio.run(served(agents, d, rounds, processes)))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as `manage.py serve` starts it
+        there = best(runner.run(served(agents, d, rounds, processes)))
     rates = agents / alone["wall_s"], agents / there["wall_s"]
     return of_server(agents, d, there) | {
         "in_process_visits_per_s": round(rates[0], 1),

@@ -6,12 +6,12 @@ refused. The same message again is acknowledged again; another one in its place 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from aggregation.secagg.errors import ProtocolError
 from aggregation.secagg.server import (
@@ -24,7 +24,10 @@ from aggregation.secagg.server import (
 from aggregation.server import config, context
 from aggregation.server.errors import AggregatorError, Conflict, Malformed, PhaseOver
 from aggregation.server.models import ALIAS, MaskedInput, Participant, PhaseMessage, Round, Visit
+from aggregation.server.services import rows
+from aggregation.server.services.answered import Answered
 from aggregation.server.services.progress import due
+from aggregation.server.services.rows import RoundRow, Who
 from aggregation.server.states import ORDER, OVER, Step
 from aggregation.server.wakeups import enqueue
 from aggregation.wire import cbor
@@ -76,14 +79,15 @@ class Said:
 class _Batch:
     """Rows a batch works on, and those it adds."""
 
-    rounds: dict[int, Round]
-    participants: dict[int, Participant]
-    messages: dict[tuple[int, str], bytes]
-    masked: dict[int, str]
-    new_messages: list[PhaseMessage] = field(default_factory=list)
+    rounds: dict[int, RoundRow]
+    participants: dict[int, Who]
+    now: float
+    messages: dict[tuple[int, str], bytes] = field(default_factory=dict)
+    masked: dict[int, str] = field(default_factory=dict)
+    new_messages: list[tuple[int, str, bytes]] = field(default_factory=list)
     new_masked: list[MaskedInput] = field(default_factory=list)
     visits: list[Visit] = field(default_factory=list)
-    changed: dict[int, Participant] = field(default_factory=dict)
+    changed: dict[int, Who] = field(default_factory=dict)
 
 
 Outcome = str | Exception
@@ -98,13 +102,41 @@ class Verdict:
     verified: bool = False
 
 
-def record(items: Sequence[Said]) -> list[Outcome]:
-    """Verify and store a batch; one outcome per item."""
-    verdicts = _verdicts(items)
+def record(items: Sequence[Said], answered: Answered | None = None) -> list[Outcome]:
+    """Verify and store a batch; one outcome per item.
+
+    Nearly always a message is new, so what is stored is read only where a row is in its place already.
+
+    Args:
+        answered: what this process knows of who answered; without it the database is asked after every batch.
+    """
+    verdicts = {}
+    for place, item in enumerate(items):
+        step = context.of(item.seat.round).seen_step
+        if item.kind is not Kind.MESSAGE or step is not None:
+            verdicts[place] = (step, _verdict(item, step))
+    try:
+        return _stored(items, verdicts, answered, repeats=False)
+    except IntegrityError:  # the transaction is undone
+        return _stored(items, verdicts, answered, repeats=True)
+
+
+_Verdicts = dict[int, tuple[Step | None, Verdict | Exception]]
+"""By an item's place: the round's step it was verified for, and what was found."""
+
+
+def _stored(
+    items: Sequence[Said], verdicts: _Verdicts, answered: Answered | None, *, repeats: bool
+) -> list[Outcome]:
+    """Raises:
+    IntegrityError: a message or an input is stored already, and `repeats` were not looked for; nothing is stored.
+    """
     results: list[Outcome] = []
     with transaction.atomic(using=ALIAS):
-        batch = _load(items, {v.phase for v in verdicts if isinstance(v, Verdict) and v.phase})
-        for item, verdict in zip(items, verdicts, strict=True):
+        rounds = rows.locked_rounds({item.seat.round for item in items})
+        found = [_right(place, item, verdicts, rounds) for place, item in enumerate(items)]
+        batch = _load(items, rounds, found, repeats=repeats)
+        for item, verdict in zip(items, found, strict=True):
             if isinstance(verdict, Exception):
                 results.append(verdict)
                 continue
@@ -113,28 +145,56 @@ def record(items: Sequence[Said]) -> list[Outcome]:
             except AggregatorError as error:
                 results.append(error)
         _save(batch)
-        # A receipt or a lost socket alone never completes a phase.
-        telling = {item.seat.round for item in items if item.kind not in {Kind.RECEIPT, Kind.GONE}}
-        for row in batch.rounds.values():
-            if row.pk in telling and due(row):
-                enqueue("aggregator.step_round", row.pk)
+        _wake(items, results, rounds, answered)
+    for row in rounds.values():
+        context.of(row.pk).seen_step = row.step
     return results
 
 
-def _verdicts(items: Sequence[Said]) -> list[Verdict | Exception]:
-    rounds = {item.seat.round for item in items}
-    steps = {pk: Step(step) for pk, step in Round.objects.filter(pk__in=rounds).values_list("pk", "step")}
-    results: list[Verdict | Exception] = []
-    for item in items:
-        try:
-            here = context.of(item.seat.round)
-            if item.kind is Kind.RECEIPT:
-                _verify_receipt(here, item)
-            is_message = item.kind is Kind.MESSAGE
-            results.append(_verify_message(here, item, steps[item.seat.round]) if is_message else Verdict())
-        except (ProtocolError, AggregatorError) as error:
-            results.append(error)
-    return results
+def _wake(
+    items: Sequence[Said],
+    results: Sequence[Outcome],
+    rounds: Mapping[int, RoundRow],
+    answered: Answered | None,
+) -> None:
+    """Look whether this batch completed a phase. A receipt or a lost socket alone never does."""
+    telling = {item.seat.round for item in items if item.kind not in {Kind.RECEIPT, Kind.GONE}}
+    if answered is not None:
+        for item, result in zip(items, results, strict=True):
+            if item.kind is Kind.CANNOT:
+                answered.out(item.seat.round, item.seat.participant)
+            elif item.seat.round in telling and isinstance(result, str):
+                answered.answered(item.seat.round, rounds[item.seat.round].step, item.seat.participant)
+    for row in rounds.values():
+        if row.pk not in telling or (answered is not None and not answered.all_here(row.pk, row.step)):
+            continue
+        if due(Round.objects.get(pk=row.pk)):
+            enqueue("aggregator.step_round", row.pk)
+
+
+def _right(
+    place: int, item: Said, verdicts: _Verdicts, rounds: Mapping[int, RoundRow]
+) -> Verdict | Exception:
+    """The verdict for the step the round is in; another may have begun since it was last seen."""
+    step = rounds[item.seat.round].step
+    seen, verdict = verdicts.get(place, (None, None))
+    if verdict is None or (item.kind is Kind.MESSAGE and seen is not step):
+        verdict = _verdict(item, step)
+        verdicts[place] = (step, verdict)
+    return verdict
+
+
+def _verdict(item: Said, step: Step | None) -> Verdict | Exception:
+    """`step`: of the round; a message needs one."""
+    try:
+        here = context.of(item.seat.round)
+        if item.kind is Kind.RECEIPT:
+            _verify_receipt(here, item)
+        if item.kind is Kind.MESSAGE and step is not None:
+            return _verify_message(here, item, step)
+        return Verdict()
+    except (ProtocolError, AggregatorError) as error:
+        return error
 
 
 def _verify_receipt(here: context.RoundContext, item: Said) -> None:
@@ -199,40 +259,46 @@ def _too_late_or_early(step: Step, phase: Step) -> AggregatorError:
     return Malformed(f"The phase {phase} has not begun.", code="out_of_order")
 
 
-def _load(items: Sequence[Said], phases: set[Step]) -> _Batch:
-    rounds = sorted({item.seat.round for item in items})
-    seats = sorted({item.seat.participant for item in items})
-    locked = Round.objects.select_for_update().filter(pk__in=rounds).order_by("pk")
-    before = PhaseMessage.objects.filter(
-        participant_id__in=seats, phase__in=[phase.value for phase in phases]
-    )
-    masked = MaskedInput.objects.filter(participant_id__in=seats)
-    uploads = any(item.kind is Kind.MASKED for item in items)
-    return _Batch(
-        rounds={row.pk: row for row in locked},
-        participants={row.pk: row for row in Participant.objects.filter(pk__in=seats)},
-        messages={(row.participant_id, row.phase): bytes(row.body) for row in (before if phases else ())},
-        masked=dict(masked.values_list("participant_id", "digest")) if uploads else {},
-    )
+def _load(
+    items: Sequence[Said], rounds: dict[int, RoundRow], found: Sequence[Verdict | Exception], *, repeats: bool
+) -> _Batch:
+    """With `repeats`, or for messages of a phase that is not running, what is stored is read."""
+    phases = {
+        verdict.phase.value
+        for verdict in found
+        if isinstance(verdict, Verdict) and verdict.phase and (repeats or not verdict.verified)
+    }
+    seats = {item.seat.participant for item in items}
+    uploads = [item for item in items if item.kind is Kind.MASKED]
+    look = repeats or any(rounds[item.seat.round].step is not Step.MASKED_INPUT for item in uploads)
+    batch = _Batch(rounds=rounds, participants=rows.participants(seats), now=config.precise_now())
+    if phases:
+        for row in PhaseMessage.objects.filter(participant_id__in=seats, phase__in=phases):
+            batch.messages[row.participant_id, row.phase] = bytes(row.body)
+    if uploads and look:
+        masked = MaskedInput.objects.filter(participant_id__in=seats)
+        batch.masked.update(masked.values_list("participant_id", "digest"))
+    return batch
 
 
 def _save(batch: _Batch) -> None:
-    for model, rows in ((PhaseMessage, batch.new_messages), (MaskedInput, batch.new_masked)):
-        if rows:
-            model.objects.bulk_create(rows, batch_size=200)
+    if batch.new_messages:
+        rows.insert_messages(batch.new_messages)
+    if batch.new_masked:
+        MaskedInput.objects.bulk_create(batch.new_masked, batch_size=200)
     if batch.visits:
         Visit.objects.bulk_create(batch.visits, ignore_conflicts=True, batch_size=200)
-    for states, rows in _by_state(batch.changed.values()).items():
+    for states, people in _by_state(batch.changed.values()).items():
         state, hub, gone_since = states
-        Participant.objects.filter(pk__in=[row.pk for row in rows]).update(
+        Participant.objects.filter(pk__in=[who.pk for who in people]).update(
             state=state, hub=hub, gone_since=gone_since
         )
 
 
-def _by_state(rows: Any) -> dict[tuple[str, str, float], list[Participant]]:
-    groups: dict[tuple[str, str, float], list[Participant]] = {}
-    for row in rows:
-        groups.setdefault((row.state, row.hub, row.gone_since), []).append(row)
+def _by_state(people: Iterable[Who]) -> dict[tuple[str, str, float], list[Who]]:
+    groups: dict[tuple[str, str, float], list[Who]] = {}
+    for who in people:
+        groups.setdefault((who.state, who.hub, who.gone_since), []).append(who)
     return groups
 
 
@@ -283,11 +349,11 @@ def _message(batch: _Batch, item: Said, verdict: Verdict) -> Outcome:
         if before != item.body:
             raise Conflict("This wallet sent another message in this phase before.", code="duplicate")
         return "again"
-    if Step(row.step) is not phase or not verdict.verified:
-        raise _too_late_or_early(Step(row.step), phase)
+    if row.step is not phase or not verdict.verified:
+        raise _too_late_or_early(row.step, phase)
     _must_be_present(who)
     batch.messages[who.pk, phase.value] = item.body
-    batch.new_messages.append(PhaseMessage(participant=who, phase=phase.value, body=item.body))
+    batch.new_messages.append((who.pk, phase.value, item.body))
     return "stored"
 
 
@@ -298,32 +364,32 @@ def _masked(batch: _Batch, item: Said, verdict: Verdict) -> Outcome:
         if before != item.digest:
             raise Conflict("Another masked input of this wallet is stored; only one is taken.")
         return "again"
-    if Step(row.step) is not Step.MASKED_INPUT:
-        raise _too_late_or_early(Step(row.step), Step.MASKED_INPUT)
+    if row.step is not Step.MASKED_INPUT:
+        raise _too_late_or_early(row.step, Step.MASKED_INPUT)
     _must_be_present(who)
     batch.masked[who.pk] = item.digest
-    batch.new_masked.append(MaskedInput(participant=who, digest=item.digest, file=item.file))
+    batch.new_masked.append(MaskedInput(participant_id=who.pk, digest=item.digest, file=item.file))
     return "stored"
 
 
 def _gone(batch: _Batch, item: Said, verdict: Verdict) -> Outcome:
     who = batch.participants.get(item.seat.participant)
     if who is not None and who.hub == item.seat.hub:
-        who.hub, who.gone_since = "", config.precise_now()
+        who.hub, who.gone_since = "", batch.now
         batch.changed[who.pk] = who
     return "stored"
 
 
-def _must_be_present(who: Participant) -> None:
+def _must_be_present(who: Who) -> None:
     if who.state == Participant.State.EXPECTED:
         raise Malformed("Send the presence receipt first.", code="receipt_first")
     if who.state != Participant.State.PRESENT:
         raise PhaseOver("This wallet is out of the round.", code="left_out")
 
 
-def _open_round(batch: _Batch, item: Said) -> Round:
+def _open_round(batch: _Batch, item: Said) -> RoundRow:
     row = batch.rounds[item.seat.round]
-    if Step(row.step) in OVER:
+    if row.step in OVER:
         raise PhaseOver("The round is over.", code="round_over")
     return row
 

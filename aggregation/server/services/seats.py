@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.core.cache import cache
 from django.db import transaction
@@ -36,34 +37,37 @@ class Join:
 def join(items: Sequence[Join]) -> list[Seat | Exception]:
     """Seat a batch of wallets; Unknown for who is not in the cohort."""
     with transaction.atomic(using=ALIAS):
-        found = {
-            (row.round.job_id.bytes, row.round.number, row.job_key): row
-            for row in Participant.objects.select_related("round")
-            .defer("round__sum")
-            .filter(
-                round__job_id__in={uuid.UUID(bytes=item.job) for item in items},
-                round__number__in={item.round for item in items},
-                job_key__in=[item.job_key.hex() for item in items],
-            )
-        }
+        rows = Participant.objects.filter(
+            round__job_id__in={uuid.UUID(bytes=item.job) for item in items},
+            round__number__in={item.round for item in items},
+            job_key__in=[item.job_key.hex() for item in items],
+        ).values_list(
+            *("round__job_id", "round__number", "job_key", "pk", "round_id"),
+            *("subscription_key", "ticket", "round__step"),
+        )
+        found = {(job.bytes, number, key): row for job, number, key, *row in rows}
         for name in {item.hub for item in items}:
-            mine = [item for item in items if item.hub == name]
-            rows = [found.get((item.job, item.round, item.job_key.hex())) for item in mine]
-            Participant.objects.filter(pk__in=[row.pk for row in rows if row is not None]).update(hub=name)
-    return [_seat(item, found.get((item.job, item.round, item.job_key.hex()))) for item in items]
+            mine = [found.get(_named(item)) for item in items if item.hub == name]
+            Participant.objects.filter(pk__in=[row[0] for row in mine if row is not None]).update(hub=name)
+    return [_seat(item, found.get(_named(item))) for item in items]
 
 
-def _seat(item: Join, row: Participant | None) -> Seat | Exception:
+def _named(item: Join) -> tuple[bytes, int, str]:
+    return item.job, item.round, item.job_key.hex()
+
+
+def _seat(item: Join, row: list[Any] | None) -> Seat | Exception:
     if row is None:
         return Unknown("This wallet is not in the cohort of this round.", code="not_in_cohort")
+    participant, round_id, subscription_key, ticket, step = row
     return Seat(
-        participant=row.pk,
-        round=row.round_id,
+        participant=participant,
+        round=round_id,
         job_key=item.job_key,
-        subscription_key=row.subscription_key,
-        ticket=row.ticket,
+        subscription_key=subscription_key,
+        ticket=ticket,
         hub=item.hub,
-        step=Step(row.round.step),
+        step=Step(step),
     )
 
 
