@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from channels.consumer import get_handler_name
+from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from aggregation.wire import cbor, signing
@@ -42,10 +43,15 @@ class WalletConsumer(AsyncWebsocketConsumer):
     # The hub holds one channel for the whole process; a channel per socket would be a broker subscription each.
     channel_layer_alias = "none"
 
-    async def dispatch(self, message: Any) -> None:
-        """As Channels does, but without looking for old database connections: that is a thread hop for every frame, and these
-        frames reach the database through the hub's own thread only."""
-        await getattr(self, get_handler_name(message))(message)
+    async def __call__(self, scope: Any, receive: Callable[[], Awaitable[Any]], send: Any) -> None:
+        """As Channels does, but without what a socket that no channel speaks to has no use for: two tasks for every frame to listen to
+        both, and a thread hop for every frame to look for old database connections, as frames reach the database
+        through the hub's own thread only."""
+        self.scope, self.base_send = scope, send
+        with suppress(StopConsumer):
+            while True:
+                message = await receive()
+                await getattr(self, get_handler_name(message))(message)
 
     async def connect(self) -> None:
         self.keys: set[str] = set()
