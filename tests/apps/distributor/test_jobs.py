@@ -5,15 +5,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from dataclasses import replace
 
 import pytest
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
 
+from aggregation.secagg.errors import ProtocolError
 from aggregation.secagg.server import MemberLog, accept_enrolment
 from aggregation.wire import signing
 from wallets.distributor import clients, config, selectors
 from wallets.distributor.errors import AggregatorDown, Conflict
 from wallets.distributor.models import Enrolment, Job
-from wallets.distributor.services import jobs, routes
+from wallets.distributor.services import answers, jobs, routes
+from wallets.distributor.services.answers import Answer, Verb
 
 pytestmark = pytest.mark.django_db(databases=["distributor"])
 
@@ -110,6 +115,47 @@ def test_an_enrolment_by_another_key_or_with_a_taken_job_key_is_refused(cast):
     job_key = signing.public_key(signing.generate(os.urandom))
     assert cast.enrol(first, job_key=job_key) is None
     assert cast.enrol(second, job_key=job_key).code == "job_key_taken"
+
+
+def enrolments(cast, secrets, **changed):
+    rows = {row.subscription_key: row for row in Enrolment.objects.filter(job_id=cast.job_id)}
+    keys = [signing.public_key(secret).hex() for secret in secrets]
+    return [
+        Answer(
+            verb=Verb.ENROL,
+            ident=bytes(rows[key].ident),
+            keys=frozenset({key}),
+            body=cast.enrolment(secret, **changed),
+        )
+        for key, secret in zip(keys, secrets, strict=True)
+    ]
+
+
+def test_of_two_that_bring_one_job_key_in_one_batch_the_first_has_it(cast):
+    cast.subscribe(3)
+    cast.announce()
+    job_key = signing.public_key(signing.generate(os.urandom))
+    first, second, third = enrolments(cast, cast.subscriptions, job_key=job_key)
+    malformed = replace(third, body=b"\xa0")
+    outcomes = answers.record([first, second, malformed])
+    assert outcomes[0] is None
+    assert outcomes[1].code == "job_key_taken"
+    assert isinstance(outcomes[2], ProtocolError)
+    assert list(Enrolment.objects.filter(state="enrolled").values_list("subscription_key", flat=True)) == [
+        *first.keys
+    ]
+
+
+def test_more_enrolments_in_a_batch_are_not_more_queries(cast):
+    cast.subscribe(14)
+    cast.announce()
+    spent = []
+    for some in (cast.subscriptions[:2], cast.subscriptions[2:12]):
+        batch = enrolments(cast, some)
+        with CaptureQueriesContext(connections["distributor"]) as queries:
+            assert answers.record(batch) == [None] * len(some)
+        spent.append(len(queries))
+    assert spent[0] == spent[1]
 
 
 def answers_verb():

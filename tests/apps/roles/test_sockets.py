@@ -260,6 +260,32 @@ async def test_a_wallet_that_stops_answering_the_heartbeat_is_dropped(
     await world.until(away)
 
 
+async def test_a_wallet_whose_answer_is_still_being_written_is_heard(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten thousand enrolments take longer than a heartbeat: a pong must not lie unread behind an answer, or its wallet is cut off."""
+    await distributor_hub.close()
+    monkeypatch.setattr(distributor_config, "HEARTBEAT_SECONDS", 1)
+    async with Peer(WalletConsumer) as peer:
+        await peer.send(peer.hello(signing.generate(os.urandom)))
+        await peer.receive()
+        answers, written = distributor_hub.current().answers, asyncio.Event()
+        put = answers.put
+
+        async def slow(answer: Any) -> None:
+            await written.wait()
+            await put(answer)
+
+        monkeypatch.setattr(answers, "put", slow)
+        await peer.send({"t": "decline", "id": bytes(16)})
+        for _ in range(3):
+            ping = await peer.receive()
+            assert ping["t"] == "ping"
+            await peer.send({"t": "pong", "n": ping["n"]})
+        written.set()
+        assert (await peer.receive())["code"] == "unknown"
+
+
 async def test_round_messages_must_be_sealed_to_this_aggregator(world: World) -> None:
     async with Peer(RoundConsumer) as peer:
         await peer.send({"t": "join"})

@@ -5,7 +5,9 @@ An answer counts only for a key its connection has proven. Late and repeated ans
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -47,6 +49,8 @@ class _Batch:
 
     invitations: dict[bytes, Invitation]
     enrolments: dict[bytes, Enrolment]
+    taken: set[tuple[uuid.UUID, str]] = field(default_factory=set)
+    """(job, job key) of what was enrolled before, as far as this batch could repeat it, and of what it enrols."""
     answered: dict[str, list[int]] = field(default_factory=dict)
     enrolled: list[Enrolment] = field(default_factory=list)
     declined: list[int] = field(default_factory=list)
@@ -77,7 +81,22 @@ def _load(answers: Sequence[Answer]) -> _Batch:
     enrolments = Enrolment.objects.filter(ident__in=rest).select_related("job") if rest else ()
     batch = _Batch(invitations=by_ident, enrolments={bytes(row.ident): row for row in enrolments})
     _lock(batch)
+    batch.taken = _taken(answers, batch)
     return batch
+
+
+def _taken(answers: Sequence[Answer], batch: _Batch) -> set[tuple[uuid.UUID, str]]:
+    """The job keys of these answers that are in use. Looked up for all at once: one by one it is a query for each enrolment."""
+    offered = set()
+    for answer in answers:
+        if answer.verb is Verb.ENROL and isinstance(answer.ident, bytes) and answer.ident in batch.enrolments:
+            with suppress(ProtocolError):  # refused by name when its turn comes
+                offered.add(EnrolmentMessage.from_bytes(answer.body).job_key.hex())
+    if not offered:
+        return set()
+    jobs_here = {row.job_id for row in batch.enrolments.values()}
+    rows = Enrolment.objects.filter(job_id__in=jobs_here, job_key__in=offered)
+    return {(job_id, str(key)) for job_id, key in rows.values_list("job_id", "job_key")}
 
 
 def _lock(batch: _Batch) -> None:
@@ -188,9 +207,9 @@ def _enrol(batch: _Batch, answer: Answer) -> None:
 
 
 def _check_fresh(batch: _Batch, job_key: str, row: Enrolment) -> None:
-    here = any(other.job_key == job_key and other.job_id == row.job_id for other in batch.enrolled)
-    if here or Enrolment.objects.filter(job_id=row.job_id, job_key=job_key).exists():
+    if (row.job_id, job_key) in batch.taken:
         raise Refused("This job key is taken; make a fresh one.", code="job_key_taken")
+    batch.taken.add((row.job_id, job_key))
 
 
 def _check_enrolment(message: EnrolmentMessage, row: Enrolment) -> None:
