@@ -189,10 +189,10 @@ class WalletConsumer(AsyncWebsocketConsumer):
 
     # what the hub asks of a connection
 
-    async def push(self, frame: dict[str, Any]) -> None:
+    async def push(self, frame: dict[str, Any] | bytes) -> None:
         # A socket that was just cut is reported by `disconnect`; the wallets after it in the hub's line must still be served.
         with suppress(OSError):
-            await self.send(bytes_data=cbor.encode(frame))
+            await self.send(bytes_data=frame if isinstance(frame, bytes) else cbor.encode(frame))
 
     async def beat(self) -> bool:
         if self._pong != self._ping:

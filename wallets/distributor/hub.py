@@ -32,7 +32,9 @@ class Connection(Protocol):
     keys: set[str]
     sent: set[tuple[str, int, str]]
 
-    async def push(self, frame: dict[str, Any]) -> None: ...
+    async def push(self, frame: dict[str, Any] | bytes) -> None:
+        """Send it; bytes are a frame that is encoded already."""
+
     async def beat(self) -> bool:
         """Send a ping; False when the last one was not answered."""
 
@@ -131,7 +133,7 @@ class Hub:
                 continue
             connection = held[-1]
             connection.sent.add(item.mark)
-            await connection.push(item.frame)
+            await connection.push(item.data)
 
     # liveness
 

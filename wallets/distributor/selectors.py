@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 from django.db.models import Count, Q, QuerySet
 
+from aggregation.wire import cbor
 from aggregation.wire.merkle import MerkleLog
 from wallets.distributor import config
 from wallets.distributor.errors import Unknown
@@ -39,11 +41,19 @@ class Waiting:
 
     key: str
     mark: tuple[str, int, str]
-    make: Callable[[], dict[str, Any]]
+    make: Callable[[], dict[str, Any] | bytes]
 
     @property
     def frame(self) -> dict[str, Any]:
-        return self.make()
+        """What the frame says."""
+        made = self.make()
+        return dict(cbor.decode(made)) if isinstance(made, bytes) else made
+
+    @property
+    def data(self) -> bytes:
+        """The frame as it is sent."""
+        made = self.make()
+        return made if isinstance(made, bytes) else cbor.encode(made)
 
 
 def mailbox_status(key: str) -> dict[str, Any]:
@@ -240,30 +250,55 @@ def _invitations(rows: QuerySet[Invitation]) -> Iterator[Waiting]:
     )
     relevant = rows.filter(
         open_now, round__expires__gt=config.now(), enrolment__subscription_key__in=_active()
-    ).select_related("round", "enrolment")
-    for row in relevant.defer("enrolment__body"):
-        key = row.enrolment.subscription_key
-        yield Waiting(key=key, mark=("round", row.pk, row.state), make=partial(_frame_of, row))
+    )
+    # Plain values, and each round once: an invitation with its objects costs ten times as much, and there can be ten thousand at once.
+    found = list(
+        relevant.values_list("pk", "round_id", "state", "ident", "ticket", "enrolment__subscription_key")
+    )
+    frames = {pk: _frames(row) for pk, row in Round.objects.in_bulk({pk for _, pk, *_ in found}).items()}
+    for pk, round_id, now, ident, ticket, key in found:
+        make = partial(_filled, frames[round_id][now], bytes(ident), key, bytes(ticket))
+        yield Waiting(key=key, mark=("round", pk, now), make=make)
 
 
-def _frame_of(row: Invitation) -> dict[str, Any]:
-    ident = bytes(row.ident)
-    if row.state == Invitation.State.INVITED:
-        return {
-            "t": "invite",
-            "id": ident,
-            "to": bytes.fromhex(row.enrolment.subscription_key),
-            "task": bytes(row.round.task_body),
-            "sig": bytes(row.round.task_signature),
-            "cohort_size": row.round.cohort,
-        }
-    if row.state == Invitation.State.DELIVERED:
-        return {
-            "t": "deliver",
-            "id": ident,
-            "payload_url": f"/wallets/payload/{row.round.payload_digest}",
-            "payload_token": row.round.payload_token,
-            "manifest": bytes.fromhex(row.round.manifest_hash),
-            "ticket": bytes(row.ticket),
-        }
-    return {"t": "cancelled", "id": ident, "reason": "too_few"}
+def _frames(row: Round) -> dict[str, tuple[str, list[bytes]]]:
+    """What the frames of a round have in common, encoded once: by the state of an invitation what stands in the second gap, and the
+    bytes before, between and after the gaps."""
+    ident, key, ticket = os.urandom(16), os.urandom(32), os.urandom(16)
+    invite = {
+        "t": "invite",
+        "id": ident,
+        "to": key,
+        "task": bytes(row.task_body),
+        "sig": bytes(row.task_signature),
+        "cohort_size": row.cohort,
+    }
+    deliver = {
+        "t": "deliver",
+        "id": ident,
+        "payload_url": f"/wallets/payload/{row.payload_digest}",
+        "payload_token": row.payload_token,
+        "manifest": bytes.fromhex(row.manifest_hash),
+        "ticket": ticket,
+    }
+    cancelled = {"t": "cancelled", "id": ident, "reason": "too_few"}
+    return {
+        Invitation.State.INVITED: ("key", _gaps(invite, ident, key)),
+        Invitation.State.DELIVERED: ("ticket", _gaps(deliver, ident, ticket)),
+        Invitation.State.CANCELLED: ("", [*_gaps(cancelled, ident), b""]),
+    }
+
+
+def _gaps(frame: dict[str, Any], *values: bytes) -> list[bytes]:
+    """The encoding of a frame without these values, random ones that stand for others; in the order in which they stand in it."""
+    rest, pieces = cbor.encode(frame), []
+    for value in values:
+        before, _, rest = rest.partition(value)
+        pieces.append(before)
+    return [*pieces, rest]
+
+
+def _filled(frame: tuple[str, list[bytes]], ident: bytes, key: str, ticket: bytes) -> bytes:
+    second, (before, between, after) = frame
+    own = bytes.fromhex(key) if second == "key" else ticket if second == "ticket" else b""
+    return b"".join((before, ident, between, own, after))

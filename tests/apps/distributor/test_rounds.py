@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 
 import pytest
@@ -10,7 +12,7 @@ from django.db import IntegrityError, transaction
 from aggregation.secagg.messages import Advertise, Header, SurvivorsRequest, cohort_randomness
 from aggregation.secagg.messages import Enrolment as EnrolmentMessage
 from aggregation.secagg.server import MemberLog, assign_buckets
-from aggregation.wire import sealing, signing
+from aggregation.wire import cbor, sealing, signing
 from wallets.distributor import clients, config, selectors
 from wallets.distributor.errors import AggregatorDown, AggregatorRefused, Conflict, Malformed
 from wallets.distributor.models import Enrolment, Invitation, Round, Signed
@@ -50,12 +52,26 @@ def test_the_draw_is_the_committed_prf_and_changes_with_the_round(cast):
     job = cast.frozen_job(20)
     members = list(Enrolment.objects.filter(job=job))
     first = sorted(members, key=lambda m: draw.rank(job, 1, m.job_key))
-    assert [m.pk for m in draw.candidates(job, 1)] == [m.pk for m in first]
-    assert [m.pk for m in draw.candidates(job, 2)] != [m.pk for m in first]
+    assert draw.candidates(job, 1) == [m.pk for m in first]
+    assert draw.candidates(job, 2) != [m.pk for m in first]
     Enrolment.objects.filter(pk__in=[m.pk for m in first[:5]]).update(times_drawn=1)
     turns = first[5:] + first[:5]  # whoever was drawn waits until everybody was
     for most in (0, 3, 17, 50):
-        assert [m.pk for m in draw.candidates(job, 1, most)] == [m.pk for m in turns[:most]]
+        assert draw.candidates(job, 1, most) == [m.pk for m in turns[:most]]
+
+
+def test_a_rank_is_the_keyed_hash_of_what_is_written_down(cast):
+    """docs/protocol/interfaces.md: HMAC-SHA256 under the cohort key over the CBOR of root, round and job key."""
+    job = cast.frozen_job(2)
+    for member in Enrolment.objects.filter(job=job):
+        for number in (1, 23, 24, 300):
+            body = {
+                "job_key": bytes.fromhex(member.job_key),
+                "root": bytes.fromhex(job.log_root),
+                "round": number,
+            }
+            expected = hmac.new(bytes(job.cohort_key), cbor.encode(body), hashlib.sha256).digest()
+            assert draw.rank(job, number, member.job_key) == expected
 
 
 def test_wallets_that_are_away_are_passed_over_and_refusals_are_replaced(cast):

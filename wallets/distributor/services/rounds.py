@@ -154,10 +154,8 @@ def _drop_payloads(job: Job) -> None:
 
 def cancel(row: Round) -> None:
     """Nobody gets anything: the round is short, the accepted keep their turn. Inside the caller's transaction."""
-    accepted = Invitation.objects.filter(round=row, state=Invitation.State.ACCEPTED).select_related(
-        "enrolment"
-    )
-    draw.give_back([invitation.enrolment for invitation in accepted])
+    accepted = Invitation.objects.filter(round=row, state=Invitation.State.ACCEPTED)
+    draw.give_back(list(accepted.values_list("enrolment_id", flat=True)))
     Invitation.objects.filter(
         round=row, state__in=[Invitation.State.INVITED, Invitation.State.ACCEPTED]
     ).update(state=Invitation.State.CANCELLED)
@@ -235,7 +233,7 @@ def _after_a_clock_set_back(row: Round) -> None:
 def _fix_cohort(row: Round, accepted: list[Invitation]) -> None:
     accepted.sort(key=lambda item: draw.rank(row.job, row.number, item.enrolment.job_key or ""))
     surplus = accepted[row.max_deliveries :]
-    draw.give_back([item.enrolment for item in surplus])
+    draw.give_back([item.enrolment_id for item in surplus])
     Invitation.objects.filter(pk__in=[item.pk for item in surplus]).update(state=Invitation.State.CANCELLED)
     Invitation.objects.filter(round=row, state=Invitation.State.INVITED).update(
         state=Invitation.State.DECLINED
