@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from celery import Celery
-from celery.signals import worker_init
+from celery.signals import beat_embedded_init, worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketplace.settings.local")
 
@@ -21,3 +21,11 @@ def _before_the_pool_is_forked(**_: object) -> None:
 
     look_seldom()
     map_vectors()
+
+
+@beat_embedded_init.connect
+def _the_clock_ends_with_its_worker(**_: object) -> None:
+    """A worker that was killed left its clock behind: a process that went on asking for sweeps, of the next worker in this folder."""
+    from marketplace.supervisor.process import die_with_parent
+
+    die_with_parent()

@@ -125,6 +125,13 @@ def test_ctrl_c_leaves_no_process(running: Serve) -> None:
     until(lambda: not any(map(alive, processes)), seconds=10, what="every process to end")
 
 
+def test_a_killed_one_leaves_no_process(running: Serve) -> None:
+    processes = family(running)
+    assert any("--beat" in words for words in processes.values())
+    running.kill()
+    until(lambda: not any(map(alive, processes)), seconds=15, what="every process to end")
+
+
 def test_a_signal_while_it_is_starting_stops_it_too(tmp_path: Path) -> None:
     serve = Serve(stack_environment(tmp_path))
     serve.begin()
