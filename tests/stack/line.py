@@ -58,11 +58,14 @@ def frames_of_rounds(conversations: Iterable[Conversation]) -> Iterator[dict[str
 
 def open_all(conversations: list[Conversation], key: Secret) -> Opened:
     found = Opened()
-    for body in uploads(conversations):
+    frames = list(frames_of_rounds(conversations))
+    for body in (*uploads(conversations), *(frame["b"] for frame in frames if frame["t"] == "input")):
         plain = sealing.unseal(key, SLOT, body)
         found.plain.append(plain)
         found.inputs.append(MaskedInput.from_bytes(plain))
-    for frame in frames_of_rounds(conversations):
+    for frame in frames:
+        if frame["t"] == "input":
+            continue
         plain = sealing.unseal(key, SOCKET, frame["b"])
         found.plain.append(plain)
         message = cbor.decode(plain)

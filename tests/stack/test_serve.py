@@ -126,6 +126,8 @@ def test_ctrl_c_leaves_no_process(running: Serve) -> None:
 
 
 def test_a_killed_one_leaves_no_process(running: Serve) -> None:
+    if running.process is None:
+        running.start()
     processes = family(running)
     assert any("--beat" in words for words in processes.values())
     running.kill()
