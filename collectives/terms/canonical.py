@@ -17,24 +17,29 @@ MAX_DEPTH = 32
 _MARKS = re.compile(r'["\\\[\]{}]')
 
 
-def canonical(document: Any) -> bytes:
-    """Raises:
-    TermsError: `not_json`, for values JSON cannot hold (NaN, integers beyond 2^53, unpaired surrogates, other types).
+def canonical(document: Any, *, most: int = MAX_BYTES) -> bytes:
+    """The RFC 8785 form.
+
+    Args:
+        most: bytes of it.
+
+    Raises:
+        TermsError: `not_json`, for values JSON cannot hold (NaN, integers beyond 2^53, unpaired surrogates, other types); `too_large`.
     """
     try:
         body = rfc8785.dumps(document)
     except (rfc8785.CanonicalizationError, UnicodeError, RecursionError, TypeError) as error:
         raise TermsError("not_json", "The document holds a value that JSON cannot carry exactly.") from error
-    if len(body) > MAX_BYTES:
+    if len(body) > most:
         raise TermsError(
-            "too_large", "The document is larger than %(max_bytes)s KiB.", max_bytes=MAX_BYTES // 1024
+            "too_large", "The document is larger than %(max_bytes)s KiB.", max_bytes=most // 1024
         )
     return bytes(body)
 
 
-def digest(document: Any) -> bytes:
-    """SHA-256 of the canonical form, 32 bytes."""
-    return hashlib.sha256(canonical(document)).digest()
+def digest(document: Any, *, most: int = MAX_BYTES) -> bytes:
+    """SHA-256 of the canonical form, 32 bytes. `most` and errors as there."""
+    return hashlib.sha256(canonical(document, most=most)).digest()
 
 
 def parse_json(text: str | bytes) -> Any:

@@ -16,12 +16,14 @@ from typing import Any
 from aggregation.wire import signing
 from aggregation.wire.errors import WireError
 from aggregation.wire.secret import Secret
-from collectives.terms.canonical import canonical, digest, parse_json
+from collectives.terms.canonical import MAX_BYTES, canonical, digest, parse_json
 from collectives.terms.errors import TermsError
 from collectives.terms.fields import exactly, hex_bytes
 
 _KIND = re.compile(r"[a-z][a-z-]{1,30}")
 _PUBLISHED = frozenset({"terms", "notice", "job"})
+_LARGEST = {"epoch": 64 * 1024 * 1024}
+"""Bytes of a kind of document that people do not write: an epoch's statement names every address it pays, some 80 bytes each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +116,7 @@ def _digest(kind: str, document: Mapping[str, Any]) -> bytes:
             return _remembered(json.dumps(document))
         except (TypeError, ValueError, RecursionError):
             pass  # not plain JSON: the canonical form says what is wrong
-    return digest(document)
+    return digest(document, most=_LARGEST.get(kind, MAX_BYTES))
 
 
 @lru_cache(maxsize=32)

@@ -6,7 +6,9 @@ import uuid
 from typing import Any
 
 import pytest
+from eth_utils import to_checksum_address
 
+from collectives.terms.canonical import MAX_BYTES, canonical
 from marketplace.accounts.models import Account
 from marketplace.settlement import outbox, selectors, services
 from marketplace.settlement.chain import chain
@@ -100,6 +102,20 @@ def test_lots_carry_the_remainder_and_the_sum_stays_exact(
 
     assert (int(epoch.earned), int(epoch.paid), int(epoch.carried)) == (30 * RATE, 20 * RATE, 10 * RATE)
     assert services.reconcile().differences() == []
+
+
+def test_an_epoch_pays_thousands_of_addresses(open_job: OpenJob, ledger: Ledger) -> None:
+    """Its statement names each of them, and so is larger than a document that people write may be."""
+    people = range(1, 4_501)
+    job = open_job(len(people) * RATE)
+    ledger.visit(job, people)
+
+    finish(job)
+
+    assert len(canonical(SettlementEpoch.objects.get().statement, most=1 << 30)) > MAX_BYTES
+    assert Payout.objects.count() == len(people)
+    assert {balance(to_checksum_address(n.to_bytes(20, "big"))) for n in (1, 501, 4_500)} == {RATE}
+    assert services.reconcile().ok
 
 
 def test_an_epoch_can_be_asked_for_again_and_again(open_job: OpenJob, ledger: Ledger) -> None:

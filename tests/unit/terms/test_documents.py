@@ -309,3 +309,12 @@ def test_lines_and_joiners_are_writing(terms_values):
     family = "\U0001f468\u200d\U0001f469"
     document = build_terms(**terms_values | {"name": f"Families {family}", "task_description": "One\nTwo\n"})
     assert Terms.parse(document).name.endswith(family)
+
+
+def test_only_a_statement_may_be_longer_than_what_people_write(key: Secret) -> None:
+    long = {"lines": ["x" * 1024] * 300}
+    assert SignedDocument.sign("epoch", long, key).open("epoch") == long
+    with pytest.raises(TermsError, match="256 KiB"):
+        SignedDocument.sign("subscription", long, key)
+    with pytest.raises(TermsError, match="larger than 65,536 KiB"):
+        envelope._digest("epoch", {"lines": ["x" * (1 << 20)] * 64})
