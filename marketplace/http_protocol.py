@@ -7,7 +7,7 @@ uvicorn takes what is there, 256 KiB at a time, and holds it until the applicati
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -41,14 +41,24 @@ class HttpProtocol(asyncio.BufferedProtocol):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self._http = _Http(*args, **options)
-        self.connection_made = self._http.connection_made  # type: ignore[method-assign, assignment]
-        self.connection_lost = self._http.connection_lost  # type: ignore[method-assign]
-        self.eof_received = self._http.eof_received  # type: ignore[method-assign, assignment]
-        self.pause_writing = self._http.pause_writing  # type: ignore[method-assign]
-        self.resume_writing = self._http.resume_writing  # type: ignore[method-assign]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._http.connection_made(cast("asyncio.Transport", transport))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._http.connection_lost(exc)
+
+    def eof_received(self) -> None:
+        self._http.eof_received()
+
+    def pause_writing(self) -> None:
+        self._http.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._http.resume_writing()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return _buffer[:UNREAD_BYTES] if self._http.waits else _buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._http.data_received(_buffer[:nbytes])  # type: ignore[arg-type]  # the parser takes any buffer
+        self._http.data_received(cast("bytes", _buffer[:nbytes]))  # the parser takes any buffer
