@@ -6,18 +6,14 @@ import asyncio
 import os
 from typing import Any
 
-import numpy as np
 import pytest
 from asgiref.sync import sync_to_async
-from channels.testing import WebsocketCommunicator
 
 from aggregation.secagg.messages import PayoutOpening
-from aggregation.server import config, models, slots
-from aggregation.server.consumers import Place, RoundConsumer
-from aggregation.server.errors import AggregatorError
-from aggregation.server.services.ingest import Seat
-from aggregation.server.states import Step
+from aggregation.server import config, models
+from aggregation.server.consumers import RoundConsumer
 from aggregation.wire import cbor, sealing, signing
+from tests.apps.roles.peer import Peer
 from tests.apps.roles.world import World
 from wallets.distributor import config as distributor_config
 from wallets.distributor import consumers as distributor_consumers
@@ -27,53 +23,6 @@ from wallets.distributor.models import Mail, Presence
 from wallets.distributor.services import presence, routes
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["distributor", "aggregator"])
-
-
-class Peer:
-    """A raw socket to one consumer, after its challenge."""
-
-    def __init__(self, consumer: Any) -> None:
-        self.socket = WebsocketCommunicator(consumer.as_asgi(), "/ws/")
-
-    async def __aenter__(self) -> Peer:
-        assert (await self.socket.connect())[0]
-        self.challenge = await self.receive()
-        assert self.challenge["t"] == "challenge"
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self.socket.disconnect()
-
-    async def receive(self) -> dict[str, Any]:
-        return dict(cbor.decode(await self.socket.receive_from(timeout=5)))
-
-    async def send(self, message: dict[str, Any] | bytes) -> None:
-        data = message if isinstance(message, bytes) else cbor.encode(message)
-        await self.socket.send_to(bytes_data=data)
-
-    async def refused_at(self, place: int, code: str) -> None:
-        """This place is refused, and the socket stays."""
-        answer = await self.receive()
-        assert (answer["t"], answer["code"], answer["s"]) == ("error", code, place)
-
-    async def refused(self, code: str) -> None:
-        answer = await self.receive()
-        assert (answer["t"], answer["code"]) == ("error", code)
-        assert (await self.socket.receive_output(timeout=5))["type"] == "websocket.close"
-
-    def hello(self, secret: Any, **changed: Any) -> dict[str, Any]:
-        body = {
-            "nonce": self.challenge["nonce"],
-            "time": self.challenge["time"],
-            "server": self.challenge["key"],
-        }
-        proof = signing.sign(secret, b"cssi/v1/hello", body | changed)
-        return {"t": "hello", "version": 1, "keys": [["mailbox", signing.public_key(secret), proof]]}
-
-    async def seal(self, message: Any, *, key: bytes | None = None, place: Any = None) -> None:
-        recipient = key or config.sealing_public_key()
-        body = sealing.seal(recipient, b"cssi/v1/round-socket", cbor.encode(message), os.urandom)
-        await self.send({"t": "sealed", "b": body} | ({} if place is None else {"s": place}))
 
 
 async def test_the_challenge_is_signed_by_the_pinned_key(world: World) -> None:
@@ -325,68 +274,6 @@ async def test_only_the_cohort_may_join_and_only_with_its_own_key(world: World) 
         await peer.refused("bad_signature")
 
 
-async def test_a_place_that_is_refused_leaves_the_socket_to_the_others(world: World) -> None:
-    async with Peer(RoundConsumer) as peer:
-        for place, message, code in (
-            (0, {"t": "receipt", "m": b""}, "out_of_order"),
-            (7, {"t": "x"}, "bad_frame"),
-            (0, {"t": "join"}, "bad_frame"),
-            (
-                1,
-                {"t": "join", "job": bytes(16), "round": 1, "job_key": bytes(32), "sig": bytes(64)},
-                "bad_signature",
-            ),
-        ):
-            await peer.seal(message, place=place)
-            await peer.refused_at(place, code)
-
-
-@pytest.mark.parametrize("place", [-1, config.PLACES_ON_A_SOCKET, "1", True])
-async def test_a_place_is_a_small_number(world: World, place: Any) -> None:
-    async with Peer(RoundConsumer) as peer:
-        await peer.seal({"t": "join"}, place=place)
-        await peer.refused("bad_frame")
-
-
-async def test_a_socket_has_one_wallet_or_numbered_places(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def wait(*_: object) -> None:
-        await asyncio.Event().wait()
-
-    monkeypatch.setitem(RoundConsumer._HANDLERS, "join", wait)
-    async with Peer(RoundConsumer) as peer:
-        await peer.seal({"t": "join"}, place=0)
-        await peer.seal({"t": "join"})
-        await peer.refused("bad_frame")
-
-
-async def test_who_sends_on_without_an_answer_is_refused_alone(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def wait(*_: object) -> None:
-        await asyncio.Event().wait()
-
-    monkeypatch.setitem(RoundConsumer._HANDLERS, "join", wait)
-    async with Peer(RoundConsumer) as peer:
-        for _ in range(config.FRAMES_WAITING + 2):  # one is being answered, and one is too many
-            await peer.seal({"t": "join"}, place=3)
-        await peer.refused_at(3, "too_fast")
-        await peer.seal({"t": "x"}, place=4)
-        await peer.refused_at(4, "bad_frame")
-
-
-async def test_a_shared_socket_that_everybody_left_is_ended(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with Peer(RoundConsumer) as peer:
-        monkeypatch.setattr(config, "CHALLENGE_SECONDS", 0.2)
-        await peer.send({"t": "leave", "s": 5})  # nobody sits there
-        await peer.seal({"t": "x"}, place=5)
-        await peer.refused_at(5, "bad_frame")
-        await peer.refused("challenge_expired")
-
-
 async def put(world: World, path: str, body: Any, **headers: str) -> tuple[int, str]:
     answer = await world.client.put(world.http + path, content=body, headers=headers)
     return answer.status_code, answer.json().get("code", "") if answer.content else ""
@@ -431,70 +318,6 @@ async def test_a_second_different_input_is_refused_and_the_same_one_is_not_count
     assert (await world.over(1))["survivors"] == 12
     assert world.wallets[0].uploaded == [201, 200]
     assert world.wallets[1].uploaded == [201, 409]
-
-
-async def test_a_short_input_comes_as_a_frame_and_is_counted_once(world: World) -> None:
-    scripts = {0: "once", 1: "twice", 2: "two", 3: "cut"}
-    await world.enrol(24, scripts={number: {"frames": script} for number, script in scripts.items()})
-    await world.open_round(1, cohort=24, bucket_size=24)
-    state = await world.over(1)
-    assert state["state"] == "released", state
-    assert state["survivors"] == 23  # of the cut one nothing was stored; that of the liar was, the first time
-    assert [wallet.uploaded for wallet in world.wallets[:4]] == [[201], [201, 200], [201], []]
-    assert world.wallets[2].outcomes == ["conflict"]
-    assert world.wallets[3].outcomes == ["wrong_size"]
-    total, count = await world.sum(1)
-    assert count == 23
-    inside = [wallet for number, wallet in enumerate(world.wallets) if number != 3]
-    assert np.array_equal(total, world.plain_sum(1, inside))
-
-
-@pytest.mark.parametrize(
-    ("answer", "frame"),
-    [
-        (201, {"t": "stored", "status": 201}),
-        (OSError(28, "no space"), {"t": "again"}),
-        (AggregatorError("Over.", code="phase_over"), {"t": "error", "code": "phase_over", "text": "Over."}),
-    ],
-)
-async def test_what_a_wallet_hears_of_an_input_it_sent_as_a_frame(
-    world: World, monkeypatch: pytest.MonkeyPatch, answer: Any, frame: dict[str, Any]
-) -> None:
-    seat = Seat(
-        participant=1,
-        round=1,
-        job_key=bytes(32),
-        subscription_key="",
-        ticket="",
-        hub="",
-        step=Step.ADVERTISE,
-    )
-    taken: list[bytes] = []
-
-    async def seated(consumer: RoundConsumer, place: Place, message: dict[str, Any]) -> None:
-        place.seat = seat
-        await place.push({"t": "joined"})
-
-    async def take(hub: Any, who: Seat, sealed: bytes) -> int:
-        assert who is seat
-        taken.append(sealed)
-        if isinstance(answer, Exception):
-            raise answer
-        return int(answer)
-
-    monkeypatch.setitem(RoundConsumer._HANDLERS, "join", seated)
-    monkeypatch.setattr(slots, "take_frame", take)
-    async with Peer(RoundConsumer) as peer:
-        await peer.send({"t": "input", "b": b"early"})
-        await peer.refused("out_of_order")
-    async with Peer(RoundConsumer) as peer:
-        await peer.seal({"t": "join"})
-        assert (await peer.receive())["t"] == "joined"
-        await peer.send({"t": "input", "b": b"sealed"})
-        assert await peer.receive() == frame
-        await peer.send({"t": "input", "b": 7})
-        await peer.refused("bad_frame")
-    assert taken == [b"sealed"]
 
 
 async def test_payout_openings_are_sealed_signed_and_stored_once(world: World) -> None:
