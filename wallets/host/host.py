@@ -44,7 +44,7 @@ MOST_OPEN_STORES = 512
 FILES_PER_STORE, OTHER_FILES = 8, 512
 AT_ONCE = 8
 REMEMBERED = 4096
-"""A round of a thousand wallets in buckets of fifty makes two thousand results; all of them take some three megabytes."""
+"""A round of a thousand wallets in buckets of fifty makes two thousand results, a kilobyte each."""
 ATTEMPTS = 20
 
 
