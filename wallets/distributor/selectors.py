@@ -44,12 +44,6 @@ class Waiting:
     make: Callable[[], dict[str, Any] | bytes]
 
     @property
-    def frame(self) -> dict[str, Any]:
-        """What the frame says."""
-        made = self.make()
-        return dict(cbor.decode(made)) if isinstance(made, bytes) else made
-
-    @property
     def data(self) -> bytes:
         """The frame as it is sent."""
         made = self.make()

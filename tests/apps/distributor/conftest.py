@@ -18,8 +18,14 @@ from aggregation.wire import cbor, http, signing
 from aggregation.wire.secret import Secret
 from wallets.distributor import clients, config
 from wallets.distributor.models import Enrolment, Job
+from wallets.distributor.selectors import Waiting
 from wallets.distributor.services import answers, jobs, presence, rounds, routes
 from wallets.distributor.services.answers import Answer, Verb
+
+
+def said(item: Waiting) -> dict[str, Any]:
+    """What the frame says that waits for a wallet."""
+    return dict(cbor.decode(item.data))
 
 
 @dataclass

@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from aggregation.secagg.errors import ProtocolError
 from aggregation.secagg.server import MemberLog, accept_enrolment
 from aggregation.wire import signing
+from tests.apps.distributor.conftest import said
 from wallets.distributor import clients, config, selectors
 from wallets.distributor.errors import AggregatorDown, Conflict
 from wallets.distributor.models import Enrolment, Job
@@ -169,8 +170,8 @@ def test_a_stopped_subscriber_is_neither_asked_nor_kept_waiting_for(cast):
     cast.announce()
     routes.stop_subscriber(collective_id=cast.collective_id, key=keys[0], notify=True)
     waiting = selectors.waiting_for(keys)
-    assert {item.key for item in waiting if item.frame["t"] == "job"} == set(keys[1:])
-    assert [item.frame["kind"] for item in waiting if item.key == keys[0]] == ["revoked"]
+    assert {item.key for item in waiting if said(item)["t"] == "job"} == set(keys[1:])
+    assert [said(item)["kind"] for item in waiting if item.key == keys[0]] == ["revoked"]
     for secret in cast.subscriptions[1:]:
         cast.enrol(secret)
     jobs.step(cast.job_id)

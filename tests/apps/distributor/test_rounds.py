@@ -13,6 +13,7 @@ from aggregation.secagg.messages import Advertise, Header, SurvivorsRequest, coh
 from aggregation.secagg.messages import Enrolment as EnrolmentMessage
 from aggregation.secagg.server import MemberLog, assign_buckets
 from aggregation.wire import cbor, sealing, signing
+from tests.apps.distributor.conftest import said
 from wallets.distributor import clients, config, selectors
 from wallets.distributor.errors import AggregatorDown, AggregatorRefused, Conflict, Malformed
 from wallets.distributor.models import Enrolment, Invitation, Round, Signed
@@ -51,7 +52,7 @@ def test_nobody_is_drawn_twice_before_everybody_was_drawn_once(cast):
 def test_the_draw_is_the_committed_prf_and_changes_with_the_round(cast):
     job = cast.frozen_job(20)
     members = list(Enrolment.objects.filter(job=job))
-    first = sorted(members, key=lambda m: draw.rank(job, 1, m.job_key))
+    first = sorted(members, key=lambda m: draw.ranking(job, 1)(m.job_key))
     assert draw.candidates(job, 1) == [m.pk for m in first]
     assert draw.candidates(job, 2) != [m.pk for m in first]
     Enrolment.objects.filter(pk__in=[m.pk for m in first[:5]]).update(times_drawn=1)
@@ -71,7 +72,7 @@ def test_a_rank_is_the_keyed_hash_of_what_is_written_down(cast):
                 "round": number,
             }
             expected = hmac.new(bytes(job.cohort_key), cbor.encode(body), hashlib.sha256).digest()
-            assert draw.rank(job, number, member.job_key) == expected
+            assert draw.ranking(job, number)(member.job_key) == expected
 
 
 def test_wallets_that_are_away_are_passed_over_and_refusals_are_replaced(cast):
@@ -103,7 +104,7 @@ def test_a_full_cohort_is_told_to_the_aggregator_before_it_is_delivered(cast):
         "accepted": 4,
         "delivered": 4,
     }
-    frames = [item.frame for item in selectors.waiting_round(row.pk)]
+    frames = [said(item) for item in selectors.waiting_round(row.pk)]
     assert {frame["t"] for frame in frames} == {"deliver"}
     assert {frame["ticket"].hex() for frame in frames} == set(tickets.values())
 
@@ -120,7 +121,7 @@ def test_while_the_aggregator_is_down_nothing_is_delivered_and_the_cohort_stands
         patch.setattr(clients, "put_cohort", down)
         with pytest.raises(AggregatorDown):
             rounds.step(row.pk)
-    assert not [item for item in selectors.waiting_round(row.pk) if item.frame["t"] == "deliver"]
+    assert not [item for item in selectors.waiting_round(row.pk) if said(item)["t"] == "deliver"]
     rounds.step(row.pk)
     assert selectors.round_state(cast.job_id, 1)["delivered"] == 4
 
@@ -135,7 +136,7 @@ def test_too_few_acceptances_cancel_the_round_and_keep_the_turn(cast, monkeypatc
     monkeypatch.setattr(config, "now", lambda: later)
     rounds.step(row.pk)
     assert selectors.round_state(cast.job_id, 1)["state"] == "short"
-    assert [item.frame["t"] for item in selectors.waiting_round(row.pk)] == ["cancelled"] * 4
+    assert [said(item)["t"] for item in selectors.waiting_round(row.pk)] == ["cancelled"] * 4
     assert not [name for name, _ in cast.told if name == "cohort"]
     assert sorted(Enrolment.objects.values_list("times_drawn", flat=True)) == [0, 0, 1, 1]
 
@@ -169,7 +170,7 @@ def test_a_wallet_revoked_after_its_invitation_gets_nothing(cast):
     gone = signing.public_key(cast.subscriptions[0]).hex()
     routes.stop_subscriber(collective_id=cast.collective_id, key=gone, notify=False)
     rounds.step(row.pk)
-    delivered = {item.key for item in selectors.waiting_round(row.pk) if item.frame["t"] == "deliver"}
+    delivered = {item.key for item in selectors.waiting_round(row.pk) if said(item)["t"] == "deliver"}
     assert gone not in delivered
     assert len(cast.told[-1][1]["tickets"]) == 3
 

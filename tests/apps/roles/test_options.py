@@ -177,7 +177,7 @@ async def test_coins_draw_every_wallet_by_itself_and_nobody_in_anothers_place(li
         drawn = Drawn.objects.get(pk=job.pk)
         keys = Enrolment.objects.filter(job=drawn).values_list("job_key", flat=True)
         below = 750_000 * 2**64 // 10**6
-        coins = {key for key in keys if int.from_bytes(draw.rank(drawn, number, key)[:8], "big") < below}
+        coins = {key for key in keys if int.from_bytes(draw.ranking(drawn, number)(key)[:8], "big") < below}
         rows = Invitation.objects.filter(round__job=drawn, round__number=number)
         return set(rows.values_list("enrolment__job_key", flat=True)), coins
 

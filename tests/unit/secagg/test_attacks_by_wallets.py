@@ -115,7 +115,7 @@ def test_row_6_the_committed_draw_can_be_opened_to_an_auditor() -> None:
 
     def order(cohort_key: bytes, number: int) -> list[str]:
         job = SimpleNamespace(cohort_key=cohort_key, log_root=root.hex())
-        return sorted(keys, key=lambda k: draw.rank(job, number, k))  # type: ignore[arg-type]
+        return sorted(keys, key=lambda k: draw.ranking(job, number)(k))  # type: ignore[arg-type]
 
     assert hashlib.sha256(key).digest() == commitment
     assert order(key, 1) == order(key, 1)

@@ -23,14 +23,9 @@ from wallets.distributor.services import presence
 CHUNK = 500
 
 
-def rank(job: Job, number: int, job_key: str) -> bytes:
-    """The place of a member in the order of a round."""
-    return ranking(job, number)(job_key)
-
-
 def ranking(job: Job, number: int) -> Callable[[str], bytes]:
-    """`rank` for many members of one round: what is the same for all is encoded once. The job key comes last in a CBOR map, whose keys
-    are sorted by their encoding."""
+    """From a job key to its member's place in the order of a round. What is the same for all is encoded once: the job key comes last in a
+    CBOR map, whose keys are sorted by their encoding."""
     none = bytes(32)
     body = {"root": bytes.fromhex(job.log_root), "round": number, "job_key": none}
     before, key = cbor.encode(body).removesuffix(none), bytes(job.cohort_key)

@@ -231,7 +231,8 @@ def _after_a_clock_set_back(row: Round) -> None:
 
 
 def _fix_cohort(row: Round, accepted: list[Invitation]) -> None:
-    accepted.sort(key=lambda item: draw.rank(row.job, row.number, item.enrolment.job_key or ""))
+    rank = draw.ranking(row.job, row.number)
+    accepted.sort(key=lambda item: rank(item.enrolment.job_key or ""))
     surplus = accepted[row.max_deliveries :]
     draw.give_back([item.enrolment_id for item in surplus])
     Invitation.objects.filter(pk__in=[item.pk for item in surplus]).update(state=Invitation.State.CANCELLED)
