@@ -61,6 +61,13 @@ class Result:
     def ok(self) -> bool:
         return bool(self.checks) and all(check.ok for check in self.checks)
 
+    @property
+    def about_abandoned(self) -> str:
+        """A sentence for rounds whose sum never came into the model; empty when there were none."""
+        return (
+            f"Abandoned rounds: {self.abandoned:,}; visits proven in them are paid." if self.abandoned else ""
+        )
+
     def unit_ms(self) -> dict[str, float]:
         """CPU milliseconds of everybody together for one wallet, subscription, enrolment, visit, payout address.
 
@@ -163,10 +170,11 @@ def conclude(book: Notebook, order: Order, hosts: list[HostProcess]) -> Result:
 
 def _all_visited(result: Result) -> Check:
     left = result.book.size.visits - result.visits
+    made = f"{result.visits:,} of {result.book.size.visits:,} visits, {result.rounds:,} rounds in the model."
     return Check(
         name="The budget was spent down to less than one smallest cohort",
         ok=0 <= left < result.book.size.release_min,
-        detail=f"{result.visits:,} of {result.book.size.visits:,} visits in {result.rounds:,} rounds. {result.ending}",
+        detail=" ".join(filter(None, (made, result.about_abandoned, result.ending))),
     )
 
 

@@ -167,5 +167,8 @@ def test_the_full_size_is_projected_from_cpu_of_everybody(tmp_path: Path) -> Non
     assert "stopped and went on 1 times" in text
     assert f"{sum(hours.values()):.2f} (allowed: 8)" in text
     assert "<svg" in text
+    assert "Abandoned" not in text
+    found.abandoned = 2
+    assert "Abandoned rounds: 2; visits proven in them are paid." in report.write(found, tmp_path).read_text()
     assert json.loads((tmp_path / "seed-example.json").read_text())["wallets"] == 400
     assert os.path.getsize(path) > 4_000
