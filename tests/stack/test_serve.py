@@ -27,15 +27,24 @@ def running(small_stack: SmallStack) -> Serve:
     return small_stack.serve
 
 
+def listed(*options: str) -> list[tuple[int, int, str]]:
+    """Process id, parent and whole command of the processes `ps` selects, however narrow the terminal says it is."""
+    said = subprocess.run(
+        ["ps", "-ww", *options, "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=False
+    ).stdout
+    rows = (line.split(None, 2) for line in said.splitlines())
+    return [(int(pid), int(parent), words) for pid, parent, words in rows]
+
+
 def family(serve: Serve) -> dict[int, str]:
     """The supervisor and everything it started, grandchildren too: process id and command."""
     assert serve.process is not None
-    lines = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
-    rows = [line.split(None, 2) for line in lines.splitlines()[1:]]
-    found = {serve.process.pid: "serve"}
-    for pid, parent, words in sorted(rows, key=lambda row: int(row[0])):
-        if int(parent) in found:
-            found[int(pid)] = words
+    found, fresh = {}, {serve.process.pid: "serve"}
+    processes = listed("-e")
+    while fresh:
+        found.update(fresh)
+        # Ids start again from the bottom when they are used up: a child's may be below its parent's.
+        fresh = {pid: words for pid, parent, words in processes if parent in fresh}
     return found
 
 
@@ -51,14 +60,8 @@ def main_process(serve: Serve, part: str) -> int | None:
     """The process of a part that the supervisor itself started."""
     assert serve.process is not None
     words = {"web": "uvicorn", "worker": "celery", "chain": "devchain", "broker": "valkey"}[part]
-    lines = subprocess.run(
-        ["ps", "--ppid", str(serve.process.pid), "-o", "pid,args"],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout
-    rows = (line.split(None, 1) for line in lines.splitlines()[1:])
-    return next((int(pid) for pid, command in rows if words in command), None)
+    children = listed("--ppid", str(serve.process.pid))
+    return next((pid for pid, _, command in children if words in command), None)
 
 
 def refused(environment: dict[str, str]) -> str:
