@@ -16,8 +16,6 @@ MAX_FRAME = 64 * 1024
 MAX_BODY = 64 * 1024 * 1024
 CHALLENGE_SECONDS = 60
 PLACES_ON_A_SOCKET = 64
-SHORT_INPUT = 32 * 1024
-"""A masked input of at most so many bytes, sealed, may come as a frame of the round socket."""
 FRAMES_WAITING = 8
 """Of one wallet on a shared socket, while what it said before is stored."""
 GRACE_SECONDS = 3.0

@@ -15,7 +15,7 @@ from channels.consumer import get_handler_name
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 
-from aggregation.server import config, hub, slots
+from aggregation.server import config, hub
 from aggregation.server.errors import AggregatorError
 from aggregation.server.services.ingest import Kind, Said, Seat
 from aggregation.server.services.seats import Join
@@ -140,9 +140,7 @@ class RoundConsumer(AsyncWebsocketConsumer):
             if frame.get("t") == "leave":
                 self.vacate(number)
                 return
-            message = (
-                {"t": "input", "b": frame.get("b")} if frame.get("t") == "input" else self._opened(frame)
-            )
+            message = self._opened(frame)
             place = self._place(number)
             await place.take(message)
         except Refusal as refusal:
@@ -243,17 +241,6 @@ class RoundConsumer(AsyncWebsocketConsumer):
     async def _on_secagg(self, place: Place, message: dict[str, Any]) -> None:
         await self._say(place, Kind.MESSAGE, body=_bytes(message["m"]))
 
-    async def _on_input(self, place: Place, message: dict[str, Any]) -> None:
-        assert place.seat is not None
-        try:
-            status = await slots.take_frame(self._hub, place.seat, _bytes(message["b"]))
-        except (AggregatorError, WireError) as error:
-            await place.push({"t": "error", "code": error.code, "text": str(error)})
-        except OSError:  # the spool's disk is full or gone; a request can be told to wait
-            await place.push({"t": "again"})
-        else:
-            await place.push({"t": "stored", "status": status})
-
     async def _say(self, place: Place, kind: Kind, *, body: bytes = b"", code: str = "") -> None:
         assert place.seat is not None
         try:
@@ -268,7 +255,6 @@ class RoundConsumer(AsyncWebsocketConsumer):
         "receipt": _on_receipt,
         "cannot": _on_cannot,
         "secagg": _on_secagg,
-        "input": _on_input,
     }
 
     async def push(self, frame: dict[str, Any]) -> None:

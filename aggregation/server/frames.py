@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aggregation.secagg.server import bundles_for, consistency_for, consistency_sets
-from aggregation.server import config, context, tokens
+from aggregation.server import context, tokens
 from aggregation.server.models import Bucket, Participant, Round
-from aggregation.server.services import spool
 from aggregation.server.states import ORDER, OVER, Step
 
 Frame = dict[str, Any]
@@ -68,13 +67,12 @@ def _bundles(here: context.RoundContext, index: int, members: list[Participant])
     joined = here.joined[index]
     places = {who: place for who, place in _places(members).items() if place in joined}
     bundles = bundles_for(here.bucket(index), here.share_keys(index), joined, list(places.values()))
-    return {who: [_message(bundles[place]), _slot(here, who)] for who, place in places.items()}
+    return {who: [_message(bundles[place]), _slot(here.pk, who)] for who, place in places.items()}
 
 
-def _slot(here: context.RoundContext, participant: int) -> Frame:
-    token = tokens.slot_token(here.pk, participant)
-    short = here.header.masked_bytes + spool.ENVELOPE_BYTES <= config.SHORT_INPUT
-    return {"t": "slot", "path": f"/aggregator/slots/{token}", "token": token, "frame": short}
+def _slot(round_id: int, participant: int) -> Frame:
+    token = tokens.slot_token(round_id, participant)
+    return {"t": "slot", "path": f"/aggregator/slots/{token}", "token": token}
 
 
 def _survivors(here: context.RoundContext, index: int, members: list[Participant]) -> Said:

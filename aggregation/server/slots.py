@@ -1,5 +1,4 @@
-"""`PUT /aggregator/slots/<token>`: one masked input, streamed to the spool and added to the running sum soon after. A short one may come
-as a frame of the round socket instead (`take_frame`), which saves a request as dear as the input.
+"""`PUT /aggregator/slots/<token>`: one masked input, streamed to the spool and added to the running sum soon after.
 
 The token and the announced size are judged before a byte is read. 201 means stored and counted; the same input again is 200
 (sealing makes its bytes differ each time, so it is the opened message that is compared); another one is 409.
@@ -28,7 +27,6 @@ from aggregation.wire.errors import WireError
 
 logger = logging.getLogger(__name__)
 PREFIX = "/aggregator/slots/"
-WRONG_SIZE = "The masked input has another size than the round's vectors."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,13 +62,13 @@ class SlotApp:
             raise Answer(405, "method_not_allowed", "Use PUT.")
         here = hub.current()
         named = tokens.read_slot_token(scope["path"].removeprefix(PREFIX))
-        slot = await _find_slot(here, *named) if named else None
+        slot = await self._slot(here, *named) if named else None
         if slot is None:
             raise Answer(404, "unknown_slot", "There is no such slot.")
         length = content_length(scope)
         if not slot.smallest <= length <= slot.largest:
-            raise Answer(413, "wrong_size", WRONG_SIZE)
-        part = _part(slot)
+            raise Answer(413, "wrong_size", "The masked input has another size than the round's vectors.")
+        part = spool.slot_file(slot.seat.round, f"{slot.seat.participant}-{os.urandom(6).hex()}")
         kept = False
         try:
             async with here.turns.turn(slot.seat.participant) as upload:
@@ -78,56 +76,22 @@ class SlotApp:
                     async for piece in body(receive, length, upload):
                         out.write(piece)
                         del piece
-            kept = await _store(here, slot, part, length)
+            digest = await here.uploads.run(_judge, slot, part)
+            said = Said(kind=Kind.MASKED, seat=slot.seat, digest=digest, file=part.name)
+            kept = await here.ingest.put(said) == "stored"
+            if kept:
+                here.folding.stored(slot.seat.round, length)
         finally:
             if not kept:
                 part.unlink(missing_ok=True)
         return 201 if kept else 200
 
-
-async def take_frame(here: hub.Hub, seat: Seat, sealed: bytes) -> int:
-    """A masked input that came over the socket of the wallet it is from: 201 stored, 200 the same again.
-
-    Raises:
-        AggregatorError, WireError: the phase is over, or it is not what the slot is for.
-        OSError: there is no room for it now.
-    """
-    slot = await _find_slot(here, seat.round, seat.participant)
-    if slot is None:
-        raise AggregatorError("There is no such slot.", code="unknown_slot")
-    if not slot.smallest <= len(sealed) <= slot.largest:
-        raise AggregatorError(WRONG_SIZE, code="wrong_size")
-    part = _part(slot)
-    kept = False
-    try:
-        part.write_bytes(sealed)
-        kept = await _store(here, slot, part, len(sealed))
-    finally:
-        if not kept:
-            part.unlink(missing_ok=True)
-    return 201 if kept else 200
-
-
-def _part(slot: Slot) -> Path:
-    return spool.slot_file(slot.seat.round, f"{slot.seat.participant}-{os.urandom(6).hex()}")
-
-
-async def _store(here: hub.Hub, slot: Slot, part: Path, length: int) -> bool:
-    """Judge what lies in the spool and count it; False when it is counted already."""
-    digest = await here.uploads.run(_judge, slot, part)
-    said = Said(kind=Kind.MASKED, seat=slot.seat, digest=digest, file=part.name)
-    kept = await here.ingest.put(said) == "stored"
-    if kept:
-        here.folding.stored(slot.seat.round, length)
-    return kept
-
-
-async def _find_slot(here: hub.Hub, round_id: int, participant: int) -> Slot | None:
-    """From the hub's memory while the phase runs (storing decides again), else from the database."""
-    seat = here.seat_of(participant)
-    if seat is not None and here.step_of(round_id) is Step.MASKED_INPUT:
-        return _slot(seat, stored=False)
-    return await here.uploads.run(_find, round_id, participant)
+    async def _slot(self, here: hub.Hub, round_id: int, participant: int) -> Slot | None:
+        """From the hub's memory while the phase runs (storing decides again), else from the database."""
+        seat = here.seat_of(participant)
+        if seat is not None and here.step_of(round_id) is Step.MASKED_INPUT:
+            return _slot(seat, stored=False)
+        return await here.uploads.run(_find, round_id, participant)
 
 
 def _slot(seat: Seat, *, stored: bool) -> Slot:

@@ -58,14 +58,11 @@ def frames_of_rounds(conversations: Iterable[Conversation]) -> Iterator[dict[str
 
 def open_all(conversations: list[Conversation], key: Secret) -> Opened:
     found = Opened()
-    frames = list(frames_of_rounds(conversations))
-    for body in (*uploads(conversations), *(frame["b"] for frame in frames if frame["t"] == "input")):
+    for body in uploads(conversations):
         plain = sealing.unseal(key, SLOT, body)
         found.plain.append(plain)
         found.inputs.append(MaskedInput.from_bytes(plain))
-    for frame in frames:
-        if frame["t"] == "input":
-            continue
+    for frame in frames_of_rounds(conversations):
         plain = sealing.unseal(key, SOCKET, frame["b"])
         found.plain.append(plain)
         message = cbor.decode(plain)

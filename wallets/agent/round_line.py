@@ -93,15 +93,11 @@ class RoundLine:
 
     async def _send(self, message: Mapping[str, Any]) -> None:
         """Seal to the aggregator's pinned key and send."""
-        key = self.agent.server.aggregator_seal_key
-        sealed = sealing.seal(key, SEAL_SOCKET, cbor.encode(dict(message)), self.agent.rng)
-        await self._send_plain({"t": "sealed", "b": sealed})
-
-    async def _send_plain(self, frame: Mapping[str, Any]) -> None:
-        """Send a frame whose content is sealed already."""
         if self._socket is None:
             raise Unreachable("The connection was cut.", code="cut")
-        await self._socket.send(frame)
+        key = self.agent.server.aggregator_seal_key
+        sealed = sealing.seal(key, SEAL_SOCKET, cbor.encode(dict(message)), self.agent.rng)
+        await self._socket.send({"t": "sealed", "b": sealed})
 
     def _held(self) -> Material:
         assert self._material is not None

@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 TRY_AGAIN = {408, 429, 503}
 """Too slow, one upload runs already, no room: the same upload may succeed later."""
 SEAL_SLOT = b"cssi/v1/slot"
-SHORT_INPUT = 32 * 1024
-"""A sealed masked input of at most so many bytes may go over the round socket, where the slot allows it."""
 PAYLOAD_BYTES = 64 * 1024 * 1024
 SHORTEST_WAIT, LONGEST_WAIT = 0.2, 5.0
 GRACE_SECONDS = 60
@@ -301,14 +299,7 @@ class RoundSession(RoundLine):
             raise ProtocolFault("The slot's address leads elsewhere.", code="bad_frame")
         if self._question:
             await self.agent.note_answered(self.visit, self._question)
-        if message.get("frame") is True and len(sealed) <= SHORT_INPUT:
-            await self._send_plain(
-                {"t": "input", "b": sealed}
-            )  # sealed already, as what is put into the slot is
-        else:
-            await self._put(path, sealed)
 
-    async def _put(self, path: str, sealed: bytes) -> None:
         async def put() -> int:
             url = self.agent.server.aggregator_http + path
             status = (await self.agent.transport.request("PUT", url, content=sealed)).status
@@ -320,15 +311,6 @@ class RoundSession(RoundLine):
         if status not in {200, 201}:
             raise VisitOver(f"slot_{status}", "The aggregator did not take the masked input.")
         await self.stepped(Step.MASKED_INPUT)
-
-    async def _on_stored(self, message: dict[str, Any]) -> None:
-        await self.stepped(Step.MASKED_INPUT)
-
-    async def _on_again(self, message: dict[str, Any]) -> None:
-        """No room for a frame now; a request can be told to wait, and is sent again."""
-        if self._slot is not None and self._input is not None:
-            await self._may_leave()
-            await self._put(str(self._slot["path"]), self._input)
 
     async def _on_done(self, message: dict[str, Any]) -> None:
         await self.stepped(Step.DONE)
@@ -344,8 +326,6 @@ class RoundSession(RoundLine):
         "trained": _on_trained,
         "secagg": _on_secagg,
         "slot": _on_slot,
-        "stored": _on_stored,
-        "again": _on_again,
         "done": _on_done,
         "error": _on_error,
     }

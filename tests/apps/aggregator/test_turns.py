@@ -140,7 +140,7 @@ async def test_on_a_full_disk_the_wallet_is_asked_to_send_it_again(
 
     monkeypatch.setattr(slots.hub, "current", lambda: SimpleNamespace(turns=turns))
     monkeypatch.setattr(slots.tokens, "read_slot_token", lambda token: (1, 7))
-    monkeypatch.setattr(slots, "_find_slot", slot)
+    monkeypatch.setattr(slots.SlotApp, "_slot", slot)
     monkeypatch.setattr(slots.spool, "slot_file", lambda round_id, name: part)
     sent: list[dict[str, Any]] = []
 

@@ -1,18 +1,14 @@
-"""A socket that many wallets share, and masked inputs that come as its frames (docs/adr/0083, 0084)."""
+"""A socket that many wallets share (docs/adr/0083)."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-import numpy as np
 import pytest
 
-from aggregation.server import config, slots
-from aggregation.server.consumers import Place, RoundConsumer
-from aggregation.server.errors import AggregatorError
-from aggregation.server.services.ingest import Seat
-from aggregation.server.states import Step
+from aggregation.server import config
+from aggregation.server.consumers import RoundConsumer
 from tests.apps.roles.peer import Peer
 from tests.apps.roles.world import World
 
@@ -79,67 +75,3 @@ async def test_a_shared_socket_that_everybody_left_is_ended(
         await peer.seal({"t": "x"}, place=5)
         await peer.refused_at(5, "bad_frame")
         await peer.refused("challenge_expired")
-
-
-async def test_a_short_input_comes_as_a_frame_and_is_counted_once(world: World) -> None:
-    scripts = {0: "once", 1: "twice", 2: "two", 3: "cut"}
-    await world.enrol(24, scripts={number: {"frames": script} for number, script in scripts.items()})
-    await world.open_round(1, cohort=24, bucket_size=24)
-    state = await world.over(1)
-    assert state["state"] == "released", state
-    assert state["survivors"] == 23  # of the cut one nothing was stored; that of the liar was, the first time
-    assert [wallet.uploaded for wallet in world.wallets[:4]] == [[201], [201, 200], [201], []]
-    assert world.wallets[2].outcomes == ["conflict"]
-    assert world.wallets[3].outcomes == ["wrong_size"]
-    total, count = await world.sum(1)
-    assert count == 23
-    inside = [wallet for number, wallet in enumerate(world.wallets) if number != 3]
-    assert np.array_equal(total, world.plain_sum(1, inside))
-
-
-@pytest.mark.parametrize(
-    ("answer", "frame"),
-    [
-        (201, {"t": "stored", "status": 201}),
-        (OSError(28, "no space"), {"t": "again"}),
-        (AggregatorError("Over.", code="phase_over"), {"t": "error", "code": "phase_over", "text": "Over."}),
-    ],
-)
-async def test_what_a_wallet_hears_of_an_input_it_sent_as_a_frame(
-    world: World, monkeypatch: pytest.MonkeyPatch, answer: Any, frame: dict[str, Any]
-) -> None:
-    seat = Seat(
-        participant=1,
-        round=1,
-        job_key=bytes(32),
-        subscription_key="",
-        ticket="",
-        hub="",
-        step=Step.ADVERTISE,
-    )
-    taken: list[bytes] = []
-
-    async def seated(consumer: RoundConsumer, place: Place, message: dict[str, Any]) -> None:
-        place.seat = seat
-        await place.push({"t": "joined"})
-
-    async def take(hub: Any, who: Seat, sealed: bytes) -> int:
-        assert who is seat
-        taken.append(sealed)
-        if isinstance(answer, Exception):
-            raise answer
-        return int(answer)
-
-    monkeypatch.setitem(RoundConsumer._HANDLERS, "join", seated)
-    monkeypatch.setattr(slots, "take_frame", take)
-    async with Peer(RoundConsumer) as peer:
-        await peer.send({"t": "input", "b": b"early"})
-        await peer.refused("out_of_order")
-    async with Peer(RoundConsumer) as peer:
-        await peer.seal({"t": "join"})
-        assert (await peer.receive())["t"] == "joined"
-        await peer.send({"t": "input", "b": b"sealed"})
-        assert await peer.receive() == frame
-        await peer.send({"t": "input", "b": 7})
-        await peer.refused("bad_frame")
-    assert taken == [b"sealed"]

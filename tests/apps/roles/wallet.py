@@ -229,9 +229,7 @@ class Visit:
         elif kind == "secagg":
             await self._on_secagg(message["m"])
         elif kind == "slot":
-            await self._on_slot(message["path"], frame=message["frame"])
-        elif kind == "stored":
-            await self._on_stored(message["status"])
+            await self._on_slot(message["path"])
         elif kind == "done":
             self.wallet.outcomes.append(message["outcome"])
             return True
@@ -280,28 +278,10 @@ class Visit:
         self.answers[sha256(data).digest()] = message
         await self._leave(message, step)
 
-    async def _on_stored(self, status: int) -> None:
-        self.wallet.uploaded.append(status)
-        script, sent = self.wallet.script["frames"], len(self.wallet.uploaded)
-        if sent == 1 and script in {"twice", "two"}:
-            await self._send_input(self.input if script == "twice" else self._other_input())
-            return
-        self.wallet.stored = True
-        await self._stepped("masked_input")
-
-    async def _send_input(self, body: bytes | None) -> None:
-        assert body is not None
-        sealed = sealing.seal(self.world.seal_key, b"cssi/v1/slot", body, os.urandom)
-        await self.socket.send(cbor.encode({"t": "input", "b": sealed}))
-
-    async def _on_slot(self, path: str, *, frame: bool) -> None:
+    async def _on_slot(self, path: str) -> None:
         assert self.input is not None
         self.wallet.slot = path
         await self._hold("masked_input")
-        if script := self.wallet.script.get("frames"):
-            assert frame
-            await self._send_input(self.input[:-1] if script == "cut" else self.input)
-            return
         if self.wallet.script.get("die_after") == "bundle":
             self.socket.transport.abort()
             raise Died
