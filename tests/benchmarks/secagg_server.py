@@ -1,6 +1,6 @@
 """What the real server costs beyond the protocol itself: 200 agents on loopback against the same round in one process.
 
-    python -m tests.benchmarks.secagg_server [--agents 200] [--d 100000] [--rounds 3] [--out FILE] [--strict | --served-only]
+    python -m tests.benchmarks.secagg_server [--agents 200] [--d 100000] [--rounds 5] [--out FILE] [--strict | --served-only]
 
 Both sides run whole rounds with the same header (buckets of 50, production minima, every signature checked where the protocol
 checks it) and end with the same sum, which is compared. In process: real clients and `RoundServer`, messages handed over as bytes, one
@@ -329,7 +329,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--agents", type=int, default=200)
     parser.add_argument("--d", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--processes", type=int, default=2, help="how many processes hold the agents")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--strict", action="store_true", help="fail below the bound")
@@ -337,7 +337,7 @@ def main() -> int:
     parser.add_argument("--as-agents", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.as_agents:
-        asyncio.run(agents_main(json.loads(given.as_agents)))
+        uvloop.run(agents_main(json.loads(given.as_agents)))  # as a host of wallets does
         return 0
     os.environ["CSSI_TEST_DIR"] = tempfile.mkdtemp(prefix="cssi-bench-")
     os.environ["DJANGO_SETTINGS_MODULE"] = "marketplace.settings.test"
