@@ -37,7 +37,8 @@ def keys(ids: Any) -> list[str]:
 def real_rank(number: int, ids: Any) -> Any:
     """The distributor's own, cut to the 64 bits that decide."""
     job: Any = SimpleNamespace(log_root="11" * 32, cohort_key=b"\x22" * 32)
-    ranks = [int.from_bytes(distributor.rank(job, number, key)[:8], "big") for key in keys(ids)]
+    rank = distributor.ranking(job, number)
+    ranks = [int.from_bytes(rank(key)[:8], "big") for key in keys(ids)]
     return np.array(ranks, dtype=np.uint64)
 
 

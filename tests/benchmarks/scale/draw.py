@@ -1,6 +1,6 @@
 """What the distributor's own rule of drawing costs per candidate: `python -m tests.benchmarks.scale.draw [--out FILE]`.
 
-The rule is `wallets.distributor.services.draw.rank` over job keys, and the sort by (times drawn, rank). Rows from a database are not
+The rule is `wallets.distributor.services.draw.ranking` over job keys, and the sort by (times drawn, rank). Rows from a database are not
 on the clock: a shard keeps its share of a job's list in memory.
 """
 
@@ -23,12 +23,13 @@ def measure(candidates: int) -> dict[str, Any]:
     import django
 
     django.setup()
-    from wallets.distributor.services.draw import rank
+    from wallets.distributor.services.draw import ranking
 
     job: Any = SimpleNamespace(log_root="11" * 32, cohort_key=b"\x22" * 32)
     keys = [hashlib.sha256(n.to_bytes(8, "big")).hexdigest() for n in range(candidates)]
     began = time.process_time()
-    sorted((0, rank(job, 1, key)) for key in keys)
+    rank = ranking(job, 1)
+    sorted((0, rank(key)) for key in keys)
     spent = time.process_time() - began
     return {"candidates": candidates, "cpu_us_per_candidate": round(1e6 * spent / candidates, 2)}
 
