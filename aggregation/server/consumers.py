@@ -22,6 +22,7 @@ from aggregation.server.services.seats import Join
 from aggregation.server.states import Step
 from aggregation.wire import cbor, signing
 from aggregation.wire.errors import CodecError, SealError, WireError
+from aggregation.wire.sealing import Unsealer
 
 LABEL_CHALLENGE = b"cssi/v1/challenge"
 LABEL_JOIN = b"cssi/v1/join"
@@ -47,12 +48,20 @@ class Place:
     def __init__(self, consumer: RoundConsumer, number: int | None) -> None:
         self.seat: Seat | None = None
         self.pushed: Step | None = None
+        self.unsealer: Unsealer | None = None
         self._consumer, self._number = consumer, number
         self._waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue(config.FRAMES_WAITING)
         self._serving: asyncio.Task[None] | None = None
 
     async def push(self, frame: dict[str, Any]) -> None:
         await self._consumer.push(frame if self._number is None else {**frame, "s": self._number})
+
+    async def acknowledge(self, kind: Kind) -> None:
+        """What this wallet said is stored."""
+        if self._number is None:
+            await self.push({"t": "ack", "of": kind.value})
+        else:
+            self._consumer.acknowledge(kind, self._number)
 
     def drop(self) -> None:
         """The socket is not read from, so whoever else is on it is not served either."""
@@ -111,6 +120,7 @@ class RoundConsumer(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         self._places: dict[int | None, Place] = {}
+        self._stored: dict[Kind, list[int]] = {}  # not acknowledged yet
         self._hub = hub.current()
         self._challenge = {"nonce": os.urandom(32), "time": config.now()}
         await self.accept()
@@ -140,8 +150,13 @@ class RoundConsumer(AsyncWebsocketConsumer):
             if frame.get("t") == "leave":
                 self.vacate(number)
                 return
-            message = self._opened(frame)
+            if frame.get("t") == "next" and number not in self._places:
+                # Sent before it was heard that this place was refused; or by somebody who never began.
+                place = Place(self, number)
+                raise Refusal("out_of_order", "Join once, before anything else.")
+            message, unsealer = self._opened(frame, number)
             place = self._place(number)
+            place.unsealer = unsealer
             await place.take(message)
         except Refusal as refusal:
             await place.refuse(refusal)
@@ -161,19 +176,24 @@ class RoundConsumer(AsyncWebsocketConsumer):
             raise Refusal("bad_frame", f"A place is a number below {config.PLACES_ON_A_SOCKET}.")
         return frame, number
 
-    def _opened(self, frame: dict[str, Any]) -> dict[str, Any]:
-        """What a frame's seal held."""
-        if frame.get("t") != "sealed":
-            raise Refusal("not_sealed", "Seal every message to the aggregator's key.")
+    def _opened(self, frame: dict[str, Any], number: int | None) -> tuple[dict[str, Any], Unsealer]:
+        """What a frame's seal held, and what opens the next frame of this place."""
+        kind, known = frame.get("t"), self._places.get(number)
         try:
-            message = cbor.decode(config.recipient().unseal(LABEL_SOCKET, frame["b"]))
+            if kind == "sealed":
+                plain, unsealer = config.recipient().unsealer(LABEL_SOCKET, frame["b"])
+            elif kind == "next" and known is not None and known.unsealer is not None:
+                plain, unsealer = known.unsealer.unseal(frame["b"]), known.unsealer
+            else:
+                raise Refusal("not_sealed", "Seal every message to the aggregator's key.")
+            message = cbor.decode(plain)
         except SealError:
             raise Refusal("cannot_unseal", "The message is not sealed to this aggregator's key.") from None
         except (CodecError, KeyError, TypeError):
             raise Refusal("bad_frame", "The frame is not a sealed CBOR message.") from None
         if not isinstance(message, dict):
             raise Refusal("bad_frame", "The sealed message must be a map.")
-        return message
+        return message, unsealer
 
     def _place(self, number: int | None) -> Place:
         """Raises:
@@ -248,7 +268,7 @@ class RoundConsumer(AsyncWebsocketConsumer):
         except (AggregatorError, WireError) as error:
             await place.push({"t": "error", "code": error.code, "text": str(error)})
         else:
-            await place.push({"t": "ack", "of": kind.value})
+            await place.acknowledge(kind)
 
     _HANDLERS: dict[str, Callable[[RoundConsumer, Place, dict[str, Any]], Awaitable[None]]] = {
         "join": _on_join,
@@ -256,6 +276,18 @@ class RoundConsumer(AsyncWebsocketConsumer):
         "cannot": _on_cannot,
         "secagg": _on_secagg,
     }
+
+    def acknowledge(self, kind: Kind, number: int) -> None:
+        """Tell a place that what it said is stored; whoever else's was stored with it hears it in the same frame."""
+        if not self._stored:
+            # It begins in the loop's next turn, and a batch wakes all who wait for it in this one.
+            self._acknowledging = asyncio.get_running_loop().create_task(self._acknowledge())
+        self._stored.setdefault(kind, []).append(number)
+
+    async def _acknowledge(self) -> None:
+        stored, self._stored = self._stored, {}
+        for kind, numbers in stored.items():
+            await self.push({"t": "ack", "of": kind.value, "s": numbers})
 
     async def push(self, frame: dict[str, Any]) -> None:
         # A socket that was just cut is reported by `disconnect`; the wallets after it in the hub's line must still be served.

@@ -2,6 +2,10 @@
 
 `sealed = ephemeral public key (32) ‖ ciphertext ‖ tag (16)`. Key and nonce both come from HKDF over the shared secret with
 salt = ephemeral key ‖ recipient key and info = label, so a nonce is never chosen and never repeats under one key.
+
+A `Sealer` says several things in one order under one key, as a context of HPKE does (RFC 9180, section 5.2): the first as above, the
+i-th after it (from 1) as ciphertext ‖ tag alone, its nonce the first one's XOR i. Only the recipient's end of it, an `Unsealer`,
+opens them, in that order and without gaps.
 """
 
 from __future__ import annotations
@@ -53,10 +57,61 @@ def seal(recipient: bytes, label: bytes, plaintext: bytes, rng: Rng) -> bytes:
     """Raises:
     BadKey: the recipient's key is unusable.
     """
-    ephemeral = rng(x25519.KEY_BYTES)
-    public = x25519.public_key(ephemeral)
-    key, nonce = _key_and_nonce(x25519.exchange(ephemeral, recipient), public, recipient, label)
-    return public + AESGCM(key).encrypt(nonce, plaintext, None)
+    return Sealer(recipient, label, rng).seal(plaintext)
+
+
+class _Counting:
+    """A key with a nonce for every message."""
+
+    __slots__ = ("_cipher", "_count", "_first")
+
+    def __init__(self, key: bytes, nonce: bytes) -> None:
+        self._cipher = AESGCM(key)
+        self._first = int.from_bytes(nonce, "big")
+        self._count = 0
+
+    def next_nonce(self) -> bytes:
+        nonce = (self._first ^ self._count).to_bytes(12, "big")
+        self._count += 1
+        return nonce
+
+
+class Sealer(_Counting):
+    """What one sender says to one recipient, in order.
+
+    Raises:
+        BadKey: the recipient's key is unusable.
+    """
+
+    __slots__ = ("_public",)
+
+    def __init__(self, recipient: bytes, label: bytes, rng: Rng) -> None:
+        ephemeral = rng(x25519.KEY_BYTES)
+        self._public = x25519.public_key(ephemeral)
+        shared = x25519.exchange(ephemeral, recipient)
+        super().__init__(*_key_and_nonce(shared, self._public, recipient, label))
+
+    def seal(self, plaintext: bytes) -> bytes:
+        """The first time as `seal` does, then without the key in front."""
+        public, self._public = self._public, b""
+        return public + self._cipher.encrypt(self.next_nonce(), plaintext, None)
+
+
+class Unsealer(_Counting):
+    """The recipient's end of a `Sealer`. Made by `Recipient.unsealer`."""
+
+    __slots__ = ()
+
+    def unseal(self, sealed: bytes | memoryview) -> bytes:
+        """The next thing said, `ciphertext ‖ tag`.
+
+        Raises:
+            SealError: it is not that, or was changed. The caller ends the line then.
+        """
+        try:
+            return self._cipher.decrypt(self.next_nonce(), sealed, None)
+        except (InvalidTag, ValueError) as error:
+            raise SealError(_DOES_NOT_OPEN) from error
 
 
 class Recipient:
@@ -81,14 +136,18 @@ class Recipient:
         """Raises:
         SealError: too short, sealed to another key or under another label, or changed.
         """
+        return self.unsealer(label, sealed)[0]
+
+    def unsealer(self, label: bytes, sealed: bytes) -> tuple[bytes, Unsealer]:
+        """`unseal`, and what opens that which the same sender says next.
+
+        Raises:
+            SealError: as `unseal`.
+        """
         if len(sealed) < OVERHEAD:
             raise SealError("the sealed body is too short")
-        ephemeral, body = sealed[:32], memoryview(sealed)[32:]  # a masked input is large: not copied
-        try:
-            key, nonce = _key_and_nonce(self.secret_with(ephemeral), ephemeral, self.public, label)
-            return AESGCM(key).decrypt(nonce, body, None)
-        except (InvalidTag, BadKey) as error:
-            raise SealError(_DOES_NOT_OPEN) from error
+        unsealer = Unsealer(*self._key_and_nonce(label, sealed[:32]))
+        return unsealer.unseal(memoryview(sealed)[32:]), unsealer  # a masked input is large: not copied
 
     def opening(self, label: bytes, ephemeral: bytes) -> Opening:
         """`unseal` piece by piece, of a body that begins with this ephemeral key.
@@ -96,11 +155,14 @@ class Recipient:
         Raises:
             SealError: the key is unusable.
         """
+        key, nonce = self._key_and_nonce(label, ephemeral)
+        return Opening(Cipher(algorithms.AES256(key), modes.GCM(nonce)).decryptor())
+
+    def _key_and_nonce(self, label: bytes, ephemeral: bytes) -> tuple[bytes, bytes]:
         try:
-            key, nonce = _key_and_nonce(self.secret_with(ephemeral), ephemeral, self.public, label)
+            return _key_and_nonce(self.secret_with(ephemeral), ephemeral, self.public, label)
         except BadKey as error:
             raise SealError(_DOES_NOT_OPEN) from error
-        return Opening(Cipher(algorithms.AES256(key), modes.GCM(nonce)).decryptor())
 
 
 class Opening:

@@ -48,12 +48,11 @@ def uploads(conversations: Iterable[Conversation]) -> Iterator[bytes]:
             at = head + 4 + length
 
 
-def frames_of_rounds(conversations: Iterable[Conversation]) -> Iterator[dict[str, Any]]:
-    """What wallets sent on the round socket, as it stood on the line."""
+def frames_of_rounds(conversations: Iterable[Conversation]) -> Iterator[list[dict[str, Any]]]:
+    """What each wallet sent on its round socket, as it stood on the line."""
     for talk in conversations:
         if talk.is_socket and talk.path.startswith("/ws/round/"):
-            for frame in talk.frames_up():
-                yield dict(cbor.decode(frame))
+            yield [dict(cbor.decode(frame)) for frame in talk.frames_up()]
 
 
 def open_all(conversations: list[Conversation], key: Secret) -> Opened:
@@ -62,13 +61,25 @@ def open_all(conversations: list[Conversation], key: Secret) -> Opened:
         plain = sealing.unseal(key, SLOT, body)
         found.plain.append(plain)
         found.inputs.append(MaskedInput.from_bytes(plain))
-    for frame in frames_of_rounds(conversations):
-        plain = sealing.unseal(key, SOCKET, frame["b"])
-        found.plain.append(plain)
-        message = cbor.decode(plain)
-        if message["t"] == "secagg":
-            _sort(found, message["m"])
+    recipient = sealing.Recipient(key)
+    for frames in frames_of_rounds(conversations):
+        for plain in _opened(recipient, frames):
+            found.plain.append(plain)
+            message = cbor.decode(plain)
+            if message["t"] == "secagg":
+                _sort(found, message["m"])
     return found
+
+
+def _opened(recipient: sealing.Recipient, frames: list[dict[str, Any]]) -> Iterator[bytes]:
+    unsealer: sealing.Unsealer | None = None
+    for frame in frames:
+        if frame["t"] == "sealed":
+            plain, unsealer = recipient.unsealer(SOCKET, frame["b"])
+            yield plain
+        else:
+            assert unsealer is not None
+            yield unsealer.unseal(frame["b"])
 
 
 def _sort(found: Opened, body: bytes) -> None:

@@ -162,10 +162,10 @@ def test_the_whole_round_passed_over_the_recorded_line(tiny: TinyJob, opened: li
 
 
 def test_wallets_send_the_aggregator_nothing_unsealed(small_stack: SmallStack, tiny: TinyJob) -> None:
-    frames = list(line.frames_of_rounds(small_stack.aggregator_line.conversations))
-    assert frames
-    for frame in frames:
-        assert (frame.keys(), frame["t"]) == ({"t", "b"}, "sealed")
+    sockets = list(line.frames_of_rounds(small_stack.aggregator_line.conversations))
+    assert {frame["t"] for frames in sockets for frame in frames} == {"sealed", "next"}
+    for frame in (frame for frames in sockets for frame in frames):
+        assert frame.keys() == {"t", "b"}
 
 
 def test_no_sealed_body_stands_on_the_line_in_clear(opened: line.Opened, readable: bytes) -> None:

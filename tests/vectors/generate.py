@@ -113,9 +113,7 @@ def derivation_vectors() -> dict[str, Any]:
     share = bytes(range(32))
     seeds = [Secret(Entropy(("mask", i))(16)) for i in range(3)]
     recipient = Secret(Entropy("recipient")(32))
-    sealed = sealing.seal(
-        sealing.public_key(recipient), b"cssi/v1/slot", b"a masked input", Entropy("ephemeral")
-    )
+    sealer = sealing.Sealer(sealing.public_key(recipient), b"cssi/v1/slot", Entropy("ephemeral"))
     return {
         "salt": salt,
         "edge": {
@@ -152,7 +150,11 @@ def derivation_vectors() -> dict[str, Any]:
             "ephemeral_private": Entropy("ephemeral")(32),
             "label": "cssi/v1/slot",
             "plaintext": b"a masked input",
-            "sealed": sealed,
+            "sealed": sealer.seal(b"a masked input"),
+            "next": [
+                {"plaintext": plain, "sealed": sealer.seal(plain)}
+                for plain in (b"the second", b"", b"the fourth")
+            ],
         },
     }
 

@@ -119,6 +119,11 @@ def test_derivation() -> None:
         Secret(b(sealed["recipient_private"])), sealed["label"].encode(), b(sealed["sealed"])
     )
     assert plain.hex() == sealed["plaintext"]
+    recipient = sealing.Recipient(Secret(b(sealed["recipient_private"])))
+    _, unsealer = recipient.unsealer(sealed["label"].encode(), b(sealed["sealed"]))
+    assert [unsealer.unseal(b(said["sealed"])).hex() for said in sealed["next"]] == [
+        said["plaintext"] for said in sealed["next"]
+    ]
 
 
 def test_stream() -> None:

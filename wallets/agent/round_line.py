@@ -50,6 +50,7 @@ class RoundLine:
         self.agent = agent
         self.visit = visit
         self._socket: Socket | None = None
+        self._sealer: sealing.Sealer | None = None
         self._inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._material: Material | None = None
 
@@ -60,7 +61,7 @@ class RoundLine:
     async def _join(self) -> None:
         server = self.agent.server
         socket = await self.agent.transport.websocket(server.aggregator_socket, max_frame=ROUND_FRAME_BYTES)
-        self._inbox, self._socket = asyncio.Queue(), socket
+        self._inbox, self._socket, self._sealer = asyncio.Queue(), socket, None
         try:
             challenge = await check_challenge(socket, server.aggregator_key, self.agent.now())
             private = self._held().job_key
@@ -92,24 +93,26 @@ class RoundLine:
         await self.stepped(Step.JOINED)
 
     async def _send(self, message: Mapping[str, Any]) -> None:
-        """Seal to the aggregator's pinned key and send."""
+        """Seal to the aggregator's pinned key and send; one key for everything said over a socket."""
         if self._socket is None:
             raise Unreachable("The connection was cut.", code="cut")
-        key = self.agent.server.aggregator_seal_key
-        sealed = sealing.seal(key, SEAL_SOCKET, cbor.encode(dict(message)), self.agent.rng)
-        await self._socket.send({"t": "sealed", "b": sealed})
+        kind = "next"
+        if self._sealer is None:
+            kind, key = "sealed", self.agent.server.aggregator_seal_key
+            self._sealer = sealing.Sealer(key, SEAL_SOCKET, self.agent.rng)
+        await self._socket.send({"t": kind, "b": self._sealer.seal(cbor.encode(dict(message)))})
 
     def _held(self) -> Material:
         assert self._material is not None
         return self._material
 
     def _drop_socket(self) -> None:
-        socket, self._socket = self._socket, None
+        socket, self._socket, self._sealer = self._socket, None, None
         if socket is not None:
             socket.abort()
 
     async def _hang_up(self) -> None:
-        socket, self._socket = self._socket, None
+        socket, self._socket, self._sealer = self._socket, None, None
         if socket is not None:
             await socket.close()
 

@@ -132,13 +132,14 @@ class RoundLine:
         try:
             while True:
                 message = await self.socket.receive()
-                number = message.pop("s", None)
-                place = self._places.get(number) if isinstance(number, int) else None
-                if place is not None:
-                    place.deliver(message)
-                elif number is None:
+                numbers = message.pop("s", None)
+                if numbers is None:
                     # Said to the whole line: the server has no more to do with it.
                     raise ProtocolFault(str(message.get("text", "The line was ended.")), code="bad_frame")
+                for number in numbers if isinstance(numbers, list) else (numbers,):
+                    place = self._places.get(number) if isinstance(number, int) else None
+                    if place is not None:
+                        place.deliver(message)
         except WalletError as error:
             code = error.code
         finally:

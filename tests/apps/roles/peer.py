@@ -16,6 +16,7 @@ class Peer:
 
     def __init__(self, consumer: Any) -> None:
         self.socket = WebsocketCommunicator(consumer.as_asgi(), "/ws/")
+        self._sealers: dict[Any, sealing.Sealer] = {}
 
     async def __aenter__(self) -> Peer:
         assert (await self.socket.connect())[0]
@@ -54,5 +55,13 @@ class Peer:
 
     async def seal(self, message: Any, *, key: bytes | None = None, place: Any = None) -> None:
         recipient = key or config.sealing_public_key()
-        body = sealing.seal(recipient, b"cssi/v1/round-socket", cbor.encode(message), os.urandom)
-        await self.send({"t": "sealed", "b": body} | ({} if place is None else {"s": place}))
+        self._sealers[place] = sealing.Sealer(recipient, b"cssi/v1/round-socket", os.urandom)
+        await self._sealed("sealed", message, place)
+
+    async def seal_next(self, message: Any, *, place: Any = None) -> None:
+        """With the key of this place's last `seal`."""
+        await self._sealed("next", message, place)
+
+    async def _sealed(self, kind: str, message: Any, place: Any) -> None:
+        body = self._sealers[place].seal(cbor.encode(message))
+        await self.send({"t": kind, "b": body} | ({} if place is None else {"s": place}))

@@ -34,6 +34,7 @@ class WalletLine:
 
     send: Callable[[dict[str, Any]], Awaitable[None]]
     keys: set[bytes] = field(default_factory=set)
+    unsealer: sealing.Unsealer | None = None
 
 
 @dataclass(kw_only=True)
@@ -272,8 +273,14 @@ class World:
 
     async def _round_frame(self, line: WalletLine, proof: dict[str, Any], frame: bytes) -> None:
         outer = cbor.decode(frame)
-        assert outer["t"] == "sealed", "nothing but sealed bodies may come from a wallet"
-        message = cbor.decode(sealing.unseal(self.seal_key, b"cssi/v1/round-socket", outer["b"]))
+        assert outer["t"] in {"sealed", "next"}, "nothing but sealed bodies may come from a wallet"
+        if outer["t"] == "sealed":
+            recipient = sealing.Recipient(self.seal_key)
+            plain, line.unsealer = recipient.unsealer(b"cssi/v1/round-socket", outer["b"])
+        else:
+            assert line.unsealer is not None
+            plain = line.unsealer.unseal(outer["b"])
+        message = cbor.decode(plain)
         if message["t"] == "join":
             body = {**proof, "job": message["job"], "round": message["round"]}
             signing.verify(message["job_key"], b"cssi/v1/join", body, message["sig"])

@@ -55,6 +55,48 @@ def test_only_the_recipient_opens_it_and_only_under_its_label(plaintext: bytes) 
             attempt()
 
 
+@settings(max_examples=30)
+@given(st.lists(st.binary(max_size=300), min_size=2, max_size=9), st.integers(0), st.integers(0))
+def test_what_is_said_in_one_order_opens_in_that_order_alone(said: list[bytes], place: int, bit: int) -> None:
+    recipient = sealing.Recipient(sealing.generate(os.urandom))
+    sealer = sealing.Sealer(recipient.public, LABEL, os.urandom)
+    first, *rest = [sealer.seal(plain) for plain in said]
+    plain, unsealer = recipient.unsealer(LABEL, first)
+    assert [plain, *map(unsealer.unseal, rest)] == said
+    assert all(
+        len(sealed) == len(plain) + sealing.TAG_BYTES for sealed, plain in zip(rest, said[1:], strict=True)
+    )
+
+    missed = place % len(rest)  # heard up to here
+    for wrong in (
+        rest[missed + 1] if missed + 1 < len(rest) else first,  # one is left out
+        rest[missed - 1] if missed else first,  # one is repeated
+        _changed(rest[missed], bit),
+        rest[missed][:-1],
+        b"",
+    ):
+        _, unsealer = recipient.unsealer(LABEL, first)
+        for sealed in rest[:missed]:
+            unsealer.unseal(sealed)
+        with pytest.raises(SealError):
+            unsealer.unseal(wrong)
+
+
+def _changed(sealed: bytes, bit: int) -> bytes:
+    found = bytearray(sealed)
+    found[bit // 8 % len(found)] ^= 1 << bit % 8
+    return bytes(found)
+
+
+def test_two_who_say_the_same_do_not_open_for_each_other() -> None:
+    recipient = sealing.Recipient(sealing.generate(os.urandom))
+    one, other = (sealing.Sealer(recipient.public, LABEL, os.urandom) for _ in range(2))
+    _, unsealer = recipient.unsealer(LABEL, one.seal(b"a"))
+    other.seal(b"a")
+    with pytest.raises(SealError):
+        unsealer.unseal(other.seal(b"b"))
+
+
 @pytest.mark.parametrize("public", LOW_ORDER)
 def test_keys_with_an_all_zero_secret_are_refused(public: bytes) -> None:
     private = sealing.generate(os.urandom)
