@@ -35,6 +35,8 @@ UPLOAD_PATIENCE_SECONDS = 2.0
 """How long an upload keeps its turn in any case while others wait."""
 UPLOAD_FLOOR = 64 * 1024
 """Bytes per second; a slower upload loses its turn when others wait."""
+SMALL_INPUT = 16 * 1024
+"""Bytes of a sealed masked input up to which it has no file of its own."""
 FOLD_AT = 4
 """So many stored masked inputs of a bucket, at least, are added to its running sum at a time,"""
 FOLD_BYTES = 4 * 1024 * 1024

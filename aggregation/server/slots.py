@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import logging
 import os
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 
 from aggregation.secagg.errors import Fault, ProtocolError, RemoteProtocolError
 from aggregation.secagg.server import accept_masked_pieces
-from aggregation.server import context, hub, tokens
+from aggregation.server import config, context, hub, tokens
 from aggregation.server.errors import AggregatorError, PhaseOver
 from aggregation.server.models import MaskedInput, Participant
 from aggregation.server.raw_http import Answer, Receive, Scope, Send, content_length, send_answer
@@ -68,23 +69,38 @@ class SlotApp:
         length = content_length(scope)
         if not slot.smallest <= length <= slot.largest:
             raise Answer(413, "wrong_size", "The masked input has another size than the round's vectors.")
-        part = spool.slot_file(slot.seat.round, f"{slot.seat.participant}-{os.urandom(6).hex()}")
+        take = self._in_memory if length <= config.SMALL_INPUT else self._on_disk
+        stored = await take(here, slot, receive, length)
+        if stored:
+            here.folding.stored(slot.seat.round, length)
+        return 201 if stored else 200
+
+    async def _in_memory(self, here: hub.Hub, slot: Slot, receive: Receive, length: int) -> bool:
+        """Whether it was new; it is written with whatever else is stored at that moment."""
+        async with here.turns.turn(slot.seat.participant) as upload:
+            sealed = b"".join([piece async for piece in body(receive, length, upload)])
+        digest = await here.uploads.run(_judge, slot, spool.opening(io.BytesIO(sealed), len(sealed)))
+        said = Said(kind=Kind.MASKED, seat=slot.seat, digest=digest, body=sealed)
+        return await here.ingest.put(said) == "stored"
+
+    async def _on_disk(self, here: hub.Hub, slot: Slot, receive: Receive, length: int) -> bool:
+        """Whether it was new; no more of it than a piece is in memory."""
+        seat = slot.seat
+        part = spool.slot_file(seat.round, f"{seat.participant}-{os.urandom(6).hex()}")
         kept = False
         try:
-            async with here.turns.turn(slot.seat.participant) as upload:
+            async with here.turns.turn(seat.participant) as upload:
                 with part.open("wb") as out:
                     async for piece in body(receive, length, upload):
                         out.write(piece)
                         del piece
-            digest = await here.uploads.run(_judge, slot, part)
-            said = Said(kind=Kind.MASKED, seat=slot.seat, digest=digest, file=part.name)
+            digest = await here.uploads.run(_judge, slot, spool.opened(seat.round, part.name))
+            said = Said(kind=Kind.MASKED, seat=seat, digest=digest, file=part.name)
             kept = await here.ingest.put(said) == "stored"
-            if kept:
-                here.folding.stored(slot.seat.round, length)
         finally:
             if not kept:
                 part.unlink(missing_ok=True)
-        return 201 if kept else 200
+        return kept
 
     async def _slot(self, here: hub.Hub, round_id: int, participant: int) -> Slot | None:
         """From the hub's memory while the phase runs (storing decides again), else from the database."""
@@ -120,7 +136,7 @@ def _find(round_id: int, participant: int) -> Slot | None:
     return _slot(seat, stored=stored)
 
 
-def _judge(slot: Slot, part: Path) -> str:
+def _judge(slot: Slot, source: AbstractContextManager[spool.SealedFile]) -> str:
     """The digest of the opened input, after every check.
 
     Raises:
@@ -130,7 +146,7 @@ def _judge(slot: Slot, part: Path) -> str:
     bucket, _ = here.roster.locate(slot.seat.job_key)
     joined = here.joined.get(bucket.index, ())
     try:
-        with spool.opened(part) as sealed:
+        with source as sealed:
             claim = accept_masked_pieces(bucket, sealed.read, joined=joined, sender=slot.seat.job_key)
             if sealed.left:
                 raise RemoteProtocolError(Fault.WRONG_SIZE)

@@ -2,11 +2,13 @@
 
 An acknowledged input must survive a kill, so it is stored as it came first. Soon after, the inputs stored meanwhile are added
 to the bucket's running sum: a new file is written, and one transaction makes their rows point to it. So a row always names the one
-file its input is in, a crash at any point loses and doubles nothing, and neither memory nor disk grows with the number of wallets.
+file its input is in, a crash at any point loses and doubles nothing, and neither memory nor disk grows with the number of wallets
+(small inputs, which lie together, keep their place on the disk to the end of the phase).
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable
 from functools import partial
@@ -18,7 +20,8 @@ from aggregation.secagg.messages import read_to_vector
 from aggregation.secagg.server import Accumulator
 from aggregation.server import config, context, memory
 from aggregation.server.models import ALIAS, MaskedInput
-from aggregation.server.services.spool import fill, is_running_sum, new_running_sum, opened, slot_file
+from aggregation.server.services import spool
+from aggregation.server.services.spool import fill, is_running_sum, new_running_sum, slot_file
 from aggregation.server.services.transitions import locked
 from aggregation.server.states import Step
 
@@ -31,11 +34,10 @@ def add_up(here: context.RoundContext, names: Iterable[str]) -> Accumulator:
     """The sum of what lies in these files of a bucket, piece by piece: memory of one vector, however many are added."""
     total = Accumulator(here.header)
     for name in sorted(set(names)):
-        path = slot_file(here.pk, name)
         if is_running_sum(name):
-            read_sum(path, total)
+            read_sum(slot_file(here.pk, name), total)
             continue
-        with opened(path) as sealed:
+        with spool.opened(here.pk, name) as sealed:
             read_to_vector(sealed.read, here.header.masked_bytes)
             total.add_from(sealed.read)
     return total
@@ -77,8 +79,7 @@ def _fold(round_id: int, bucket: int, stored: list[tuple[int, str]]) -> int:
     except (Overtaken, FileNotFoundError):
         target.unlink(missing_ok=True)
         return 0
-    for name in names:
-        slot_file(round_id, name).unlink(missing_ok=True)
+    spool.remove(round_id, itertools.filterfalse(spool.shares_a_file, names))
     return new
 
 

@@ -24,7 +24,7 @@ from aggregation.secagg.server import (
 from aggregation.server import config, context
 from aggregation.server.errors import AggregatorError, Conflict, Malformed, PhaseOver
 from aggregation.server.models import ALIAS, MaskedInput, Participant, PhaseMessage, Round, Visit
-from aggregation.server.services import rows
+from aggregation.server.services import rows, spool
 from aggregation.server.services.answered import Answered
 from aggregation.server.services.progress import due
 from aggregation.server.services.rows import RoundRow, Who
@@ -65,7 +65,7 @@ class Seat:
 
 @dataclass(frozen=True, kw_only=True)
 class Said:
-    """One thing a wallet said. `digest` and `file` are of a masked input that lies in the spool already."""
+    """One thing a wallet said. `digest` is of a masked input: sealed in the spool's `file` already, or in `body` where it is small."""
 
     kind: Kind
     seat: Seat
@@ -86,6 +86,7 @@ class _Batch:
     masked: dict[int, str] = field(default_factory=dict)
     new_messages: list[tuple[int, str, bytes]] = field(default_factory=list)
     new_masked: list[MaskedInput] = field(default_factory=list)
+    together: spool.Together = field(default_factory=spool.Together)
     visits: list[Visit] = field(default_factory=list)
     changed: dict[int, Who] = field(default_factory=dict)
 
@@ -286,6 +287,7 @@ def _save(batch: _Batch) -> None:
         rows.insert_messages(batch.new_messages)
     if batch.new_masked:
         MaskedInput.objects.bulk_create(batch.new_masked, batch_size=200)
+        batch.together.write()
     if batch.visits:
         Visit.objects.bulk_create(batch.visits, ignore_conflicts=True, batch_size=200)
     for states, people in _by_state(batch.changed.values()).items():
@@ -367,8 +369,9 @@ def _masked(batch: _Batch, item: Said, verdict: Verdict) -> Outcome:
     if row.step is not Step.MASKED_INPUT:
         raise _too_late_or_early(row.step, Step.MASKED_INPUT)
     _must_be_present(who)
+    file = item.file or batch.together.name(item.seat.round, item.body)
     batch.masked[who.pk] = item.digest
-    batch.new_masked.append(MaskedInput(participant_id=who.pk, digest=item.digest, file=item.file))
+    batch.new_masked.append(MaskedInput(participant_id=who.pk, digest=item.digest, file=file))
     return "stored"
 
 

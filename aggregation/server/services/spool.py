@@ -1,12 +1,16 @@
-"""Files of masked inputs: sealed as they came, or a bucket's running sum of them; one folder per round, gone with it."""
+"""Files of masked inputs: sealed as they came, or a bucket's running sum of them; one folder per round, gone with it.
+
+An input has a file of its own, or, where it is small, a stretch of a file that a process keeps for a round's: on many systems making a file
+costs more than all else that is done with one. The name of such a stretch is `<file>@<offset>+<bytes>`.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from io import BufferedReader
 from pathlib import Path
+from typing import BinaryIO
 
 from aggregation.secagg.errors import Fault, RemoteProtocolError
 from aggregation.server import config
@@ -14,7 +18,7 @@ from aggregation.wire import sealing
 from aggregation.wire.errors import SealError
 
 LABEL_SLOT = b"cssi/v1/slot"
-_RUNNING = "sum-"
+_RUNNING, _TOGETHER = "sum-", "small-"
 _PIECE = 128 * 1024
 ENVELOPE_BYTES = 1024
 """What CBOR, signature and seal may add to the vector at most."""
@@ -28,6 +32,47 @@ def folder(round_id: int) -> Path:
 
 def slot_file(round_id: int, name: str) -> Path:
     return folder(round_id) / name
+
+
+class Together:
+    """Small inputs of one batch: named first, written behind the others of their round when the database took their names.
+
+    So what was there already (its row cannot be made twice) takes no room. One thread of a process does this.
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[Path, tuple[int, list[bytes]]] = {}
+
+    def name(self, round_id: int, sealed: bytes) -> str:
+        """Where this will lie."""
+        path = folder(round_id) / f"{_TOGETHER}{os.getpid()}"
+        if path not in self._files:
+            self._files[path] = (path.stat().st_size if path.exists() else 0, [])
+        begin, before = self._files[path]
+        name = f"{path.name}@{begin + sum(map(len, before))}+{len(sealed)}"
+        before.append(sealed)
+        return name
+
+    def write(self) -> None:
+        """Raises:
+        OSError: there is no room, and no name of this batch may stay.
+        """
+        for path, (begin, bodies) in self._files.items():
+            with path.open("ab") as out:
+                if out.tell() != begin:
+                    raise OSError("another thread wrote into this file")
+                out.writelines(bodies)
+
+
+def remove(round_id: int, names: Iterable[str]) -> None:
+    """Remove files, of stretches the whole file."""
+    for name in {name.partition("@")[0] for name in names}:
+        slot_file(round_id, name).unlink(missing_ok=True)
+
+
+def shares_a_file(name: str) -> bool:
+    """Whether this is a stretch of a file that others lie in."""
+    return "@" in name
 
 
 def new_running_sum(bucket: int) -> str:
@@ -46,12 +91,12 @@ def accumulator_file(round_id: int, bucket: int) -> Path:
 class SealedFile:
     """A masked input in the spool, opened piece by piece: no more of it is in memory than a piece."""
 
-    def __init__(self, file: BufferedReader) -> None:
+    def __init__(self, file: BinaryIO, size: int) -> None:
         """Raises:
         SealError: it was not sealed to any key.
         """
         self._file = file
-        self.left = os.fstat(file.fileno()).st_size - sealing.OVERHEAD
+        self.left = size - sealing.OVERHEAD
         """Bytes of the message that were not read yet."""
         if self.left < 0:
             raise SealError("the sealed body is too short")
@@ -82,25 +127,35 @@ class SealedFile:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[SealedFile]:
+def opened(round_id: int, name: str) -> Iterator[SealedFile]:
+    """A masked input of the spool to be read, as `opening`."""
+    file, _, where = name.partition("@")
+    at, _, size = where.partition("+")
+    with slot_file(round_id, file).open("rb") as source:
+        source.seek(int(at or 0))
+        with opening(source, int(size or os.fstat(source.fileno()).st_size)) as sealed:
+            yield sealed
+
+
+@contextmanager
+def opening(source: BinaryIO, size: int) -> Iterator[SealedFile]:
     """A masked input to be read. When this ends without an error, what was read is genuine; not before.
 
     Raises:
         SealError: it was not sealed to this aggregator, or was changed. Said in place of any other error, whose cause it is.
     """
-    with path.open("rb") as file:
-        sealed = SealedFile(file)
-        try:
-            yield sealed
-        finally:
-            sealed.finish()
+    sealed = SealedFile(source, size)
+    try:
+        yield sealed
+    finally:
+        sealed.finish()
 
 
-def fill(file: BufferedReader, into: memoryview) -> None:
+def fill(file: BinaryIO, into: memoryview) -> None:
     """Fill this with the next bytes of a file.
 
     Raises:
         OSError: there are not as many.
     """
-    if file.readinto(into) != len(into):
+    if file.readinto(into) != len(into):  # type: ignore[attr-defined]
         raise OSError("a file of the spool is cut")

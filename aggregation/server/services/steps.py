@@ -28,11 +28,11 @@ from aggregation.secagg.vectors import Integers
 from aggregation.server import config, context, memory
 from aggregation.server.errors import LeaseLost
 from aggregation.server.models import Bucket, MaskedInput, Participant, Round, SigningRequest
-from aggregation.server.services import results, tampering, transitions
+from aggregation.server.services import results, spool, tampering, transitions
 from aggregation.server.services.folding import add_up, read_sum
 from aggregation.server.services.lease import Lease, claim
 from aggregation.server.services.progress import due
-from aggregation.server.services.spool import accumulator_file, slot_file
+from aggregation.server.services.spool import accumulator_file
 from aggregation.server.states import COLLECTING, NEXT, OVER, SIGNING, Step
 
 logger = logging.getLogger(__name__)
@@ -240,8 +240,8 @@ def _accumulate(here: context.RoundContext, index: int, names: list[str]) -> Non
 
 
 def _remove_inputs(round_id: int) -> None:
-    for name in MaskedInput.objects.filter(participant__round_id=round_id).values_list("file", flat=True):
-        slot_file(round_id, name).unlink(missing_ok=True)
+    stored = MaskedInput.objects.filter(participant__round_id=round_id)
+    spool.remove(round_id, stored.values_list("file", flat=True))
 
 
 # consistency → sets

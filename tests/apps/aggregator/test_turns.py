@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ import pytest
 
 from aggregation.server import config, slots
 from aggregation.server.raw_http import Answer
+from aggregation.server.services import spool
 from aggregation.server.uploads import Turns, body
 
 
@@ -155,3 +157,27 @@ async def test_on_a_full_disk_the_wallet_is_asked_to_send_it_again(
     assert "ENOSPC" in caplog.text
     assert turns.running == 0
     assert not part.is_symlink()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="not possible here: /dev/full is Linux's")
+def test_what_lies_together_finds_a_full_disk_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(spool, "folder", lambda round_id: tmp_path)
+    together = spool.Together()
+    assert together.name(1, b"x") == f"small-{os.getpid()}@0+1"
+    (tmp_path / f"small-{os.getpid()}").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        together.write()
+
+
+def test_what_lies_together_is_never_named_where_it_is_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(spool, "folder", lambda round_id: tmp_path)
+    first, second = spool.Together(), spool.Together()
+    names = [first.name(1, b"one"), first.name(1, b"three"), second.name(1, b"x")]
+    assert [name.partition("@")[2] for name in names] == ["0+3", "3+5", "0+1"]
+    first.write()
+    assert (tmp_path / f"small-{os.getpid()}").read_bytes() == b"onethree"
+    with pytest.raises(OSError, match="another thread"):
+        second.write()
+    assert spool.Together().name(1, b"x").endswith("@8+1")

@@ -30,6 +30,7 @@ def short_grace_and_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "GRACE_SECONDS", 0.6)
     monkeypatch.setattr(config, "RESTART_GRACE_SECONDS", 5.0)
     monkeypatch.setattr(config, "FOLD_BYTES", 0)
+    monkeypatch.setattr(config, "SMALL_INPUT", 0)  # a file for each, as of longer vectors
 
 
 async def stored_files() -> list[str]:
@@ -43,10 +44,12 @@ async def held(world: World, wallets: range) -> None:
     await world.until(everyone, 60)
 
 
+@pytest.mark.parametrize("together", [False, True])
 async def test_inputs_are_added_while_others_are_still_awaited_and_a_kill_loses_none(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, together: bool
 ) -> None:
     monkeypatch.setattr(config, "FOLD_AT", 3)
+    monkeypatch.setattr(config, "SMALL_INPUT", 1 << 14 if together else 0)
     await world.enrol(24, scripts={i: {"hold_before": "masked_input"} for i in range(2)})
     await world.open_round(1, cohort=24)
 
@@ -64,10 +67,13 @@ async def test_inputs_are_added_while_others_are_still_awaited_and_a_kill_loses_
         """Asked again where inputs were added between the two looks."""
         names = await stored_files()
         kept[:] = [path.name for folder in config.spool().iterdir() for path in folder.iterdir()]
-        return set(names) <= set(kept)
+        return {name.partition("@")[0] for name in names} <= set(kept)
 
     await world.until(every_named_file_is_there, 20)
-    assert len(kept) <= buckets * 3, "a running sum and fewer than FOLD_AT inputs for each bucket"
+    if together:
+        assert len(kept) <= buckets + 1, "a running sum for each bucket, and one file of what is not in it"
+    else:
+        assert len(kept) <= buckets * 3, "a running sum and fewer than FOLD_AT inputs for each bucket"
     await world.kill_web()
     await world.start_web()
     for i in range(2):
@@ -112,6 +118,35 @@ async def test_two_processes_that_add_the_same_inputs_count_them_once(
     assert (await world.over(1))["survivors"] == 12
     total, count = await world.sum(1)
     assert count == 12
+    assert np.array_equal(total, world.plain_sum(1, world.wallets))
+
+
+@pytest.mark.parametrize("together", [False, True])
+async def test_an_input_that_comes_again_takes_no_room_and_files_go_with_their_phase(
+    world: World, monkeypatch: pytest.MonkeyPatch, together: bool
+) -> None:
+    monkeypatch.setattr(config, "FOLD_AT", 1000)
+    monkeypatch.setattr(config, "SMALL_INPUT", 1 << 14 if together else 0)
+    await world.enrol(12, scripts={i: {"hold_before": "masked_input"} for i in range(12)})
+    await world.open_round(1, cohort=12, bucket_size=12)
+    await held(world, range(12))
+    bodies = [(wallet.slot, sealed_body(world, wallet)) for wallet in world.wallets[1:]]
+    assert [await put_directly(*one) for one in bodies] == [201] * 11
+    (folder,) = (path for path in config.spool().iterdir() if path.is_dir())
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    assert size == sum(path.stat().st_size for _, path in bodies)
+    assert len(list(folder.iterdir())) == (1 if together else 11)
+    assert [await put_directly(*one) for one in bodies] == [200] * 11
+    assert size == sum(path.stat().st_size for path in folder.iterdir())
+    slot, path = bodies[0]
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    assert await put_directly(slot, path) == 400
+    assert size == sum(path.stat().st_size for path in folder.iterdir())
+    for wallet in world.wallets:
+        wallet.released.set()
+    assert (await world.over(1))["survivors"] == 12
+    assert not [path for path in folder.glob("*") if not path.name.endswith(".sum")]
+    total, _ = await world.sum(1)
     assert np.array_equal(total, world.plain_sum(1, world.wallets))
 
 
