@@ -77,7 +77,7 @@ class SecAggClient:
         self.header = header
         self._salt = header.hash()
         self._job_key = signing.expanded(job_key)
-        self._job_public = signing.public_key(job_key)
+        self._job_public = signing.public_key(self._job_key)
         self._rng = rng
         self._note_revealed = note_revealed
         self._sample = verify_sample

@@ -30,8 +30,8 @@ def generate(rng: Rng) -> Secret:
 
 
 def public_key(private: Secret) -> bytes:
-    public, _ = bindings.crypto_sign_seed_keypair(private.reveal())
-    return bytes(public)
+    """`private` is a seed, or what `expanded` made of it."""
+    return _expanded(private)[KEY_BYTES:]
 
 
 def check_public_key(key: bytes) -> None:
@@ -58,20 +58,21 @@ def _labelled(label: bytes, encoded: bytes) -> bytes:
 
 
 def expanded(private: Secret) -> Secret:
-    """The same private key with its public key behind it, 64 bytes: signing with it saves half the time.
+    """The same private key with its public key behind it, 64 bytes: signing with it saves half the time. A copy, if it is that already.
 
     Only made here: signing with a public key that is not the seed's gives the seed away.
     """
-    _, both = bindings.crypto_sign_seed_keypair(private.reveal())
-    return Secret(both)
+    return Secret(_expanded(private))
+
+
+def _expanded(private: Secret) -> bytes:
+    key = private.reveal()
+    return bytes(bindings.crypto_sign_seed_keypair(key)[1]) if len(key) == KEY_BYTES else key
 
 
 def sign(private: Secret, label: bytes, body: Any) -> bytes:
     """The 64-byte signature over a labelled CBOR value. `private` is a seed, or what `expanded` made of it."""
-    key = private.reveal()
-    if len(key) == KEY_BYTES:
-        _, key = bindings.crypto_sign_seed_keypair(key)
-    signed = bindings.crypto_sign(signed_bytes(label, body), key)
+    signed = bindings.crypto_sign(signed_bytes(label, body), _expanded(private))
     return bytes(signed[:SIGNATURE_BYTES])
 
 

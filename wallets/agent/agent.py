@@ -185,7 +185,7 @@ class WalletAgent:
             permit=stored,
             record=await credentials.load(self.store),
             keys=SubscriptionKeys.from_record(keys),
-            job_key=Secret(bytes.fromhex(job["private"])),
+            job_key=signing.expanded(Secret(bytes.fromhex(job["private"]))),  # signs six times a visit
             remembered=self.remembered,
         )
 

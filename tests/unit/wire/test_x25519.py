@@ -40,3 +40,8 @@ def test_an_expanded_key_signs_as_its_seed_does() -> None:
     both = signing.expanded(seed)
     assert signing.sign(both, b"label", {"a": 1}) == signing.sign(seed, b"label", {"a": 1})
     assert both.reveal() == seed.reveal() + signing.public_key(seed)
+    assert signing.public_key(both) == signing.public_key(seed)
+    again = signing.expanded(both)
+    assert again == both
+    both.erase()
+    assert not again.erased
