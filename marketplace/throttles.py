@@ -8,6 +8,8 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.throttling import ScopedRateThrottle
 
+from marketplace.cache import count
+
 
 class ApiThrottle(ScopedRateThrottle):
     """By account where somebody is signed in, by address where nobody is; a view may name a `throttle_scope` other than "people".
@@ -25,11 +27,7 @@ class ApiThrottle(ScopedRateThrottle):
         now = time.time()
         self._wait = seconds - now % seconds
         key = f"{self.get_cache_key(request, view)}:{int(now // seconds)}"
-        try:
-            asked = self.cache.incr(key)
-        except ValueError:  # the first of this window, or two firsts at once
-            asked = 1 if self.cache.add(key, 1, seconds + 1) else self.cache.incr(key)
-        return asked <= most
+        return count(self.cache, key, seconds + 1) <= most
 
     def wait(self) -> float:
         """Seconds until the next window."""
