@@ -14,6 +14,7 @@ Nothing here may import a clock, a socket, a file or entropy (import contract 2)
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -79,7 +80,7 @@ class _No(Exception):
 class HolderMachine:
     """Decides for one holder. `policy` holds the holder's own limits; everything else comes with each input.
 
-    `remembered`: where the wallets of one process remember which signed task equal bytes are.
+    `remembered`: where the wallets of one process remember which signed task or published document equal bytes are.
     """
 
     def __init__(self, policy: HolderPolicy, *, remembered: Once = once.always) -> None:
@@ -130,8 +131,7 @@ class HolderMachine:
     def _offer(self, event: OfferArrived) -> Decision:
         if event.permit is not None:
             raise _No(Refusal.ALREADY_SUBSCRIBED)
-        document, key = _open(event.envelope, "terms", None)
-        terms = _parsed(Terms, document)
+        terms, key = self._published(Terms, "terms", event.envelope)
         if key != terms.collective_key or terms.collective_id != event.collective_id:
             raise _No(Refusal.WRONG_TERMS)
         if terms.development and not self.policy.allow_development:
@@ -140,10 +140,26 @@ class HolderMachine:
             self._own_minima(terms.bucket_min, terms.release_min)
         return AskHolder(terms=terms)
 
+    def _published(self, parsed: Any, kind: str, envelope: Any, key: str | None = None) -> tuple[Any, str]:
+        """What a document says that goes to everybody, and the key that signed it: the one in `key` where one is expected.
+
+        A function of these arguments alone, so wallets of one host that were sent the same text look at it once. What of it suits a
+        wallet, each decides for itself.
+        """
+
+        def look() -> tuple[Any, str]:
+            document, signer = _open(envelope, kind, key)
+            return _parsed(parsed, document), signer
+
+        try:
+            text = json.dumps(envelope)
+        except (TypeError, ValueError, RecursionError):  # not plain JSON: looking says what is wrong
+            return look()
+        return self._once(("published", kind, key, text), look)
+
     def _notice(self, event: NoticeArrived) -> Decision:
         permit = _live(event.permit, event.now)
-        document, _ = _open(event.envelope, "notice", permit.collective_key)
-        notice = _parsed(Notice, document)
+        notice, _ = self._published(Notice, "notice", event.envelope, permit.collective_key)
         if notice.collective_id != permit.collective_id:
             raise _No(Refusal.WRONG_COLLECTIVE)
         known = next((seen for seen in event.memory.notices if seen.notice_ref == notice.notice_ref), None)
@@ -168,8 +184,7 @@ class HolderMachine:
 
     def _job(self, event: JobArrived) -> Decision:
         permit = _live(event.permit, event.now)
-        document, _ = _open(event.envelope, "job", permit.collective_key)
-        job = _parsed(JobAnnouncement, document)
+        job, _ = self._published(JobAnnouncement, "job", event.envelope, permit.collective_key)
         if job.collective_id != permit.collective_id:
             raise _No(Refusal.WRONG_COLLECTIVE)
         if event.memory.paused:

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from aggregation.wire import signing
+from aggregation.wire.once import Remembered
+from collectives.terms.description import Terms
 from tests.unit.agent import documents
 from tests.unit.agent.documents import Collective
 from tests.unit.agent.scene import (
@@ -27,6 +29,7 @@ from wallets.agent.messages import (
     Accept,
     AskHolder,
     Go,
+    HolderPolicy,
     Memory,
     OfferArrived,
     PayloadArrived,
@@ -245,3 +248,32 @@ def test_offers_are_refused_by_name() -> None:
     for each, event, expected in cases:
         assert refused(each.decide(event)) is expected
     assert isinstance(machine(allow_development=True).decide(offer(low)), AskHolder)
+
+
+def test_wallets_of_one_host_look_at_the_same_terms_once_and_each_decides(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[str] = []
+    parse = Terms.parse
+
+    def counted(document: Any) -> Terms:
+        looked.append(document["name"])
+        return parse(document)
+
+    monkeypatch.setattr(Terms, "parse", counted)
+    shared = Remembered(10)
+    easy, strict = (
+        HolderMachine(HolderPolicy(), remembered=shared),
+        HolderMachine(HolderPolicy(bucket_min=40), remembered=shared),
+    )
+    terms = offer(COLLECTIVE)
+    for _ in range(2):
+        assert isinstance(easy.decide(terms), AskHolder)
+        assert refused(strict.decide(terms)) is Refusal.MINIMA_TOO_LOW
+    assert len(looked) == 1
+    forged = {**COLLECTIVE.terms_envelope, "document": {**COLLECTIVE.terms, "purpose": "Something else."}}
+    for _ in range(2):
+        assert refused(easy.decide(offer(COLLECTIVE, envelope=forged))) is Refusal.BAD_SIGNATURE
+    other = COLLECTIVE.sign("terms", COLLECTIVE.terms, STRANGER)
+    assert refused(easy.decide(offer(COLLECTIVE, envelope=other))) is Refusal.WRONG_TERMS
+    assert refused(easy.decide(offer(COLLECTIVE, envelope={"kind": {1}}))) is Refusal.MALFORMED
