@@ -89,11 +89,13 @@ class Cast:
         return [signing.public_key(job_key).hex() for _, job_key in self.wallets]
 
     def open_payout(self, number: int, address: bytes) -> int:
+        return openings.store(self.sealed_payout(number, address))
+
+    def sealed_payout(self, number: int, address: bytes) -> bytes:
         message = PayoutOpening.sign(
             self.wallets[number][0], address=address, salt=bytes(32), agreement_hash=bytes(32)
         )
-        sealed = sealing.seal(config.sealing_public_key(), openings.LABEL, message.to_bytes(), os.urandom)
-        return openings.store(sealed)
+        return sealing.seal(config.sealing_public_key(), openings.LABEL, message.to_bytes(), os.urandom)
 
 
 @pytest.fixture

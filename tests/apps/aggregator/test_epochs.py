@@ -8,12 +8,12 @@ import uuid
 
 import pytest
 import rfc8785
-from django.db import connections
+from django.db import IntegrityError, connections
 from django.test.utils import CaptureQueriesContext
 
 from aggregation.epochs import receipts_root
-from aggregation.server import config
-from aggregation.server.models import Balance, Epoch, Job, Participant, Round, Unopened, Visit
+from aggregation.server import config, openings
+from aggregation.server.models import Balance, Epoch, Job, Participant, PayoutAddress, Round, Unopened, Visit
 from aggregation.server.raw_http import Answer
 from aggregation.server.services import epochs
 from aggregation.server.services.epochs import EpochOrder
@@ -172,6 +172,44 @@ def test_a_payout_address_is_stored_once(cast):
     with pytest.raises(Answer) as caught:
         cast.open_payout(0, b"\x02" * 20)
     assert caught.value.status == 409
+
+
+def test_addresses_that_come_together_are_answered_each_by_itself(cast, django_assert_num_queries):
+    cast.members(4)
+    cast.open_payout(0, b"\x01" * 20)
+    batch = [
+        cast.sealed_payout(0, b"\x01" * 20),
+        cast.sealed_payout(1, b"\x02" * 20),
+        b"junk",
+        cast.sealed_payout(0, b"\x09" * 20),
+        cast.sealed_payout(2, b"\x03" * 20),
+        cast.sealed_payout(1, b"\x02" * 20),
+        cast.sealed_payout(2, b"\x09" * 20),
+    ]
+    with django_assert_num_queries(4, using="aggregator"):  # savepoint, look, insert, release
+        outcomes = openings.store_together(batch)
+    said = [getattr(outcome, "status", getattr(outcome, "code", outcome)) for outcome in outcomes]
+    assert said == [200, 201, "cannot_unseal", 409, 201, 200, 409]
+    stored = {row.subscription_key: row.address for row in PayoutAddress.objects.all()}
+    keys = [signing.public_key(subscription).hex() for subscription, _ in cast.wallets]
+    assert stored == {key: bytes([number + 1]).hex() * 20 for number, key in enumerate(keys[:3])}
+
+
+def test_a_batch_that_another_process_was_in_the_way_of_is_looked_up_again(cast, monkeypatch):
+    cast.members(2)
+    insert, refused = PayoutAddress.objects.bulk_create, []
+
+    def late(rows):
+        if not refused:
+            refused.append(len(rows))
+            raise IntegrityError
+        return insert(rows)
+
+    monkeypatch.setattr(PayoutAddress.objects, "bulk_create", late)
+    batch = [cast.sealed_payout(number, bytes([number + 1]) * 20) for number in (0, 1, 0)]
+    assert openings.store_together(batch) == [201, 201, 200]
+    assert refused == [2]
+    assert PayoutAddress.objects.count() == 2
 
 
 def test_money_survives_the_database_to_the_last_unit(cast):
