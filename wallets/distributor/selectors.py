@@ -112,17 +112,26 @@ def round_state(job_id: uuid.UUID, number: int) -> dict[str, Any]:
 def waiting_for(keys: Iterable[str]) -> list[Waiting]:
     """Everything that waits for these keys."""
     everything: list[Waiting] = []
-    wanted, running = sorted(keys), _running_rounds()
+    wanted, live, running = sorted(keys), _live_jobs(), _running_rounds()
     for start in range(0, len(wanted), CHUNK):
         part = wanted[start : start + CHUNK]
         everything += _mail(Mail.objects.filter(key__in=part))
         enrolments = Enrolment.objects.filter(subscription_key__in=part)
-        everything += _questions(enrolments)
-        everything += _places(enrolments)
+        if Job.State.ENROLLING in live:
+            everything += _questions(enrolments)
+        if Job.State.FROZEN in live:
+            everything += _places(enrolments)
         if running:
             mine = Invitation.objects.filter(round_id__in=running, enrolment__subscription_key__in=part)
             everything += _invitations(mine)
     return everything
+
+
+def _live_jobs() -> set[str]:
+    """States of the jobs that are not over. While none enrols nobody is asked, and while none is frozen nobody has a place: what a wallet
+    that comes could be told of them is then not looked for."""
+    placed = Q(state=Job.State.FROZEN, expires__gt=config.now())
+    return set(Job.objects.filter(Q(state=Job.State.ENROLLING) | placed).values_list("state", flat=True))
 
 
 def waiting_answers() -> list[Waiting]:
