@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from django.core.cache import cache
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from collectives import clients, wakeups
@@ -49,6 +49,17 @@ def enqueue(
     return call
 
 
+def enqueue_first(*, key: str, method: str, path: str, body: dict[str, Any]) -> OutgoingCall:
+    """As `enqueue`, where this transaction has just made the first thing that `key` can be about: nothing is looked up.
+
+    Raises:
+        IntegrityError: a call with this key was kept before.
+    """
+    call = OutgoingCall.objects.create(key=key, method=method, path=path, body=body)
+    transaction.on_commit(wake)
+    return call
+
+
 def wake() -> None:
     """Ask a worker to deliver soon; the sweep finds what this loses.
 
@@ -78,11 +89,19 @@ def flush() -> int:
             return delivered
 
 
+def something_is_due() -> bool:
+    """Whether `flush` may find a call to make."""
+    return _due().exists()
+
+
+def _due() -> QuerySet[OutgoingCall]:
+    its_time = due("not_before", timezone.now(), longest=timedelta(seconds=LONGEST_WAIT))
+    return OutgoingCall.objects.filter(its_time, status=OutgoingCall.Status.WAITING)
+
+
 def _pass() -> tuple[int, bool]:
     """(how many arrived, whether another pass may find more)."""
-    its_time = due("not_before", timezone.now(), longest=timedelta(seconds=LONGEST_WAIT))
-    waiting = OutgoingCall.objects.filter(its_time, status=OutgoingCall.Status.WAITING)
-    free = waiting.exclude(after__status=OutgoingCall.Status.WAITING)
+    free = _due().exclude(after__status=OutgoingCall.Status.WAITING)
     delivered = 0
     for calls in _together(free.order_by("id")[:BATCH]):
         if len(calls) > 1 and deliver_newcomers(calls):

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -18,7 +19,7 @@ from collectives.errors import CollectiveError
 from collectives.models import Admission, Collective, OutgoingCall, Subscription, TermsVersion
 from collectives.services import presence
 from collectives.services.keys import signing_key
-from collectives.services.outgoing import enqueue
+from collectives.services.outgoing import enqueue, enqueue_first
 from collectives.terms import agreement as agreements
 from collectives.terms.envelope import SignedDocument
 from collectives.terms.errors import TermsError
@@ -34,15 +35,28 @@ def subscribe(*, collective_id: uuid.UUID, envelope: Mapping[str, Any]) -> dict[
     Raises:
         CollectiveError: malformed, stale terms, wrong agreement, `already_subscribed`, collective suspended.
     """
-    collective = _collective(collective_id)
+    terms = _newest_terms(collective_id)
     signed, document = _opened(envelope)
-    known = Subscription.objects.filter(subscription_key=document.subscription_key).first()
-    if known is not None:
+    try:
+        return _subscribed(terms, envelope, signed, document)
+    except CollectiveError:
+        # Nearly every key is new, so whether it is known is looked up only where it could not be kept. What is known wins over
+        # every other reason: a wallet that got no answer asks again, and the collective may have changed meanwhile.
+        known = Subscription.objects.filter(subscription_key=document.subscription_key).first()
+        if known is None:
+            raise
         if known.envelope_hash == signed.hash and known.status == Subscription.Status.ACTIVE:
             return dict(known.permit)
         raise CollectiveError(
             "already_subscribed", "This key has a subscription already; use a fresh one.", status=409
-        )
+        ) from None
+
+
+def _subscribed(
+    terms: TermsVersion, envelope: Mapping[str, Any], signed: SignedDocument, document: SubscriptionDocument
+) -> dict[str, Any]:
+    """Every check and the row of a key that is new; the permit."""
+    collective = terms.collective
     if collective.status != Collective.Status.ACTIVE:
         raise CollectiveError(
             "suspended",
@@ -50,7 +64,7 @@ def subscribe(*, collective_id: uuid.UUID, envelope: Mapping[str, Any]) -> dict[
             status=409,
             why=collective.status_reason,
         )
-    terms = _current_terms(collective, document)
+    _check_terms(terms, document)
     _check_agreement(document, terms)
     presence.check(
         requirement=terms.document["requirement"],
@@ -72,13 +86,13 @@ def subscribe(*, collective_id: uuid.UUID, envelope: Mapping[str, Any]) -> dict[
                 permit=permit,
                 expires_at=datetime.fromtimestamp(permit["document"]["expires"], UTC),
             )
-            known = enqueue(
+            told = enqueue_first(
                 key=f"subscriber:{document.subscription_key}",
                 method="PUT",
                 path=f"/collectives/{collective.id}/subscribers/{document.subscription_key}",
                 body={"terms_hash": terms.hash, "expires": permit["document"]["expires"]},
             )
-            _send_running_notices(collective, terms, document.subscription_key, after=known)
+            _send_running_notices(collective, terms, document.subscription_key, after=told)
     except IntegrityError as error:
         raise CollectiveError(
             "already_subscribed", "This subscription is known already.", status=409
@@ -151,11 +165,22 @@ def _revoke(collective_id: uuid.UUID, subscription_key: str, *, by: str, notify:
         )
 
 
-def _collective(collective_id: uuid.UUID) -> Collective:
-    found = Collective.objects.filter(pk=collective_id).first()
+def _newest_terms(collective_id: uuid.UUID) -> TermsVersion:
+    """The terms in force, and their collective with them."""
+    rows = TermsVersion.objects.filter(collective_id=collective_id).order_by("-version")
+    found = rows.select_related("collective").defer("document").first()
     if found is None:
+        if Collective.objects.filter(pk=collective_id).exists():
+            raise CollectiveError("wrong_collective", "The subscription is for another collective.")
         raise CollectiveError("unknown_collective", "There is no such collective.", status=404)
+    found.document = _document(found.pk, found.hash)
     return found
+
+
+@lru_cache(maxsize=32)
+def _document(terms: int, _hash: str) -> dict[str, Any]:
+    """The text of a version of the terms, read and parsed once: a version never changes. Shared, so nobody may write into it."""
+    return dict(TermsVersion.objects.values_list("document", flat=True).get(pk=terms))
 
 
 def _opened(envelope: Mapping[str, Any]) -> tuple[SignedDocument, SubscriptionDocument]:
@@ -173,9 +198,8 @@ def _opened(envelope: Mapping[str, Any]) -> tuple[SignedDocument, SubscriptionDo
     return signed, document
 
 
-def _current_terms(collective: Collective, document: SubscriptionDocument) -> TermsVersion:
-    terms = collective.terms.first()
-    if terms is None or document.collective_id != str(collective.id):
+def _check_terms(terms: TermsVersion, document: SubscriptionDocument) -> None:
+    if document.collective_id != str(terms.collective_id):
         raise CollectiveError("wrong_collective", "The subscription is for another collective.")
     if document.terms_hash != terms.hash or document.requirement_hash != terms.document["requirement_hash"]:
         raise CollectiveError(
@@ -186,7 +210,6 @@ def _current_terms(collective: Collective, document: SubscriptionDocument) -> Te
             "sandbox_too_low",
             "This collective takes wallets whose sandbox has every layer, and yours has not.",
         )
-    return terms
 
 
 def _check_agreement(document: SubscriptionDocument, terms: TermsVersion) -> None:

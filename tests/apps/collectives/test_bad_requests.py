@@ -12,6 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from collectives.errors import CollectiveError
+from collectives.models import Collective, Subscription
 from collectives.services.collectives import propose_terms, register
 from tests.apps import cast
 from tests.apps.cast import World
@@ -158,6 +159,29 @@ def test_terms_that_have_changed_are_to_be_reviewed_again(stage: Stage) -> None:
     assert answer.status_code == 409
     assert "Review the current ones and subscribe again" in refused(answer, "stale_terms")
     assert snapshot() == before
+
+
+def test_an_answer_that_was_lost_is_given_again_whatever_has_changed_since(stage: Stage) -> None:
+    envelope = subscription(stage)
+    first = post(stage, "subscriptions", envelope).json()
+    propose_terms(actor=stage.alice, collective=stage.collective, rate=10**16)
+    assert post(stage, "subscriptions", envelope).json() == first
+    suspended = {"status": Collective.Status.SUSPENDED, "status_reason": "It is looked at."}
+    Collective.objects.filter(pk=stage.collective.pk).update(**suspended)
+    assert post(stage, "subscriptions", envelope).json() == first
+    refused(post(stage, "subscriptions", subscription(stage)), "suspended")
+    Subscription.objects.update(status=Subscription.Status.REVOKED)
+    refused(post(stage, "subscriptions", envelope), "already_subscribed")
+
+
+def test_new_terms_hold_for_the_next_subscription(stage: Stage) -> None:
+    # What is remembered of the terms is that of their version.
+    post(stage, "subscriptions", subscription(stage))
+    propose_terms(actor=stage.alice, collective=stage.collective, rate=10**16)
+    permit = post(stage, "subscriptions", subscription(stage)).json()
+    newest = stage.collective.terms.order_by("-version").first()
+    assert newest.version == 2
+    assert (permit["document"]["terms_hash"], permit["document"]["rate"]) == (newest.hash, str(10**16))
 
 
 def test_terms_that_say_the_same_are_not_signed_again(stage: Stage) -> None:
