@@ -46,8 +46,10 @@ def drive_job(job_id: str, looking_again: bool = False) -> None:
 
 @shared_task(name="collectives.sweep", ignore_result=True)
 def sweep() -> None:
-    """Find jobs that nobody works on: expired leases, lost wake-ups, notice periods that ended."""
+    """Find jobs that nobody works on: expired leases, lost wake-ups, notice periods that ended; and calls that wait for the distributor."""
     now = timezone.now()
+    if outgoing.something_is_due():
+        wakeups.send("collectives.flush_outgoing", expires=now + timedelta(seconds=IDLE_SECONDS))
     algorithms.activate_due(now)
     audits.look_after(now)
     quiet = timedelta(seconds=IDLE_SECONDS)

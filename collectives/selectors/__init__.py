@@ -45,6 +45,7 @@ from collectives.selectors.jobs import (
 )
 from collectives.selectors.notices import (
     NoticeNumbers,
+    a_notice_runs,
     admissions,
     agreed_by_subscribing,
     answered,
@@ -73,6 +74,7 @@ __all__ = [
     "NoticeNumbers",
     "VersionUse",
     "Waiting",
+    "a_notice_runs",
     "active_algorithms",
     "admissions",
     "agreed_by_subscribing",

@@ -32,6 +32,11 @@ def notices_for(collective_ids: Iterable[uuid.UUID]) -> list[Admission]:
     return list(found.select_related("algorithm", "collective").order_by("effective_at"))
 
 
+def a_notice_runs() -> bool:
+    """Whether `running_notices` has any."""
+    return Admission.objects.filter(status=Admission.Status.ANNOUNCED).exists()
+
+
 def running_notices() -> list[Admission]:
     """Every announced algorithm whose notice still runs."""
     return list(Admission.objects.filter(status=Admission.Status.ANNOUNCED).select_related("algorithm"))

@@ -213,30 +213,24 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_DISABLE_PREFETCH = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 0
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "polling_interval": 0.2}
+# A task is handed out the moment it comes, however long a worker waits for it; an interval below a second only asks more often.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "polling_interval": 1.0}
 CELERY_TIMEZONE = "UTC"
 # A worker that is not told its queues takes them all, as the embedded one does.
 CELERY_TASK_QUEUES = roles.celery_queues(roles.ALL)
 CELERY_TASK_ROUTES = {pattern: {"queue": queue} for pattern, queue in roles.ROUTES}
 CELERY_TASK_DEFAULT_QUEUE = "rounds"
-# The database is the truth and these are the safety net: each finds what a lost wake-up left behind.
+# The database is the truth and these are the safety net: each finds what a lost wake-up left behind. A message costs more than a look at
+# the database, so a sweep also looks, with one statement, whether its domain's slower tasks have anything to do, and sends them only then.
 CELERY_BEAT_SCHEDULE = {
     "distributor": {"task": "distributor.sweep", "schedule": 2.0, "options": {"expires": 2}},
     "aggregator": {"task": "aggregator.sweep", "schedule": 2.0, "options": {"expires": 2}},
     "collectives": {"task": "collectives.sweep", "schedule": 2.0, "options": {"expires": 2}},
-    "outgoing": {"task": "collectives.flush_outgoing", "schedule": 2.0, "options": {"expires": 2}},
     "deliveries": {"task": "collectives.count_deliveries", "schedule": 10.0, "options": {"expires": 10}},
     "individuals": {"task": "individuals.sweep", "schedule": 5.0, "options": {"expires": 5}},
-    "letters": {"task": "individuals.letters", "schedule": 5.0, "options": {"expires": 5}},
     "erasures": {"task": "accounts.finish_erasures", "schedule": 60.0, "options": {"expires": 60}},
     "offers": {"task": "issuer.sweep", "schedule": 600.0, "options": {"expires": 600}},
     "jobs": {"task": "jobs.sweep", "schedule": 2.0, "options": {"expires": 2}},
-    "chain": {
-        "task": "settlement.sweep",
-        "schedule": 1.0,
-        "options": {"expires": 1},
-        "kwargs": {"glance": True},
-    },
     "money": {"task": "settlement.sweep", "schedule": 5.0, "options": {"expires": 5}},
     "reconcile": {"task": "settlement.reconcile", "schedule": 600.0, "options": {"expires": 300}},
 }

@@ -41,6 +41,11 @@ def sweep() -> int:
     return send_waiting(now)
 
 
+def nothing_to_write() -> bool:
+    """No notice runs and no letter waits: `sweep` would find nothing."""
+    return not collectives.a_notice_runs() and not _waiting(timezone.now()).exists()
+
+
 def _unwritten(admission: Admission, kind: str) -> QuerySet[SubscriptionLink]:
     """Subscriptions of this collective without an answer given here and without a letter of this kind.
 
@@ -76,9 +81,8 @@ def _note(links: Any, admission: Admission, kind: str, now: datetime) -> None:
 
 def send_waiting(now: datetime) -> int:
     """One letter to each person, however many notices wait for them."""
-    waiting = NoticeMail.objects.filter(_its_time(now), status=Status.WAITING).select_related("link__account")
     people: dict[Any, list[NoticeMail]] = defaultdict(list)
-    for row in waiting[:BATCH]:
+    for row in _waiting(now).select_related("link__account")[:BATCH]:
         people[row.link.account_id].append(row)
     if not people:
         return 0
@@ -87,6 +91,10 @@ def send_waiting(now: datetime) -> int:
         for rows in people.values():
             sent += _send(rows, now, connection)
     return sent
+
+
+def _waiting(now: datetime) -> QuerySet[NoticeMail]:
+    return NoticeMail.objects.filter(_its_time(now), status=Status.WAITING)
 
 
 def _its_time(now: datetime) -> Q:

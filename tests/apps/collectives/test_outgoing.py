@@ -9,7 +9,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from collectives import wakeups
+from collectives import tasks, wakeups
 from collectives.errors import ServiceRefused, ServiceUnavailable
 from collectives.models import OutgoingCall
 from collectives.services import outgoing
@@ -86,6 +86,17 @@ def test_a_distributor_that_is_down_is_asked_again_later(sent: list[str], arrive
     assert outgoing.flush() == 0
     assert not arrived
     assert OutgoingCall.objects.filter(status=OutgoingCall.Status.WAITING).count() == 2
+
+
+def test_a_sweep_wakes_the_delivery_only_where_a_call_waits(sent: list[str], arrived: list[str]) -> None:
+    tasks.sweep()
+    assert not sent
+    put("a")
+    tasks.sweep()
+    assert sent == ["collectives.flush_outgoing"] * 2, "a wake-up may be lost"
+    outgoing.flush()
+    tasks.sweep()
+    assert len(sent) == 2
 
 
 def test_a_call_from_before_the_clock_was_set_back_is_made_at_once(

@@ -11,6 +11,7 @@ from django.core.mail.backends.locmem import EmailBackend
 from django.utils import timezone
 
 from collectives.models import Admission, NoticeAnswer, Subscription
+from marketplace.individuals import tasks
 from marketplace.individuals.models import NoticeChoice, NoticeMail
 from marketplace.individuals.services import letters
 from tests.apps import cast
@@ -34,6 +35,20 @@ def test_a_subscriber_is_written_to_once(world: World) -> None:
     assert letters.sweep() == 1
     assert letters.sweep() == 0
     assert [letter.to for letter in mail.outbox] == [["ivo@people.example"]]
+
+
+def test_letters_are_woken_only_where_there_may_be_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    woken: list[str] = []
+    monkeypatch.setattr(tasks.wakeups, "send", lambda task, **_: woken.append(task))
+    tasks.sweep()
+    assert woken == ["individuals.letters"], "a notice runs"
+    Admission.objects.update(status="active")
+    tasks.sweep()
+    assert len(woken) == 1
+    now = timezone.now()
+    NoticeMail.objects.create(link=world.link, notice_ref="x", kind="news", created_at=now, not_before=now)
+    tasks.sweep()
+    assert len(woken) == 2, "a letter waits"
 
 
 def test_a_letter_says_nothing_of_what_it_is_about(world: World) -> None:

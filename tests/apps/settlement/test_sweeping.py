@@ -7,6 +7,7 @@ import uuid
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 
 from marketplace.accounts.models import Account
 from marketplace.settings import base
@@ -40,9 +41,70 @@ def test_a_wish_whose_wake_up_was_lost_is_found_and_then_followed_at_a_glance(co
     assert Escrow.objects.get(job_id=job).status == Escrow.Status.OPEN
 
 
-def test_the_timetable_has_both_kinds_of_looks() -> None:
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """Glances that were sent: their arguments and how many seconds later they come."""
+    cache.delete(tasks.FOLLOWED)
+    found: list[tuple[Any, ...]] = []
+
+    def send(task: str, *arguments: Any, **options: Any) -> None:
+        if "countdown" in options:
+            found.append((task, *arguments, options["countdown"]))
+
+    monkeypatch.setattr(tasks.wakeups, "send", send)
+    return found
+
+
+@pytest.fixture
+def on_its_way(consumer: Account, sent: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction that no pass moves."""
+    services.open_escrow(
+        job_id=uuid.uuid4(),
+        consumer_account=consumer,
+        rate=RATE,
+        budget=TOKEN,
+        expires=int(time.time()) + 86_400,
+    )
+    services.sweep()
+    assert outbox.unfinished()
+    monkeypatch.setattr(services, "sweep", lambda: 0)
+
+
+def test_what_is_on_its_way_is_followed_every_second(on_its_way: None, sent: list[tuple[Any, ...]]) -> None:
+    glance = ("settlement.sweep", True, 1)
+    tasks.sweep_task()
+    tasks.sweep_task()
+    assert sent == [glance], "one glance waits at a time"
+    for count in range(2, 5):
+        tasks.sweep_task(True)
+        assert sent == [glance] * count, "each sends the next"
+
+
+def test_nothing_is_followed_where_nothing_is_on_its_way(
+    consumer: Account, sent: list[tuple[Any, ...]]
+) -> None:
+    tasks.sweep_task()
+    tasks.sweep_task(True)
+    assert not sent
+
+
+def test_a_cache_that_is_down_costs_no_glance(
+    on_its_way: None, sent: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise ConnectionError
+
+    for name in ("add", "delete"):
+        monkeypatch.setattr(tasks.cache, name, broken)
+    tasks.sweep_task()
+    tasks.sweep_task(True)
+    assert len(sent) == 2
+
+
+def test_a_glance_that_was_lost_is_made_up_for_by_the_timetable() -> None:
     entries = [entry for entry in base.CELERY_BEAT_SCHEDULE.values() if entry["task"] == "settlement.sweep"]
-    assert [entry.get("kwargs") for entry in entries] == [{"glance": True}, None]
+    assert [(entry["schedule"], entry.get("kwargs")) for entry in entries] == [(5.0, None)]
+    assert tasks.FOLLOWED_SECONDS < 5
 
 
 def test_the_chain_is_asked_for_its_head_only_where_something_was_mined(
