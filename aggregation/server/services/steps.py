@@ -56,6 +56,22 @@ def step_round(round_id: int) -> bool:
     return True
 
 
+def quiet(round_id: int) -> bool:
+    """Whether `step_round` would find nothing to do now, seen without taking the lease.
+
+    A step that computes is never quiet: who computed it may be dead. Nor is a round that began in the future, before the clock was
+    set back: whoever takes its lease puts its times right.
+    """
+    row = Round.objects.get(pk=round_id)
+    step, now = Step(row.step), config.now()
+    if row.since > now + 1:
+        return False
+    if step in COLLECTING:
+        return not due(row)
+    waits = step is Step.OPENED or (step in SIGNING and not _has_signature(row))
+    return waits and now < row.deadline
+
+
 def _advance(round_id: int, lease: Lease) -> bool:
     row = Round.objects.get(pk=round_id)
     step = Step(row.step)
@@ -93,13 +109,17 @@ def _close_if_due(row: Round, lease: Lease) -> bool:
 
 
 def _signed(row: Round, lease: Lease) -> bool:
-    lists = Step(row.step) is Step.SIGNING_LISTS
-    kind = SigningRequest.Kind.LISTS if lists else SigningRequest.Kind.SURVIVORS
-    if not SigningRequest.objects.filter(round=row, kind=kind, signature__isnull=False).exists():
+    if not _has_signature(row):
         return _expire(row, lease, "not_signed", "The distributor did not sign in time.")
     with lease.commit() as locked:
         transitions.move(locked, NEXT[Step(locked.step)])
     return True
+
+
+def _has_signature(row: Round) -> bool:
+    lists = Step(row.step) is Step.SIGNING_LISTS
+    kind = SigningRequest.Kind.LISTS if lists else SigningRequest.Kind.SURVIVORS
+    return SigningRequest.objects.filter(round=row, kind=kind, signature__isnull=False).exists()
 
 
 def _ask_for_signature(row: Round, kind: str, body: bytes) -> None:

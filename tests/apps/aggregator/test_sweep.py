@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
+from typing import Any
+
 import pytest
 
 from aggregation.server import config, tasks
-from aggregation.server.models import Participant, Round
-from aggregation.server.services import epochs, opening, seats, transitions
+from aggregation.server.models import Participant, Round, SigningRequest
+from aggregation.server.services import epochs, opening, seats, steps, transitions
 from aggregation.server.states import OVER, RUNNING, Step
 from tests.apps.aggregator.conftest import Cast
 from tests.apps.plans import scanned
@@ -53,13 +56,56 @@ def test_every_step_is_running_or_over() -> None:
     assert not set(RUNNING) & set(OVER)
 
 
-def test_the_sweep_drives_what_runs_and_nothing_else(
-    rounds: list[Round], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    driven: list[int] = []
-    monkeypatch.setattr(tasks, "drive", driven.append)
+@pytest.fixture
+def driven(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    found: list[int] = []
+    monkeypatch.setattr(tasks, "drive", found.append)
+    return found
+
+
+def test_the_sweep_drives_what_runs_and_has_something_to_do(rounds: list[Round], driven: list[int]) -> None:
+    running = Round.objects.filter(pk=rounds[1].pk)
+    tasks.sweep()
+    assert driven == [], "a wallet is waited for, and there is time"
+    for change in (
+        {"deadline": config.now() - 1},  # the time is up
+        {"since": config.now() + 3600},  # it began before the clock was set back
+        {"step": Step.ASSIGNING.value},  # whoever computed it may be dead
+        {"step": Step.SIGNING_LISTS.value, "deadline": config.now() - 1},
+        {"step": Step.OPENED.value, "deadline": config.now() - 1},
+    ):
+        before = running.values().get()
+        running.update(**change)
+        driven.clear()
+        tasks.sweep()
+        assert driven == [rounds[1].pk], change
+        running.update(**before)
+
+
+def test_a_phase_that_everybody_answered_or_left_is_driven(rounds: list[Round], driven: list[int]) -> None:
+    Participant.objects.filter(round=rounds[1]).update(hub="", gone_since=1)
     tasks.sweep()
     assert driven == [rounds[1].pk]
+
+
+def test_a_round_that_waits_for_a_signature_is_driven_when_it_comes(
+    rounds: list[Round], driven: list[int]
+) -> None:
+    row = rounds[1]
+    Round.objects.filter(pk=row.pk).update(step=Step.SIGNING_LISTS.value)
+    request = SigningRequest.objects.create(
+        id=uuid.uuid4(), round=row, kind=SigningRequest.Kind.LISTS, body=b"lists"
+    )
+    tasks.sweep()
+    assert driven == []
+    SigningRequest.objects.filter(pk=request.pk).update(signature=b"x" * 64)
+    tasks.sweep()
+    assert driven == [row.pk]
+
+
+def test_a_look_at_what_waits_is_two_questions(rounds: list[Round], django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(2, using="aggregator"):
+        assert steps.quiet(rounds[1].pk)
 
 
 def test_no_sweep_reads_what_every_visit_leaves_behind(rounds: list[Round]) -> None:
