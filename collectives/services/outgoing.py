@@ -49,15 +49,15 @@ def enqueue(
     return call
 
 
-def enqueue_first(*, key: str, method: str, path: str, body: dict[str, Any]) -> OutgoingCall:
-    """As `enqueue`, where this transaction has just made the first thing that `key` can be about: nothing is looked up.
+def enqueue_first(calls: Sequence[OutgoingCall]) -> list[OutgoingCall]:
+    """As `enqueue`, where this transaction has just made the first thing that each key can be about: nothing is looked up.
 
     Raises:
-        IntegrityError: a call with this key was kept before.
+        IntegrityError: a call with one of these keys was kept before.
     """
-    call = OutgoingCall.objects.create(key=key, method=method, path=path, body=body)
+    kept = OutgoingCall.objects.bulk_create(calls)
     transaction.on_commit(wake)
-    return call
+    return kept
 
 
 def wake() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -20,6 +20,7 @@ from collectives.models import Admission, Collective, OutgoingCall, Subscription
 from collectives.services import presence
 from collectives.services.keys import signing_key
 from collectives.services.outgoing import enqueue, enqueue_first
+from collectives.services.together import Together
 from collectives.terms import agreement as agreements
 from collectives.terms.envelope import SignedDocument
 from collectives.terms.errors import TermsError
@@ -73,49 +74,81 @@ def _subscribed(
         subscription_key=document.subscription_key,
         created=document.created,
     )
-    permit = _permit(collective, terms, document)
+    new = Subscription(
+        collective=collective,
+        terms=terms,
+        subscription_key=document.subscription_key,
+        document=dict(envelope),
+        envelope_hash=signed.hash,
+        permit=_permit(collective, terms, document),
+    )
+    new.agreement_hash = new.permit["document"]["agreement_hash"]
+    new.expires_at = datetime.fromtimestamp(new.permit["document"]["expires"], UTC)
+    _keeping.put(new)
+    return dict(new.permit)
+
+
+def _keep(batch: Sequence[Subscription]) -> list[Exception | None]:
+    """Rows of new subscriptions, and what the distributor must be told of them, in one transaction; where that fails, each by itself."""
     try:
         with transaction.atomic(durable=True):
-            Subscription.objects.create(
-                collective=collective,
-                terms=terms,
-                subscription_key=document.subscription_key,
-                document=dict(envelope),
-                envelope_hash=signed.hash,
-                agreement_hash=permit["document"]["agreement_hash"],
-                permit=permit,
-                expires_at=datetime.fromtimestamp(permit["document"]["expires"], UTC),
-            )
-            told = enqueue_first(
-                key=f"subscriber:{document.subscription_key}",
-                method="PUT",
-                path=f"/collectives/{collective.id}/subscribers/{document.subscription_key}",
-                body={"terms_hash": terms.hash, "expires": permit["document"]["expires"]},
-            )
-            _send_running_notices(collective, terms, document.subscription_key, after=told)
+            Subscription.objects.bulk_create(batch)
+            told = enqueue_first([_newcomer(new) for new in batch])
+            if notices := list(_running_notices(batch, told)):
+                enqueue_first(notices)
     except IntegrityError as error:
-        raise CollectiveError(
-            "already_subscribed", "This subscription is known already.", status=409
-        ) from error
-    return permit
+        if len(batch) > 1:
+            return [outcome for new in batch for outcome in _keep([_again(new)])]
+        known = CollectiveError("already_subscribed", "This subscription is known already.", status=409)
+        known.__cause__ = error
+        return [known]
+    return [None] * len(batch)
 
 
-def _send_running_notices(
-    collective: Collective, terms: TermsVersion, subscription_key: str, *, after: OutgoingCall
-) -> None:
-    """A newcomer must see every announced algorithm too, and gets the full notice period for it.
+_keeping: Together[Subscription, None] = Together(_keep)
 
-    Those the terms name were agreed to by subscribing; nobody is asked again.
+
+def _again(new: Subscription) -> Subscription:
+    """As it was before it was inserted in a transaction that did not hold."""
+    new.pk, new._state.adding = None, True
+    return new
+
+
+def _newcomer(new: Subscription) -> OutgoingCall:
+    return OutgoingCall(
+        key=f"subscriber:{new.subscription_key}",
+        method="PUT",
+        path=f"/collectives/{new.collective_id}/subscribers/{new.subscription_key}",
+        body={"terms_hash": new.terms.hash, "expires": new.permit["document"]["expires"]},
+    )
+
+
+def _running_notices(batch: Sequence[Subscription], told: Sequence[OutgoingCall]) -> Iterator[OutgoingCall]:
+    """Newcomers must see every announced algorithm too, and get the full notice period for it.
+
+    Those the terms name were agreed to by subscribing; nobody is asked again. Read in the transaction that keeps the newcomers: an
+    algorithm announced after it is told to them as subscribers.
     """
-    running = collective.admissions.exclude(status=Admission.Status.WITHDRAWN)
-    for admission in running.exclude(algorithm__manifest_hash__in=terms.document["permitted_manifests"]):
-        enqueue(
-            key=f"notice:{admission.id}:{subscription_key}",
-            method="PUT",
-            path=f"/collectives/{collective.id}/notices/{admission.id}/subscribers/{subscription_key}",
-            body={"envelope": admission.notice},
-            after=after,
-        )
+    ours = {new.collective_id for new in batch}
+    running = list(
+        Admission.objects.filter(collective__in=ours)
+        .exclude(status=Admission.Status.WITHDRAWN)
+        .values_list("pk", "collective_id", "algorithm__manifest_hash")
+    )
+    notices = {}
+    for new, after in zip(batch, told, strict=True):
+        for ident, collective_id, manifest in running:
+            if collective_id != new.collective_id or manifest in new.terms.document["permitted_manifests"]:
+                continue
+            if ident not in notices:
+                notices[ident] = Admission.objects.values_list("notice", flat=True).get(pk=ident)
+            yield OutgoingCall(
+                key=f"notice:{ident}:{new.subscription_key}",
+                method="PUT",
+                path=f"/collectives/{collective_id}/notices/{ident}/subscribers/{new.subscription_key}",
+                body={"envelope": notices[ident]},
+                after=after,
+            )
 
 
 def revoke_by_holder(*, collective_id: uuid.UUID, envelope: Mapping[str, Any]) -> None:
