@@ -12,6 +12,7 @@ import uuid
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.db.models import Count, Q
 
 from aggregation.secagg.errors import ProtocolError
 from aggregation.secagg.messages import Header
@@ -165,9 +166,17 @@ def cancel(row: Round) -> None:
 
 def settled(row: Round) -> bool:
     """Whether nothing can be gained by waiting: enough accepted, or nobody is left to answer."""
-    states = list(Invitation.objects.filter(round=row).values_list("state", flat=True))
-    accepted, pending = states.count(Invitation.State.ACCEPTED), states.count(Invitation.State.INVITED)
+    accepted, pending = _answered(row)
     return pending == 0 or (accepted >= row.wanted and not row.coin_ppm)
+
+
+def _answered(row: Round) -> tuple[int, int]:
+    """How many accepted, and how many were not heard of yet. Counted, not loaded: it is asked with every batch of answers and every sweep."""
+    counts = Invitation.objects.filter(round=row).aggregate(
+        accepted=Count("pk", filter=Q(state=Invitation.State.ACCEPTED)),
+        pending=Count("pk", filter=Q(state=Invitation.State.INVITED)),
+    )
+    return counts["accepted"], counts["pending"]
 
 
 def step(round_id: int) -> None:
@@ -199,27 +208,24 @@ def _decide(round_id: int) -> None:
     if row.state != Round.State.INVITING:
         return
     _after_a_clock_set_back(row)
-    accepted = list(
-        Invitation.objects.filter(round=row, state=Invitation.State.ACCEPTED).select_related("enrolment")
-    )
-    pending = Invitation.objects.filter(round=row, state=Invitation.State.INVITED).count()
+    accepted, pending = _answered(row)
     if row.coin_ppm:
         if pending and config.now() < row.accept_until:
             return
-    elif len(accepted) < row.wanted and config.now() < row.accept_until:
-        missing = row.wanted - len(accepted) - pending
+    elif accepted < row.wanted and config.now() < row.accept_until:
+        missing = row.wanted - accepted - pending
         more = draw.invite(row, draw.candidates(row.job, row.number, missing)) if missing > 0 else 0
         if more:
             tell_hubs(round=row.pk)
         if pending + more:
             return
-        if len(accepted) < row.minimum:
+        if accepted < row.minimum:
             return  # others may come back before the time is up
-    most = row.max_deliveries if row.coin_ppm else len(accepted)
-    if not row.minimum <= len(accepted) <= most:
+    most = row.max_deliveries if row.coin_ppm else accepted
+    if not row.minimum <= accepted <= most:
         cancel(row)
         return
-    _fix_cohort(row, accepted)
+    _fix_cohort(row)
 
 
 def _after_a_clock_set_back(row: Round) -> None:
@@ -230,8 +236,10 @@ def _after_a_clock_set_back(row: Round) -> None:
         row.save(update_fields=["accept_until", "created"])
 
 
-def _fix_cohort(row: Round, accepted: list[Invitation]) -> None:
+def _fix_cohort(row: Round) -> None:
     rank = draw.ranking(row.job, row.number)
+    said_yes = Invitation.objects.filter(round=row, state=Invitation.State.ACCEPTED)
+    accepted = list(said_yes.select_related("enrolment").defer("enrolment__body"))
     accepted.sort(key=lambda item: rank(item.enrolment.job_key or ""))
     surplus = accepted[row.max_deliveries :]
     draw.give_back([item.enrolment_id for item in surplus])
