@@ -12,7 +12,8 @@ from django.core.management import CommandError, call_command
 
 from tests.apps.cast import REQUIREMENT
 from tests.unit.datasets.test_datasets import HEADER, ROWS, SCHEMA
-from wallets.agent import cli
+from wallets.agent import cli, vault
+from wallets.agent.keyfile import Argon2Cost
 
 FOLDERS: dict[str, tuple[str | bytes, str]] = {
     "wrong columns": ("wallet_id,split,moved\nw,train,1", "lacks the column age, pay, town, car"),
@@ -72,8 +73,10 @@ IMPORTS: dict[str, tuple[str | bytes, str]] = {
 
 @pytest.mark.parametrize("name", IMPORTS)
 def test_data_that_cannot_be_is_not_taken_into_the_wallet(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
+    # What a passphrase costs to guess is not the question here, and is paid for three commands each time.
+    monkeypatch.setattr(vault, "Argon2Cost", lambda: Argon2Cost(memory_kib=64, passes=1))
     content, words = IMPORTS[name]
     secret, data, wanted = tmp_path / "passphrase", tmp_path / "mine.csv", tmp_path / "requirement.json"
     secret.write_text("a passphrase of my own")
