@@ -38,11 +38,12 @@ run: $(VENV)/.installed  ## the site with demo data; prints address and log-ins
 	$(BIN)/python manage.py serve --demo-data $(ARGS)
 
 # Most tests wait more than they compute, so processes share them. The stack's own tests start many processes, so they are not mixed
-# with others; the browser's driver keeps an event loop in the main thread, so its tests run in processes of their own.
+# with others; the browser's driver keeps an event loop in the main thread, so its tests run in processes of their own. What takes
+# longest begins first (tests/spread.py); reordering by how many tests a file has would put it last.
 test: $(VENV)/.installed-dev  ## every test but the long ones
-	$(BIN)/pytest -n 3 --dist loadfile --no-migrations -m "not long and not e2e and not stack and not production" $(ARGS)
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder --no-migrations -m "not long and not e2e and not stack and not production" $(ARGS)
 	$(BIN)/pytest -n 3 --dist loadgroup -m "stack and not long" tests/stack
-	$(BIN)/pytest -n 2 --dist loadfile -m "e2e and not long" tests/e2e
+	$(BIN)/pytest -n 3 --dist loadgroup --no-loadscope-reorder --no-migrations -m "e2e and not long" tests/e2e
 	$(MAKE) --no-print-directory test-production
 
 test-long: $(VENV)/.installed-dev  ## the tests that `make test` leaves out, but for the contracts' 100,000 calls (hours on a busy machine)

@@ -9,11 +9,20 @@ import pytest
 from django.utils import translation
 from hypothesis import HealthCheck, settings
 
+from tests import spread
+
 # How long an example takes says how busy the machine is; a test's own settings still apply.
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared machine")
 
 NOT_POSSIBLE = "not possible here: "
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In the processes of a spread run: the order that `--no-loadscope-reorder` keeps."""
+    if hasattr(config, "workerinput"):
+        spread.longest_first(items)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -13,6 +13,7 @@ from django.db import connections
 from django.test import Client
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests import spread
 from tests.apps import cast
 
 Result = TypeVar("Result")
@@ -43,6 +44,12 @@ def apart(work: Callable[[], Result]) -> Result:
 
     with ThreadPoolExecutor(max_workers=1) as pool:
         return pool.submit(closing).result()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A handful of stories takes a minute each, two of them in one file: a process per file leaves the others waiting."""
+    return spread.scheduler(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 @pytest.fixture(scope="session")
