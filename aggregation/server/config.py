@@ -77,7 +77,7 @@ def read_key(path: str | Path) -> Secret:
 
 @lru_cache(maxsize=4)
 def _signing_key(path: str) -> tuple[Secret, bytes]:
-    private = read_key(path)
+    private = signing.expanded(read_key(path))  # signs a challenge for every socket
     return private, signing.public_key(private)
 
 

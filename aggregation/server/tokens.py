@@ -10,13 +10,15 @@ import hmac
 from functools import lru_cache
 
 from aggregation.server import config
+from aggregation.wire import signing
 
 MAC_HEX = 40
 
 
 @lru_cache(maxsize=1)
 def _key() -> bytes:
-    return hmac.digest(config.private_key().reveal(), b"cssi/v1/slot-token", hashlib.sha256)
+    seed = config.private_key().reveal()[: signing.KEY_BYTES]
+    return hmac.digest(seed, b"cssi/v1/slot-token", hashlib.sha256)
 
 
 def slot_token(round_id: int, participant: int) -> str:
