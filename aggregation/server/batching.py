@@ -1,8 +1,8 @@
 """Micro-batches: what many sockets say at once is written in one transaction.
 
 While one batch is being written the next one gathers, and under load the pause between two batches is twice as long as the last one
-took: the batch size follows the load, and a third of the time is left to whoever else needs the database. What is said is gathered for a moment that nobody notices in a round of many seconds: a batch of one costs
-nearly as much as one of twenty.
+took: the batch size follows the load, and a third of the time is left to whoever else needs the database. What is said is gathered
+for a moment that nobody notices in a round of many seconds: a batch of one costs nearly as much as one of twenty.
 All database work of a hub runs on one thread of its own: it neither blocks the event loop nor queues behind page views.
 """
 
