@@ -1,8 +1,8 @@
 """Micro-batches: what many sockets say at once is written in one transaction.
 
-While one batch is being written the next one gathers, and under load the pause between two batches is twice as long as the last one
-took: the batch size follows the load, and a third of the time is left to whoever else needs the database. What is said is gathered
-for a moment that nobody notices in a round of many seconds: a batch of one costs nearly as much as one of twenty.
+While one batch is being written the next one gathers, and under load the pause between two batches is as long as the last one took,
+twice as long after a large one: the batch size follows the load, and time is left to whoever else needs the database. What is said is
+gathered for a moment that nobody notices in a round of many seconds: a batch of one costs nearly as much as one of twenty.
 All database work of a hub runs on one thread of its own: it neither blocks the event loop nor queues behind page views.
 """
 
@@ -17,7 +17,8 @@ from typing import Any, Generic, TypeVar
 from django.db import InterfaceError, OperationalError, connections
 
 GATHER_SECONDS = 0.02
-LONGEST_PAUSE = 0.15
+LONGEST_PAUSE = 0.06
+LARGE = 32
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -86,4 +87,5 @@ class Batcher(Generic[Item, Result]):
                     future.set_exception(result)
                 else:
                     future.set_result(result)
-            pause = min(LONGEST_PAUSE, max(GATHER_SECONDS, 2 * (time.monotonic() - began)))
+            took, large = time.monotonic() - began, 2 if len(batch) >= LARGE else 1
+            pause = max(GATHER_SECONDS, large * min(LONGEST_PAUSE, took))
