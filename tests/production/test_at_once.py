@@ -168,10 +168,10 @@ def test_an_acceptance_that_meets_the_counting_of_a_cohort_is_not_visited_beyond
     others.start()
     fix = cohorts._fix_cohort
 
-    def fix_while_others_accept(round_: Any, accepted: Any) -> None:
+    def fix_while_others_accept(round_: Any) -> None:
         counted.set()
         others.join(1.0)  # without a lock their answers are written here
-        fix(round_, accepted)
+        fix(round_)
 
     monkeypatch.setattr(cohorts, "_fix_cohort", fix_while_others_accept)
     cohorts._decide(row.pk)
