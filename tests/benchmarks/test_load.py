@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,7 @@ import uvloop
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from tests.benchmarks.load import report
+from tests.benchmarks.load import report, visits
 from tests.benchmarks.load.crowd import percentile
 from tests.benchmarks.load.sockets import PING, Socket, accepted, framed, read
 
@@ -181,3 +185,41 @@ def test_a_handshake_is_checked() -> None:
     assert not accepted(good.replace(b"101", b"200"), key)
     with pytest.raises(ValueError, match="64 KiB"):
         framed(PING, bytes(1 << 16), bytes(4))
+
+
+def test_a_page_that_failed_is_counted_and_a_site_that_was_stopped_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+
+    class Site(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            nonlocal asked
+            asked += 1
+            if asked in {3, 4}:
+                self.connection.close()
+                return
+            self.send_response(503 if asked == 6 else 200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr(visits, "PAUSE_SECONDS", 0.01)
+    site = ThreadingHTTPServer(("127.0.0.1", 0), Site)
+    threading.Thread(target=site.serve_forever, daemon=True).start()
+    (tmp_path / "seed-example.json").write_text(json.dumps({"points": [[0, 0]]}))
+    (tmp_path / "ports.json").write_text(json.dumps({"CSSI_PORT": site.server_port}))
+    watcher = visits.Watcher(tmp_path)
+    watcher.start()
+    limit = time.monotonic() + 20
+    while asked < 12 and time.monotonic() < limit:
+        time.sleep(0.01)
+    site.shutdown()
+    site.server_close()
+    while not watcher._unheard and time.monotonic() < limit:
+        time.sleep(0.01)
+    watcher.stop()
+    assert watcher._unheard > 0
+    assert watcher.failed == 3

@@ -256,7 +256,9 @@ def _cpu_plot(rows: Sequence[Mapping[str, Any]], along: str, title: str) -> str:
         axes.set_xlabel(along)
         axes.set_ylabel("CPU, ms per vector")
         axes.set_xscale("log")
-        axes.set_yscale("log")
+        axes.set_xticks([row[along] for row in rows], [f"{row[along]:,}" for row in rows])
+        axes.set_xticks([], minor=True)
+        axes.set_ylim(bottom=0)
         axes.legend(frameon=False, fontsize=8)
 
     return plots.figure(title, fill)

@@ -100,6 +100,9 @@ class Watcher(threading.Thread):
         self._folder = folder
         self._ended = threading.Event()
         self._seen: dict[str, list[float]] = {name: [] for name in PAGES}
+        self._unheard = (
+            0  # since the last answer: at the end the site is stopped, and nobody waits for a page any more
+        )
         self.failed = 0
 
     def run(self) -> None:
@@ -116,8 +119,9 @@ class Watcher(threading.Thread):
                     try:
                         self.failed += http.get(path).status_code != 200
                         self._seen[name].append(1000 * (time.perf_counter() - began))
+                        self.failed, self._unheard = self.failed + self._unheard, 0
                     except httpx.HTTPError:
-                        self.failed += 1
+                        self._unheard += 1
                     if self._ended.wait(PAUSE_SECONDS):
                         return
 
