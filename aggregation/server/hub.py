@@ -19,7 +19,7 @@ from channels.layers import get_channel_layer
 from aggregation.server import config, frames, selectors, wakeups
 from aggregation.server.batching import Batcher, DatabaseThread
 from aggregation.server.models import Round
-from aggregation.server.services import folding, ingest, seats
+from aggregation.server.services import folding, ingest, payouts, seats
 from aggregation.server.services.answered import Answered
 from aggregation.server.services.ingest import Kind, Said, Seat
 from aggregation.server.states import OVER, Step
@@ -87,6 +87,7 @@ class Hub:
         self.answered = Answered(self._seats)
         self.ingest: Batcher[Said, str] = Batcher(self.thread, partial(ingest.record, answered=self.answered))
         self.joins: Batcher[seats.Join, Seat] = Batcher(self.thread, seats.join)
+        self.payouts: Batcher[bytes, int] = Batcher(self.uploads, payouts.store)
         self._seated: dict[int, Connection] = {}
         self._rounds: dict[int, set[int]] = {}
         self._steps: dict[int, Step] = {}

@@ -1,6 +1,6 @@
 """Files of masked inputs: sealed as they came, or a bucket's running sum of them; one folder per round, gone with it.
 
-An input has a file of its own, or, where it is small, a stretch of a file that a process keeps for a round's: on many systems making a file
+An input has a file of its own, or, where it is small, a stretch of the file that a process keeps for a round's: on many systems making a file
 costs more than all else that is done with one. The name of such a stretch is `<file>@<offset>+<bytes>`.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 from aggregation.secagg.errors import Fault, RemoteProtocolError
 from aggregation.server import config
@@ -18,7 +18,9 @@ from aggregation.wire import sealing
 from aggregation.wire.errors import SealError
 
 LABEL_SLOT = b"cssi/v1/slot"
-_RUNNING, _TOGETHER = "sum-", "small-"
+_RUNNING = "sum-"
+_OURS = f"small-{os.urandom(6).hex()}"
+"""Of this process alone: processes in containers of their own have the same numbers, and share the spool."""
 _PIECE = 128 * 1024
 ENVELOPE_BYTES = 1024
 """What CBOR, signature and seal may add to the vector at most."""
@@ -45,7 +47,7 @@ class Together:
 
     def name(self, round_id: int, sealed: bytes) -> str:
         """Where this will lie."""
-        path = folder(round_id) / f"{_TOGETHER}{os.getpid()}"
+        path = folder(round_id) / f"{_OURS}-{os.getpid()}"
         if path not in self._files:
             self._files[path] = (path.stat().st_size if path.exists() else 0, [])
         begin, before = self._files[path]
@@ -91,7 +93,7 @@ def accumulator_file(round_id: int, bucket: int) -> Path:
 class SealedFile:
     """A masked input in the spool, opened piece by piece: no more of it is in memory than a piece."""
 
-    def __init__(self, file: BinaryIO, size: int) -> None:
+    def __init__(self, file: BufferedIOBase, size: int) -> None:
         """Raises:
         SealError: it was not sealed to any key.
         """
@@ -138,7 +140,7 @@ def opened(round_id: int, name: str) -> Iterator[SealedFile]:
 
 
 @contextmanager
-def opening(source: BinaryIO, size: int) -> Iterator[SealedFile]:
+def opening(source: BufferedIOBase, size: int) -> Iterator[SealedFile]:
     """A masked input to be read. When this ends without an error, what was read is genuine; not before.
 
     Raises:
@@ -151,11 +153,11 @@ def opening(source: BinaryIO, size: int) -> Iterator[SealedFile]:
         sealed.finish()
 
 
-def fill(file: BinaryIO, into: memoryview) -> None:
+def fill(file: BufferedIOBase, into: memoryview) -> None:
     """Fill this with the next bytes of a file.
 
     Raises:
         OSError: there are not as many.
     """
-    if file.readinto(into) != len(into):  # type: ignore[attr-defined]
+    if file.readinto(into) != len(into):
         raise OSError("a file of the spool is cut")

@@ -13,8 +13,8 @@ from django.conf import settings as django_settings
 
 from aggregation.secagg.messages import Enrolment, PayoutOpening
 from aggregation.secagg.server import MemberLog
-from aggregation.server import config, context, openings
-from aggregation.server.services import members, opening
+from aggregation.server import config, context
+from aggregation.server.services import members, opening, payouts
 from aggregation.wire import sealing, signing
 from aggregation.wire.secret import Secret
 from tests.apps.distributor.conftest import Caller, call  # noqa: F401
@@ -89,13 +89,16 @@ class Cast:
         return [signing.public_key(job_key).hex() for _, job_key in self.wallets]
 
     def open_payout(self, number: int, address: bytes) -> int:
-        return openings.store(self.sealed_payout(number, address))
+        (outcome,) = payouts.store([self.sealed_payout(number, address)])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     def sealed_payout(self, number: int, address: bytes) -> bytes:
         message = PayoutOpening.sign(
             self.wallets[number][0], address=address, salt=bytes(32), agreement_hash=bytes(32)
         )
-        return sealing.seal(config.sealing_public_key(), openings.LABEL, message.to_bytes(), os.urandom)
+        return sealing.seal(config.sealing_public_key(), payouts.LABEL, message.to_bytes(), os.urandom)
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from django.db import IntegrityError, connections
 from django.test.utils import CaptureQueriesContext
 
 from aggregation.epochs import receipts_root
-from aggregation.server import config, openings
+from aggregation.server import config
+from aggregation.server.errors import Conflict
 from aggregation.server.models import Balance, Epoch, Job, Participant, PayoutAddress, Round, Unopened, Visit
-from aggregation.server.raw_http import Answer
-from aggregation.server.services import epochs
+from aggregation.server.services import epochs, payouts
 from aggregation.server.services.epochs import EpochOrder
 from aggregation.wire import signing
 from aggregation.wire.errors import WireError
@@ -169,7 +169,7 @@ def test_a_payout_address_is_stored_once(cast):
     cast.members(1)
     assert cast.open_payout(0, b"\x01" * 20) == 201
     assert cast.open_payout(0, b"\x01" * 20) == 200
-    with pytest.raises(Answer) as caught:
+    with pytest.raises(Conflict) as caught:
         cast.open_payout(0, b"\x02" * 20)
     assert caught.value.status == 409
 
@@ -187,7 +187,7 @@ def test_addresses_that_come_together_are_answered_each_by_itself(cast, django_a
         cast.sealed_payout(2, b"\x09" * 20),
     ]
     with django_assert_num_queries(4, using="aggregator"):  # savepoint, look, insert, release
-        outcomes = openings.store_together(batch)
+        outcomes = payouts.store(batch)
     said = [getattr(outcome, "status", getattr(outcome, "code", outcome)) for outcome in outcomes]
     assert said == [200, 201, "cannot_unseal", 409, 201, 200, 409]
     stored = {row.subscription_key: row.address for row in PayoutAddress.objects.all()}
@@ -207,7 +207,7 @@ def test_a_batch_that_another_process_was_in_the_way_of_is_looked_up_again(cast,
 
     monkeypatch.setattr(PayoutAddress.objects, "bulk_create", late)
     batch = [cast.sealed_payout(number, bytes([number + 1]) * 20) for number in (0, 1, 0)]
-    assert openings.store_together(batch) == [201, 201, 200]
+    assert payouts.store(batch) == [201, 201, 200]
     assert refused == [2]
     assert PayoutAddress.objects.count() == 2
 

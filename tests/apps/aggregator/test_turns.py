@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import os
 from collections.abc import Callable
@@ -159,12 +160,15 @@ async def test_on_a_full_disk_the_wallet_is_asked_to_send_it_again(
     assert not part.is_symlink()
 
 
+OURS = f"{spool._OURS}-{os.getpid()}"
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="not possible here: /dev/full is Linux's")
 def test_what_lies_together_finds_a_full_disk_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(spool, "folder", lambda round_id: tmp_path)
     together = spool.Together()
-    assert together.name(1, b"x") == f"small-{os.getpid()}@0+1"
-    (tmp_path / f"small-{os.getpid()}").symlink_to("/dev/full")
+    assert together.name(1, b"x") == f"{OURS}@0+1"
+    (tmp_path / OURS).symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left"):
         together.write()
 
@@ -177,7 +181,27 @@ def test_what_lies_together_is_never_named_where_it_is_not(
     names = [first.name(1, b"one"), first.name(1, b"three"), second.name(1, b"x")]
     assert [name.partition("@")[2] for name in names] == ["0+3", "3+5", "0+1"]
     first.write()
-    assert (tmp_path / f"small-{os.getpid()}").read_bytes() == b"onethree"
+    assert (tmp_path / OURS).read_bytes() == b"onethree"
     with pytest.raises(OSError, match="another thread"):
         second.write()
     assert spool.Together().name(1, b"x").endswith("@8+1")
+
+
+def test_processes_with_one_number_keep_files_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The first process of every container has the number 1, and all of them share the spool."""
+    spec = importlib.util.find_spec(spool.__name__)
+    assert spec is not None
+    assert spec.loader is not None
+    other = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(other)
+    batches = [spool.Together(), other.Together()]
+    for module in (spool, other):
+        monkeypatch.setattr(module, "folder", lambda round_id: tmp_path)
+    names = [batch.name(1, body) for batch, body in zip(batches, (b"one", b"other"), strict=True)]
+    for batch in batches:
+        batch.write()
+    files, places = zip(*(name.split("@") for name in names), strict=True)
+    assert places == ("0+3", "0+5")
+    assert [(tmp_path / file).read_bytes() for file in files] == [b"one", b"other"]
