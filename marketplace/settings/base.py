@@ -213,8 +213,8 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_DISABLE_PREFETCH = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 0
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# Without prefetching a process that was busy asks again at the next interval only: a second of it at every step made the demo's rounds slower.
-CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "polling_interval": 0.2}
+# A task is handed out the moment it comes, however long a worker waits for it; an interval below a second only asks more often.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "polling_interval": 1.0}
 CELERY_TIMEZONE = "UTC"
 # A worker that is not told its queues takes them all, as the embedded one does.
 CELERY_TASK_QUEUES = roles.celery_queues(roles.ALL)
