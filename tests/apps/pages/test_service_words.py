@@ -21,7 +21,7 @@ REFUSALS = {
     "wallets/distributor": {"DistributorError", "Malformed", "Unknown", "Conflict", "AggregatorDown"},
     "aggregation/server": {"AggregatorError", "Malformed", "Unknown", "Conflict"},
 }
-TO_WALLETS = {"answers.py", "ingest.py", "slots.py", "seats.py", "signing.py", "consumers.py"}
+TO_WALLETS = {"answers.py", "ingest.py", "slots.py", "seats.py", "signing.py", "payouts.py", "consumers.py"}
 """What only a wallet's socket is told; its pages have words of their own for it."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -107,6 +106,7 @@ def test_row_6_the_wallet_that_sends_its_key_last_lands_anywhere() -> None:
 
 def test_row_6_the_committed_draw_can_be_opened_to_an_auditor() -> None:
     """The order of a cohort follows from the committed key, the frozen root and the round; another key does not fit."""
+    from wallets.distributor.models import Job
     from wallets.distributor.services import draw
 
     key, root = Entropy("cohort key")(32), member_log(8).root
@@ -114,8 +114,7 @@ def test_row_6_the_committed_draw_can_be_opened_to_an_auditor() -> None:
     keys = [signing.public_key(job_key(i)).hex() for i in range(8)]
 
     def order(cohort_key: bytes, number: int) -> list[str]:
-        job = SimpleNamespace(cohort_key=cohort_key, log_root=root.hex())
-        return sorted(keys, key=lambda k: draw.ranking(job, number)(k))  # type: ignore[arg-type]
+        return sorted(keys, key=draw.ranking(Job(cohort_key=cohort_key, log_root=root.hex()), number))
 
     assert hashlib.sha256(key).digest() == commitment
     assert order(key, 1) == order(key, 1)
