@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -17,12 +18,23 @@ settings.load_profile("shared machine")
 
 NOT_POSSIBLE = "not possible here: "
 
+# What is loaded for tests stays: the collector need not walk through it while it grows, nor again and again while tests run.
+gc.disable()
+
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """In the processes of a spread run: the order that `--no-loadscope-reorder` keeps."""
     if hasattr(config, "workerinput"):
         spread.longest_first(items)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Every class and function that was loaded is set aside for good, as in the servers (`marketplace/garbage.py`); what tests make is not."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)
