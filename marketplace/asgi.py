@@ -76,12 +76,12 @@ async def http(scope: Scope, receive: Any, send: Any) -> None:
     await pages(scope, receive, send)
 
 
-_agents = URLRouter(agent_sockets)
-_AGENT_PATHS = ("/ws/wallet/", "/ws/round/")
+_agents = {f"/{route.pattern}": route.callback for route in agent_sockets}
+"""By their whole path: a router would copy the scope for each of ten thousand sockets."""
 
 
 async def websocket(scope: Scope, receive: Any, send: Any) -> None:
-    await (_agents if scope["path"].startswith(_AGENT_PATHS) else page_sockets)(scope, receive, send)
+    await _agents.get(scope["path"], page_sockets)(scope, receive, send)
 
 
 async def lifespan(scope: Scope, receive: Any, send: Any) -> None:

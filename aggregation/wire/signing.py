@@ -72,7 +72,12 @@ def _expanded(private: Secret) -> bytes:
 
 def sign(private: Secret, label: bytes, body: Any) -> bytes:
     """The 64-byte signature over a labelled CBOR value. `private` is a seed, or what `expanded` made of it."""
-    signed = bindings.crypto_sign(signed_bytes(label, body), _expanded(private))
+    return sign_encoded(private, label, cbor.encode(body))
+
+
+def sign_encoded(private: Secret, label: bytes, encoded: bytes) -> bytes:
+    """`sign` for a body whose encoding is at hand."""
+    signed = bindings.crypto_sign(_labelled(label, encoded), _expanded(private))
     return bytes(signed[:SIGNATURE_BYTES])
 
 

@@ -9,6 +9,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from channels.consumer import get_handler_name
@@ -29,6 +30,12 @@ ANSWERS_AT_ONCE = MAX_KEYS
 """What the wallets of one socket may have said that is not stored yet; beyond it the socket is not read."""
 KINDS = {"mailbox", "subscription"}
 REFUSED, TOO_SLOW, FAILED = 4400, 4408, 1011
+_CHALLENGE = cbor.encode("challenge")
+
+
+@lru_cache(maxsize=4)
+def _welcome(heartbeat: int) -> bytes:
+    return cbor.encode({"t": "welcome", "heartbeat": heartbeat})
 
 
 class Refusal(Exception):
@@ -62,10 +69,13 @@ class WalletConsumer(AsyncWebsocketConsumer):
         self._pong = 0
         self._storing: set[asyncio.Task[None]] = set()
         self._proven_keys: frozenset[str] = frozenset()
-        self._challenge = {"nonce": os.urandom(32), "time": config.now()}
-        await self.accept()
-        signature = signing.sign(config.private_key(), LABEL_CHALLENGE, self._challenge)
-        await self.push({"t": "challenge", **self._challenge, "key": config.public_key(), "sig": signature})
+        self._challenged = config.now()
+        # Encoded once: the same two values are signed here, sent, and signed by the wallet.
+        self._challenge = {"nonce": cbor.encode(os.urandom(32)), "time": cbor.encode(self._challenged)}
+        await self.base_send({"type": "websocket.accept"})
+        signature = signing.sign_encoded(config.private_key(), LABEL_CHALLENGE, cbor.join(self._challenge))
+        rest = {"key": cbor.encode(config.public_key()), "sig": cbor.encode(signature)}
+        await self.push(cbor.join({"t": _CHALLENGE, **self._challenge, **rest}))
         self._timer = asyncio.get_running_loop().call_later(config.CHALLENGE_SECONDS, self._expire)
 
     def _expire(self) -> None:
@@ -110,7 +120,7 @@ class WalletConsumer(AsyncWebsocketConsumer):
         keys = {self._proven(kind, public, signature) for kind, public, signature in message["keys"]}
         self._greeted = True
         self._hub.add(self)
-        await self.push({"t": "welcome", "heartbeat": config.HEARTBEAT_SECONDS})
+        await self.push(_welcome(config.HEARTBEAT_SECONDS))
         await self._hub.bind(self, keys)
 
     async def _on_bind(self, message: dict[str, Any]) -> None:
@@ -121,13 +131,13 @@ class WalletConsumer(AsyncWebsocketConsumer):
         await self._meanwhile(self._hub.bind(self, {key}))
 
     def _proven(self, kind: str, public: bytes, signature: bytes) -> str:
-        if config.now() - self._challenge["time"] > config.CHALLENGE_SECONDS and not self._greeted:
+        if config.now() - self._challenged > config.CHALLENGE_SECONDS and not self._greeted:
             raise Refusal("challenge_expired", "The challenge has expired; connect again.")
         if kind not in KINDS:
             raise Refusal("bad_frame", "A key is of kind mailbox or subscription.")
-        body = {**self._challenge, "server": config.public_key()}
+        body = cbor.join({**self._challenge, "server": cbor.encode(config.public_key())})
         try:
-            signing.verify(public, LABEL_HELLO, body, signature)
+            signing.verify_encoded(public, LABEL_HELLO, body, signature)
         except WireError:
             raise Refusal("bad_signature", "A key's signature does not answer this challenge.") from None
         return public.hex()
@@ -192,7 +202,8 @@ class WalletConsumer(AsyncWebsocketConsumer):
     async def push(self, frame: dict[str, Any] | bytes) -> None:
         # A socket that was just cut is reported by `disconnect`; the wallets after it in the hub's line must still be served.
         with suppress(OSError):
-            await self.send(bytes_data=frame if isinstance(frame, bytes) else cbor.encode(frame))
+            data = frame if isinstance(frame, bytes) else cbor.encode(frame)
+            await self.base_send({"type": "websocket.send", "bytes": data})
 
     async def beat(self) -> bool:
         if self._pong != self._ping:

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from django.core.cache import CacheHandler
 
+from aggregation.server.consumers import RoundConsumer
 from marketplace import asgi
 from marketplace.cache import SharedRedisCache
 from marketplace.handlers import INTERNAL, InternalHandler
+from wallets.distributor.consumers import WalletConsumer
 
 
 async def test_a_role_without_signature_is_refused_and_gets_security_headers_but_no_cookie() -> None:
@@ -60,3 +62,22 @@ def test_every_context_uses_the_same_pool_of_connections() -> None:
 def test_options_that_would_split_the_pool_are_refused() -> None:
     with pytest.raises(ValueError, match="takes no OPTIONS"):
         SharedRedisCache("redis://127.0.0.1:1/0", {"OPTIONS": {"db": 1}})
+
+
+@pytest.mark.parametrize(
+    ("path", "consumer"), [("/ws/wallet/", WalletConsumer), ("/ws/round/", RoundConsumer)]
+)
+def test_a_socket_of_agents_is_found_by_its_whole_path(path: str, consumer: type[Any]) -> None:
+    assert asgi._agents[path].consumer_class is consumer
+
+
+@pytest.mark.parametrize("path", ["/ws/wallet/x", "/ws/wallet", "/ws/rounds/", "/x/ws/wallet/"])
+async def test_any_other_socket_is_one_of_pages(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    async def page(scope: Any, receive: Any, send: Any) -> None:
+        asked.append(scope["path"])
+
+    monkeypatch.setattr(asgi, "page_sockets", page)
+    await asgi.websocket({"type": "websocket", "path": path}, None, None)
+    assert asked == [path]

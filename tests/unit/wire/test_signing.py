@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aggregation.wire import signing
+from aggregation.wire import cbor, signing
 from aggregation.wire.errors import BadKey, BadSignature
 from aggregation.wire.secret import Secret
 
@@ -54,6 +54,12 @@ def test_a_signature_verifies_only_with_its_key_label_and_body(key: Secret) -> N
     ):
         with pytest.raises(BadSignature):
             signing.verify(*wrong)
+
+
+def test_a_body_that_is_encoded_already_is_signed_as_it_is(key: Secret) -> None:
+    assert signing.sign_encoded(key, b"cssi/v1/test", cbor.encode(BODY)) == signing.sign(
+        key, b"cssi/v1/test", BODY
+    )
 
 
 def test_a_malleated_signature_is_refused(key: Secret) -> None:
