@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+from dataclasses import replace
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -17,9 +18,9 @@ from tests.apps.distributor.conftest import said
 from wallets.distributor import clients, config, selectors
 from wallets.distributor.errors import AggregatorDown, AggregatorRefused, Conflict, Malformed
 from wallets.distributor.models import Enrolment, Invitation, Round, Signed
-from wallets.distributor.services import draw, presence, rounds, routes
+from wallets.distributor.services import answers, draw, presence, rounds, routes
 from wallets.distributor.services import signing as signing_service
-from wallets.distributor.services.answers import Verb
+from wallets.distributor.services.answers import Answer, Verb
 
 pytestmark = pytest.mark.django_db(databases=["distributor"])
 
@@ -161,6 +162,50 @@ def test_never_more_deliveries_than_were_reserved(cast):
     accept(cast, row)
     rounds.step(row.pk)
     assert selectors.round_state(cast.job_id, 1)["delivered"] == 5
+
+
+def answer_to(row, verb, keys=None):
+    """To each invitation of a round, by its wallet or by others."""
+    of = Invitation.objects.filter(round=row).order_by("pk").select_related("enrolment")
+    return [
+        Answer(verb=verb, ident=bytes(one.ident), keys=frozenset(keys or {one.enrolment.subscription_key}))
+        for one in of
+    ]
+
+
+def test_of_a_batch_each_answer_counts_for_its_own_wallet_and_once(cast):
+    cast.frozen_job(4)
+    row = rounds.open_round(job_id=cast.job_id, order=cast.order(1, cohort=4))
+    yes, no = answer_to(row, Verb.ACCEPT), answer_to(row, Verb.DECLINE)
+    stranger = replace(yes[1], keys=frozenset({"00" * 32}))
+    outcomes = answers.record([yes[0], no[0], stranger, no[2], yes[2], yes[3]])
+    assert [getattr(outcome, "code", None) for outcome in outcomes] == [None, None, "unknown", *[None] * 3]
+    states = Invitation.objects.filter(round=row).order_by("pk").values_list("state", flat=True)
+    assert list(states) == ["accepted", "invited", "declined", "accepted"]
+
+
+def test_a_batch_goes_by_the_state_its_rounds_have_when_it_holds_them(cast, monkeypatch):
+    cast.frozen_job(2)
+    row = rounds.open_round(job_id=cast.job_id, order=cast.order(1, cohort=2))
+    lock = answers._lock
+
+    def late(batch):
+        Round.objects.filter(pk=row.pk).update(state=Round.State.DELIVERING)
+        lock(batch)
+
+    monkeypatch.setattr(answers, "_lock", late)
+    outcomes = answers.record(answer_to(row, Verb.ACCEPT))
+    assert [outcome.code for outcome in outcomes] == ["late"] * 2
+    assert not Invitation.objects.filter(round=row).exclude(state="invited").exists()
+
+
+def test_invitations_are_written_in_the_order_of_the_log_whatever_the_draw_is(cast):
+    cast.frozen_job(30)
+    row = rounds.open_round(job_id=cast.job_id, order=cast.order(1, cohort=20))
+    written = list(Invitation.objects.filter(round=row).order_by("pk").values_list("enrolment_id", flat=True))
+    assert written == sorted(written)
+    assert {times for (times,) in Enrolment.objects.filter(pk__in=written).values_list("times_drawn")} == {1}
+    assert Enrolment.objects.filter(times_drawn=1).count() == len(written) == row.wanted
 
 
 def test_a_wallet_revoked_after_its_invitation_gets_nothing(cast):
