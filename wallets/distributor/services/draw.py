@@ -104,7 +104,9 @@ def _turn(members: Sequence[int], by: int) -> None:
 
 
 def _chunks(members: Sequence[int]) -> Iterator[Sequence[int]]:
-    return (members[start : start + CHUNK] for start in range(0, len(members), CHUNK))
+    """In the order in which they are stored, not in that of the draw: rows beside one another are written in half the time."""
+    stored = sorted(members)
+    return (stored[start : start + CHUNK] for start in range(0, len(stored), CHUNK))
 
 
 def _write(statement: str, values: Sequence[object]) -> None:
