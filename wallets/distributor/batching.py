@@ -64,11 +64,16 @@ class Batcher(Generic[Item, Result]):
 
     async def put(self, item: Item) -> Result:
         """The result for this item, after its batch was committed."""
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        return await self.add(item)
+
+    def add(self, item: Item) -> asyncio.Future[Result]:
+        """As `put`, for who need not wait: ten thousand answers at once are not ten thousand tasks."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
         self._waiting.append((item, future))
         if self._running is None or self._running.done():
-            self._running = asyncio.get_running_loop().create_task(self._drain())
-        return await future
+            self._running = loop.create_task(self._drain())
+        return future
 
     async def _drain(self) -> None:
         pause = GATHER_SECONDS

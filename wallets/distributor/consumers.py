@@ -67,7 +67,7 @@ class WalletConsumer(AsyncWebsocketConsumer):
         self._greeted = False
         self._ping = 0
         self._pong = 0
-        self._storing: set[asyncio.Task[None]] = set()
+        self._storing: set[asyncio.Future[None]] = set()
         self._proven_keys: frozenset[str] = frozenset()
         self._challenged = config.now()
         # Encoded once: the same two values are signed here, sent, and signed by the wallet.
@@ -162,18 +162,31 @@ class WalletConsumer(AsyncWebsocketConsumer):
         if len(self._proven_keys) != len(self.keys):  # keys only ever come
             self._proven_keys = frozenset(self.keys)
         answer = Answer(verb=verb, ident=ident, keys=self._proven_keys, outcome=outcome, body=body)
-        await self._meanwhile(self._store(answer))
+        await self._room()
+        stored = self._hub.answers.add(answer)
+        self._storing.add(stored)
+        stored.add_done_callback(self._stored)
 
-    async def _store(self, answer: Answer) -> None:
-        try:
-            await self._hub.answers.put(answer)
-        except (DistributorError, WireError) as error:
-            await self.push({"t": "error", "code": error.code, "text": str(error)})
+    def _stored(self, answer: asyncio.Future[None]) -> None:
+        self._storing.discard(answer)
+        if not answer.cancelled() and (error := answer.exception()) is not None:
+            self._start(self._tell(error))
+
+    async def _tell(self, error: BaseException) -> None:
+        if not isinstance(error, DistributorError | WireError):
+            raise error
+        await self.push({"t": "error", "code": error.code, "text": str(error)})
 
     async def _meanwhile(self, work: Coroutine[Any, Any, None]) -> None:
+        await self._room()
+        self._start(work)
+
+    async def _room(self) -> None:
         """The socket of a host speaks for many wallets: one of them does not wait until what another said is stored."""
         while len(self._storing) >= ANSWERS_AT_ONCE:
             await asyncio.wait(self._storing, return_when=asyncio.FIRST_COMPLETED)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(self._or_end(work))
         self._storing.add(task)
         task.add_done_callback(self._storing.discard)
