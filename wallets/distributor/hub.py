@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 5.0
 LOOKED_AT_ONCE = 500
 """Keys for which everything is looked up at a time. What cannot wait for its turn, rounds and enrolments, is looked up for all."""
+PUSHED_AT_ONCE = 200
+"""What is pushed leaves when the event loop comes round: the first of ten thousand need not wait until the last is made."""
 REJOIN_SECONDS = 3600
 
 
@@ -127,6 +129,7 @@ class Hub:
         await self._send(await self.thread.run(selectors.waiting_for, part))
 
     async def _send(self, waiting: Iterable[Waiting]) -> None:
+        pushed = 0
         for item in waiting:
             held = self._by_key.get(item.key)
             if not held or item.mark in held[-1].sent:
@@ -134,6 +137,9 @@ class Hub:
             connection = held[-1]
             connection.sent.add(item.mark)
             await connection.push(item.data)
+            pushed += 1
+            if pushed % PUSHED_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     # liveness
 

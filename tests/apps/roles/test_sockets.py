@@ -20,6 +20,7 @@ from wallets.distributor import consumers as distributor_consumers
 from wallets.distributor import hub as distributor_hub
 from wallets.distributor.consumers import WalletConsumer
 from wallets.distributor.models import Mail, Presence
+from wallets.distributor.selectors import Waiting
 from wallets.distributor.services import presence, routes
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["distributor", "aggregator"])
@@ -149,6 +150,70 @@ async def test_what_the_wallets_of_one_socket_say_is_stored_together(
     assert len(batches) < 20
 
 
+async def test_a_socket_whose_answer_cannot_be_stored_ends(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: Any) -> Any:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(distributor_hub.current().answers, "_write", broken)
+    async with Peer(WalletConsumer) as peer:
+        await peer.send(peer.hello(signing.generate(os.urandom)))
+        assert (await peer.receive())["t"] == "welcome"
+        await peer.send({"t": "accept", "id": bytes(16)})
+        ended = await peer.socket.receive_output(timeout=3)
+        assert (ended["type"], ended["code"]) == ("websocket.close", distributor_consumers.FAILED)
+
+
+async def test_a_socket_with_too_many_answers_that_are_not_stored_is_not_read(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distributor_consumers, "ANSWERS_AT_ONCE", 3)
+    stored: list[asyncio.Future[None]] = []
+
+    def waits(_: Any) -> asyncio.Future[None]:
+        stored.append(asyncio.get_running_loop().create_future())
+        return stored[-1]
+
+    monkeypatch.setattr(distributor_hub.current().answers, "add", waits)
+    async with Peer(WalletConsumer) as peer:
+        await peer.send(peer.hello(signing.generate(os.urandom)))
+        assert (await peer.receive())["t"] == "welcome"
+        for number in range(5):
+            await peer.send({"t": "accept", "id": number.to_bytes(16, "big")})
+        await asyncio.sleep(0.2)
+        assert len(stored) == 3
+        stored[1].set_result(None)
+        await asyncio.sleep(0.2)
+        assert len(stored) == 4
+
+
+async def test_the_first_of_many_frames_leave_before_the_last_is_made(world: World) -> None:
+    hub, made = distributor_hub.current(), [0]
+
+    class Socket:
+        def __init__(self) -> None:
+            self.keys: set[str] = set()
+            self.sent: set[tuple[str, int, str]] = set()
+
+        async def push(self, frame: Any) -> None:
+            made[0] += 1
+
+    async def watch() -> list[int]:
+        seen = []
+        while made[0] < 1000:
+            await asyncio.sleep(0)
+            seen.append(made[0])
+        return seen
+
+    watching = asyncio.ensure_future(watch())
+    await asyncio.sleep(0)
+    hub._by_key["00"] = [Socket()]  # type: ignore[list-item]
+    await hub._send(Waiting(key="00", mark=("mail", n, ""), make=lambda: b"x") for n in range(1000))
+    del hub._by_key["00"]
+    assert len({at for at in await watching if 0 < at < 1000}) >= 3
+
+
 async def test_a_socket_takes_no_more_keys_than_one_may_serve(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,13 +288,16 @@ async def test_a_wallet_whose_answer_is_still_being_written_is_heard(
         await peer.send(peer.hello(signing.generate(os.urandom)))
         await peer.receive()
         answers, written = distributor_hub.current().answers, asyncio.Event()
-        put = answers.put
+        add = answers.add
 
-        async def slow(answer: Any) -> None:
+        async def later(answer: Any) -> None:
             await written.wait()
-            await put(answer)
+            await add(answer)
 
-        monkeypatch.setattr(answers, "put", slow)
+        def slow(answer: Any) -> asyncio.Future[None]:
+            return asyncio.ensure_future(later(answer))
+
+        monkeypatch.setattr(answers, "add", slow)
         await peer.send({"t": "decline", "id": bytes(16)})
         for _ in range(3):
             ping = await peer.receive()
