@@ -113,7 +113,8 @@ def _crowd(part: Mapping[str, Any], _: Mapping[str, Any]) -> str:
         "server's CPU ms per invitation",
     )
     return (
-        "## Idle agents at one web process\n\nEach agent has a socket and a key of its own, signs the challenge, and answers heartbeats. "
+        "## Idle agents at one web process\n\nEach agent has a socket and a key of its own, signs the challenge, and answers heartbeats; what a "
+        "wallet checks of a message is not part of this (wallet.md). "
         "Memory is private memory of the process. Invitations: a round for all of them, from the collective's order leaving (drawing "
         "and storing the cohort included) to each agent's hearing.\n\n" + _table(heads, rows)
     )
