@@ -20,6 +20,7 @@ from marketplace.accounts.models import Account, Role
 from marketplace.individuals.models import SubscriptionLink, WalletLink
 from marketplace.jobs import services as jobs
 from marketplace.jobs.models import Order
+from tests.apps.kept import kept
 
 PASSWORD = "correct horse battery"
 ROLES = {
@@ -149,6 +150,10 @@ def link(owner: Account, wallet: WalletLink, collective: Collective, **changes: 
 
 
 def world() -> World:
+    return kept("world", _world)
+
+
+def _world() -> World:
     people = {name: account(name) for name in ROLES}
     collective = register(people["alice"])
     algorithm = algorithms.submit(actor=people["aron"], manifest=MANIFEST)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import httpx
@@ -20,6 +21,7 @@ from marketplace.accounts.models import Account
 from tests.apps import cast
 from tests.apps.collectives.double import Roles, Server
 from tests.apps.collectives.wallet import Wallet
+from tests.apps.kept import kept
 
 RELEASE_MIN, BUCKET_MIN = 8, 4
 RATE = cast.RATE
@@ -35,7 +37,7 @@ class Stage:
     collective: Collective
     algorithm: Algorithm
     admission: Admission
-    wallets: list[Wallet]
+    wallets: list[Wallet] = field(default_factory=list)
 
     def plan(self, **changes: Any) -> JobPlan:
         return JobPlan(**{"cohort": 10, "bucket_size": 10, "optimiser": "sgd", "decay": False} | changes)
@@ -61,8 +63,13 @@ def minima(settings: Any) -> None:
     settings.DEVELOPMENT_MINIMA, settings.NOTICE_MIN_SECONDS = True, 0
 
 
-@pytest.fixture
-def stage(db: None, minima: None) -> Stage:
+@cache
+def _wallets() -> tuple[Wallet, ...]:
+    """The first subscribers' keys, the same for all tests of a process."""
+    return tuple(Wallet() for _ in range(RELEASE_MIN))
+
+
+def _stage() -> Stage:
     alice, ada, aron = cast.account("alice"), cast.account("ada"), cast.account("aron")
     collective = cast.register(
         alice,
@@ -75,8 +82,7 @@ def stage(db: None, minima: None) -> Stage:
     algorithm = algorithms.submit(actor=aron, manifest=cast.MANIFEST)
     algorithms.approve(actor=ada, algorithm=algorithm)
     admission = algorithms.announce(actor=alice, collective=collective, algorithm=algorithm, reason="First.")
-    wallets = [Wallet() for _ in range(RELEASE_MIN)]
-    for wallet in wallets:
+    for wallet in _wallets():
         wallet.subscribe(collective)
     cast.notices_arrive()
     algorithms.activate_due(timezone.now() + timedelta(seconds=5))
@@ -88,8 +94,12 @@ def stage(db: None, minima: None) -> Stage:
         collective=collective,
         algorithm=algorithm,
         admission=admission,
-        wallets=wallets,
     )
+
+
+@pytest.fixture
+def stage(db: None, minima: None) -> Stage:
+    return replace(kept("stage", _stage), wallets=[*_wallets()])
 
 
 @pytest.fixture
