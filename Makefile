@@ -57,7 +57,7 @@ test-long: $(VENV)/.installed-dev  ## the tests that `make test` leaves out, but
 # Tests of the apps that touch what differs between the databases, and one round; `make test-postgres` runs all of them there.
 ON_REAL_SERVERS := tests/apps/roles/test_round.py::test_the_sum_of_a_round_is_the_plain_sum_and_every_visit_is_owed
 test-production: $(VENV)/.installed-dev  ## what needs PostgreSQL and Redis, with private ones on free ports
-	$(BIN)/python -m pytest -p tests.production.plugin --no-migrations -m "not long" tests/production $(ON_REAL_SERVERS) $(ARGS)
+	$(BIN)/python -m pytest -p tests.production.plugin -n 2 --dist loadgroup --no-migrations -m "not long" tests/production $(ON_REAL_SERVERS) $(ARGS)
 
 test-postgres: $(VENV)/.installed-dev  ## every test of the apps on PostgreSQL and Redis (minutes)
 	$(BIN)/python -m pytest -p tests.production.plugin -m "not long" tests/apps $(ARGS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in here:
         item.add_marker(pytest.mark.production)
     plugin.skip_without_servers(here)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Who shares the site shares a process: it and its servers are started once. Files that do not run beside it, in another one."""
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class BySite(LoadScopeScheduling):  # type: ignore[misc]  # xdist says nothing of its types
+        def _split_scope(self, nodeid: str) -> str:
+            file = config.rootpath / nodeid.split("::", 1)[0]
+            return "site" if "site: Site" in file.read_text(encoding="utf-8") else "no site"
+
+    return BySite(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """`pytest -p tests.production.plugin …`: the named tests on a PostgreSQL and a Redis of their own.
 
 The servers start before Django reads its settings, which is why this is a plugin and not a fixture. Where their programs are not
-installed every test is skipped, and says what to install.
+installed every test is skipped, and says what to install. With `-n` every process has servers of its own.
 """
 
 from __future__ import annotations
@@ -45,10 +45,11 @@ def stop() -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_load_initial_conftests() -> Generator[None, Any, Any]:
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, Any, Any]:
     """Around what pytest-django does here: reading the settings."""
     global missing
-    if "PYTEST_XDIST_WORKER" not in os.environ:
+    spreads = getattr(early_config.known_args_namespace, "numprocesses", None)
+    if "PYTEST_XDIST_WORKER" in os.environ or not spreads:
         missing = _start()
     return (yield)
 
