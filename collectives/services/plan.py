@@ -26,6 +26,8 @@ class JobPlan:
     is spread over all coordinates before it is rounded, so that fewer bits do. `rule`: what becomes
     of bucket sums that stand out; under formal terms they are always summed.
 
+    `decay`: the rate falls along half a cosine to a tenth, once this share of the rounds, `decay_after_ppm`, is over.
+
     `clip_quantile_ppm`: 0 keeps the algorithm's clip bound; otherwise the bound follows the norm that this share of wallets stays
     below, and never exceeds the algorithm's (ADR 79). `poisson`: every connected wallet is invited by a coin of its own, instead of least
     visited first, so that who was visited says less (ADR 80).
@@ -35,6 +37,7 @@ class JobPlan:
     learning_rate_micro: int = 200_000
     optimiser: str = "adam"
     decay: bool = True
+    decay_after_ppm: int = 0
     value_bits: int = 24
     fraction_bits: int = 16
     bucket_size: int = 50
@@ -54,6 +57,7 @@ class JobPlan:
                 0 < self.learning_rate_micro <= 10_000_000,
                 "must be above 0 and at most 10",
             ),
+            "decay_after_ppm": (0 <= self.decay_after_ppm <= 1_000_000, "must be 0 to 1,000,000"),
             "optimiser": (self.optimiser in OPTIMISERS, f"must be one of {', '.join(OPTIMISERS)}"),
             "rule": (self.rule in RULES, f"must be one of {', '.join(RULES)}"),
             "clip_quantile_ppm": (
@@ -95,6 +99,10 @@ class JobPlan:
     def coin_ppm(self, enrolled: int) -> int:
         """How likely a wallet's coin invites it, in millionths; 0 where wallets are invited in turn."""
         return min(1_000_000, -(-self.sought() * 1_000_000 // max(1, enrolled))) if self.poisson else 0
+
+    def full_rounds(self, rounds: int) -> int:
+        """Of so many, those before the rate falls."""
+        return rounds * self.decay_after_ppm // 1_000_000
 
     def noise_micro(self, clip_micro: int, bucket_min: int) -> int:
         """One wallet's share of the noise floor."""

@@ -282,6 +282,7 @@ def _collect(job: Job, fence: int, current: Round) -> str:
             optimiser=plan.optimiser,
             learning_rate_micro=plan.learning_rate_micro,
             decay_rounds=held.max_rounds if plan.decay else 0,
+            full_rounds=plan.full_rounds(held.max_rounds),
         )
         weights = weights_to_bytes(state.weights)
         Checkpoint.objects.create(

@@ -45,6 +45,7 @@ def advance(
     optimiser: str,
     learning_rate_micro: int,
     decay_rounds: int = 0,
+    full_rounds: int = 0,
 ) -> ServerState:
     """The state after one released mean (float64 [d]) over so many wallets, whose coordinates carry noise of deviation `noise`.
 
@@ -62,6 +63,7 @@ def advance(
             optimiser=optimiser,
             learning_rate_micro=learning_rate_micro,
             decay_rounds=decay_rounds,
+            full_rounds=full_rounds,
         )
     total = state.first + mean * wallets
     known = state.second + np.array([wallets, (noise * wallets) ** 2])

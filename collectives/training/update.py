@@ -60,17 +60,18 @@ def step(
     optimiser: str,
     learning_rate_micro: int,
     decay_rounds: int = 0,
+    full_rounds: int = 0,
 ) -> ServerState:
     """The state after one released mean update (float64 [d]).
 
-    With `decay_rounds` > 0 the rate falls along half a cosine to a tenth over that many steps.
+    With `decay_rounds` > 0 the rate falls along half a cosine to a tenth until that step; before it falls, it stays for `full_rounds`.
 
     Raises:
         ValueError: an unknown optimiser, or a mean of the wrong length.
     """
     if mean.shape != state.weights.shape:
         raise ValueError("the mean update has another length than the model")
-    rate = learning_rate_micro / 1e6 * _decay(state.steps, decay_rounds)
+    rate = learning_rate_micro / 1e6 * _decay(state.steps - full_rounds, decay_rounds - full_rounds)
     count = state.steps + 1
     first, second = state.first, state.second
     if optimiser == "adam":
@@ -89,6 +90,6 @@ def step(
 
 
 def _decay(done: int, rounds: int) -> float:
-    if rounds <= 0:
+    if rounds <= 0 or done < 0:
         return 1.0
     return float(0.1 + 0.9 * 0.5 * (1 + np.cos(np.pi * min(done / rounds, 1.0))))

@@ -1,10 +1,11 @@
 """One rule for how a demo trains, from the number of wallets alone; nothing is tuned on anybody's test split.
 
-The server's rate was chosen on a quarter of the training wallets of five data sets, kept out for that; figures stand in
-docs/learning.md and `tests/benchmarks/learning_sim.py` repeats them.
+The server's rate, and that it falls over the second half of the rounds, were chosen on a quarter of the training wallets of five data
+sets, kept out for that; figures stand in docs/learning.md and `tests/benchmarks/learning_sim.py` repeats them.
 
 Cohorts are as large as the number of subscribers allows (a job needs three times its minimum cohort), because noise and
-sampling error fall with the cohort. The server's Adam rate stays constant: with twenty rounds a decaying one stops too early.
+sampling error fall with the cohort. With twenty rounds a rate that falls from the first one stops too early, and one that never
+falls leaves the last model where the last cohort happened to push it.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ class Plan:
     release_min: int
     bucket_min: int
     bucket_size: int
-    learning_rate_micro: int = 200_000
+    learning_rate_micro: int = 250_000
     optimiser: str = "adam"
+    decay_after_ppm: int = 500_000
     fraction_bits: int = 16
     value_bits: int = 24
     development: bool = False

@@ -142,7 +142,7 @@ class Story:
             cohort=self.plan.cohort,
             learning_rate_micro=self.plan.learning_rate_micro,
             optimiser=self.plan.optimiser,
-            decay=False,
+            decay_after_ppm=self.plan.decay_after_ppm,
             value_bits=self.plan.value_bits,
             fraction_bits=self.plan.fraction_bits,
             bucket_size=self.plan.bucket_size,

@@ -38,7 +38,15 @@ class PlanIn(Strict):
     cohort = serializers.IntegerField(required=False, min_value=2, max_value=100_000)
     learning_rate_micro = serializers.IntegerField(required=False, min_value=1, max_value=10_000_000)
     optimiser = serializers.ChoiceField(required=False, choices=sorted(OPTIMISERS))
-    decay = serializers.BooleanField(required=False)
+    decay = serializers.BooleanField(
+        required=False, help_text="the rate falls along half a cosine to a tenth"
+    )
+    decay_after_ppm = serializers.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=1_000_000,
+        help_text="share of the rounds before the rate falls",
+    )
     value_bits = serializers.IntegerField(required=False, min_value=2, max_value=24)
     fraction_bits = serializers.IntegerField(required=False, min_value=0, max_value=23)
     bucket_size = serializers.IntegerField(required=False, min_value=2, max_value=255)

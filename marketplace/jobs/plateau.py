@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 S = Job.Status
 OVER = ENDED | {S.SETTLED, S.RETURNED}
 MOST_EVERY, MOST_WINDOW = 1000, 20
-TRAINING_ONLY = {"clip_quantile_ppm": 0, "decay": True}
+TRAINING_ONLY = {"clip_quantile_ppm": 0, "decay": True, "decay_after_ppm": 0}
 
 
 @dataclass(frozen=True, kw_only=True)

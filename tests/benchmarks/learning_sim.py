@@ -64,6 +64,8 @@ def _plan(options: argparse.Namespace, data: Dataset) -> Plan:
     plan = once(data, plan)
     if options.cohort is not None:
         plan = replace(plan, cohort=options.cohort)
+    if options.decay_after is not None:
+        plan = replace(plan, decay_after_ppm=round(options.decay_after * 1e6))
     if options.learning_rate is not None:
         plan = replace(plan, learning_rate_micro=round(options.learning_rate * 1e6))
     return plan
@@ -72,7 +74,10 @@ def _plan(options: argparse.Namespace, data: Dataset) -> Plan:
 def _line(name: str, runs: Sequence[Learned], pick: Callable[[Metrics], float]) -> str:
     found, central = [pick(run.federated) for run in runs], [pick(run.central) for run in runs]
     gap = mean(central) - mean(found)
-    return f"  {name:9} {mean(found):.4f} ± {pstdev(found):.4f}   central {mean(central):.4f}   central − wallets {gap:+.4f}"
+    spread = f"± {pstdev(found):.4f} ({min(found):.4f} to {max(found):.4f})"
+    return (
+        f"  {name:9} {mean(found):.4f} {spread}   central {mean(central):.4f}   central − wallets {gap:+.4f}"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,6 +96,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cohort", type=int, help="wallets per round (default: the plan's)")
     parser.add_argument("--rounds", type=int, help="default: the plan's")
     parser.add_argument("--learning-rate", type=float, help="of the server (default: the plan's)")
+    parser.add_argument(
+        "--decay-after",
+        type=float,
+        help="share of the rounds before that rate falls, 1: never (default: the plan's)",
+    )
     parser.add_argument("--development-cohort", type=int, help="a labelled cohort below the minimum")
     parser.add_argument("--dropouts", type=float, default=0.0, help="share of each cohort that vanishes")
     parser.add_argument(
@@ -113,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     print(
         f"{data.name}{', ' + options.algorithm if options.algorithm else ''}: {len(data.train)} wallets, cohort {plan.cohort}, {plan.rounds} rounds, server {plan.optimiser} "
-        f"{plan.learning_rate_micro / 1e6:g}, {runs[0].visits / len(data.train):.1f} visits a wallet, {len(runs)} seed(s), "
+        f"{plan.learning_rate_micro / 1e6:g} falling after {plan.decay_after_ppm / 1e4:g} %, {runs[0].visits / len(data.train):.1f} visits a wallet, {len(runs)} seed(s), "
         f"noise floor {min(run.noise_floor for run in runs):.4f} × clip, {sum(run.seconds for run in runs):.0f} s"
     )
     for name, pick in (("accuracy", _accuracy), ("AUC", _auc), ("log-loss", _log_loss)):

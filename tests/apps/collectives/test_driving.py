@@ -50,6 +50,17 @@ def test_a_job_runs_to_its_end_and_every_step_follows_from_the_sum(
     assert OutgoingCall.objects.filter(method="DELETE", path=f"/jobs/{job.pk}", status="waiting").exists()
 
 
+def test_the_rate_falls_once_the_share_of_rounds_that_the_plan_says_is_over(
+    stage: Stage, roles: Roles, drive: Drive
+) -> None:
+    """Of four rounds two at the full rate; the third is the first of the falling ones and begins at the top."""
+    job = drive(stage.job(rounds=4, plan=stage.plan(decay=True, decay_after_ppm=500_000)))
+    for number, share in ((1, 1.0), (2, 1.0), (3, 1.0), (4, 0.1 + 0.9 * 0.5)):
+        mean = roles.values(number) / (2**F * 10)
+        expected = weights(job, number - 1).astype(np.float64) - 0.2 * share * mean
+        np.testing.assert_allclose(weights(job, number), expected, rtol=1e-6, atol=1e-9)
+
+
 def test_the_task_is_signed_and_names_what_is_delivered(stage: Stage, roles: Roles, drive: Drive) -> None:
     job = drive(stage.job(rounds=1))
     order = roles.distributed[str(job.pk), 1]

@@ -94,6 +94,8 @@ def learn(data: Dataset, plan: Plan, *, seed: int, dropouts: float = 0.0, asked:
             noise=share / 1e6 / len(cohort) ** 0.5,
             optimiser=plan.optimiser,
             learning_rate_micro=plan.learning_rate_micro,
+            decay_rounds=plan.rounds,
+            full_rounds=plan.rounds * plan.decay_after_ppm // 1_000_000,
         )
     judge = Judge(data)
     return Learned(

@@ -161,6 +161,30 @@ def test_adams_first_step_has_the_length_of_the_rate() -> None:
     np.testing.assert_allclose(state.weights, [-0.2, 0.2], atol=1e-4)
 
 
+def test_the_rate_stays_for_the_rounds_that_are_told_and_then_falls_to_a_tenth() -> None:
+    """Plain descent on a mean of one moves by the rate of the round."""
+    state, moved = update.ServerState.start(np.zeros(1, np.float32)), []
+    for _ in range(9):
+        before = float(state.weights[0])
+        state = update.step(
+            state,
+            np.ones(1),
+            optimiser="sgd",
+            learning_rate_micro=1_000_000,
+            decay_rounds=8,
+            full_rounds=4,
+        )
+        moved.append(before - float(state.weights[0]))
+
+    half = 0.1 + 0.9 * 0.5
+    assert moved[:5] == pytest.approx([1.0] * 5), (
+        "so many, and the first of the falling ones begins at the top"
+    )
+    assert moved[6] == pytest.approx(half, abs=1e-6), "half a cosine's middle"
+    assert moved[5] > moved[6] > moved[7] > moved[8]
+    assert moved[8] == pytest.approx(0.1, abs=1e-6)
+
+
 def test_a_checkpoint_file_reads_back_and_notices_a_changed_byte() -> None:
     m, w = manifest(4, stack([1])), numbers(5, 8)
     data = checkpoint.write_file(m, 3, checkpoint.weights_to_bytes(w), {"cohort": 130})
