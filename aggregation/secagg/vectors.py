@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,9 @@ def checksum(header: Header, words: Words) -> int:
     The coefficients are made odd, so a change of a single word, even of its highest bit alone, always shows.
     """
     seed = hashlib.sha256(LABEL_CHECKSUM + header.hash()).digest()[:16]
+    if words.nbytes <= masking.BLOCK:
+        total = int(np.multiply(_coefficients(seed, len(words), words.dtype), words).sum(dtype=words.dtype))
+        return total % (1 << header.ring_bits)
     total, start = 0, 0
     for block in masking.stream(seed, words.nbytes):
         coefficients = np.frombuffer(block, dtype=words.dtype)
@@ -96,6 +100,15 @@ def checksum(header: Header, words: Words) -> int:
         total += int(coefficients.sum(dtype=words.dtype))
         start += len(coefficients)
     return total % (1 << header.ring_bits)
+
+
+@lru_cache(maxsize=4)
+def _coefficients(seed: bytes, count: int, kind: np.dtype[Any]) -> Words:
+    """Those of a short vector, which all wallets of a round have in common: public, so wallets of one process may share them."""
+    block = next(masking.stream(seed, count * kind.itemsize))
+    coefficients: Words = np.frombuffer(bytes(block), dtype=kind) | kind.type(1)
+    coefficients.flags.writeable = False
+    return coefficients
 
 
 def encode_update(header: Header, update: npt.ArrayLike) -> Words:
