@@ -42,7 +42,7 @@ class _Http(HttpToolsProtocol):
             super().handle_websocket_upgrade()
             return
         self.connections.discard(self)
-        socket = SocketProtocol(self.config, self.server_state, self.app_state, _loop=self.loop)
+        socket = SocketProtocol.after_handshake(self.config, self.server_state, self.app_state)
         socket.take_over(self.transport, self.scope, self.url, plain)
         self.transport.set_protocol(socket)
 

@@ -12,23 +12,29 @@ import asyncio
 import binascii
 import logging
 import re
-from typing import Any
+from typing import Any, Self
 from urllib.parse import unquote
 
+from uvicorn.config import Config
 from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
 from websockets.datastructures import Headers
 from websockets.frames import apply_mask
 from websockets.http11 import Request
 from websockets.protocol import OPEN, Protocol
+from websockets.server import ServerProtocol
 from websockets.utils import accept_key
 
 LONGEST_PART = 4096
 """Of an address or a header that is taken without the library: it has limits of its own, further out."""
 MOST_HEADERS = 64
+CLOSE_SECONDS = 10.0
+"""How long uvicorn waits for the answer to a close."""
 _PRINTABLE = re.compile(rb"[\x20-\x7e]*")
 _NEEDED = {b"connection", b"upgrade", b"sec-websocket-key", b"sec-websocket-version"}
 _UNUSUAL = {b"sec-websocket-protocol", b"content-length", b"transfer-encoding"}
+_logger = logging.getLogger("uvicorn.error")
 _FINAL_BINARY, _MASKED, _LENGTH, _TWO_BYTES, _EIGHT_BYTES = 0x82, 0x80, 0x7F, 126, 127
 
 
@@ -39,6 +45,42 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     """The value of `Sec-WebSocket-Accept` where the handshake was read here."""
     _asked = False
     """The application waits for a message."""
+    _library: ServerProtocol | None = None
+    """The library's side of this connection; None as long as it was not needed, and then nothing has begun there."""
+
+    @classmethod
+    def after_handshake(cls, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> Self:
+        """A protocol that is told of its handshake by `take_over`: as uvicorn makes it, but the library's side only when it is needed."""
+        self = cls.__new__(cls)
+        self.config, self.app, self.app_state = config, config.loaded_app, app_state
+        self.loop, self.logger = asyncio.get_running_loop(), _logger
+        self.root_path, self.asgi_version = config.root_path, config.asgi_version
+        self.connections, self.tasks = server_state.connections, server_state.tasks
+        self.default_headers = server_state.default_headers
+        self.queue, self.writable = asyncio.Queue(), asyncio.Event()
+        self.writable.set()
+        self.handshake_initiated = self.handshake_complete = False
+        self.close_sent = self.disconnected = self.read_paused = False
+        self.close_timer, self.close_timeout, self.initial_response = None, CLOSE_SECONDS, None
+        self.ping_interval, self.ping_timeout = config.ws_ping_interval, config.ws_ping_timeout
+        self.ping_timer = self.pong_timer = self.pending_ping_payload = None
+        self.ping_sent_at = self.last_ping_rtt = 0.0
+        self.frames, self.curr_msg_data_type = [], "bytes"
+        return self
+
+    @property
+    def conn(self) -> ServerProtocol:
+        if self._library is None:
+            self._library = ServerProtocol(extensions=[], max_size=self.config.ws_max_size, logger=_logger)
+            self._library.parser = Protocol.parse(self._library)  # of what follows a handshake
+            next(self._library.parser)
+            if self.handshake_complete:
+                self._library.state = OPEN
+        return self._library
+
+    @conn.setter
+    def conn(self, library: ServerProtocol) -> None:
+        self._library = library
 
     def take_over(self, transport: asyncio.Transport, scope: Any, url: bytes, key: bytes) -> None:
         """Begin after a handshake that `plain_key` found plain. `scope`: as uvicorn's HTTP protocol filled it."""
@@ -46,8 +88,6 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self.transport = transport
         self.server, self.client = scope["server"], scope["client"]
         self.scheme = "wss" if scope["scheme"] == "https" else "ws"
-        self.conn.parser = Protocol.parse(self.conn)  # the library's, of what follows a handshake
-        next(self.conn.parser)
         self._answer, self._url = accept_key(key.decode("ascii")).encode("ascii"), url
         self.handshake_initiated = True
         raw_path, _, query = url.partition(b"?")
@@ -95,7 +135,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def _whole(self, data: bytes) -> bytes | None:
         """The payload, if this is one whole, final, masked binary frame within the limit and no other frame has begun."""
-        conn, size = self.conn, len(data)
+        size = len(data)
         if size < 6 or data[0] != _FINAL_BINARY or not data[1] & _MASKED:
             return None
         length, start = data[1] & _LENGTH, 6
@@ -103,16 +143,19 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             length, start = int.from_bytes(data[2:4], "big"), 8
         elif length == _EIGHT_BYTES:
             return None
-        if size != start + length or conn.state is not OPEN or conn.extensions:
-            return None
-        limits = (conn.max_message_size, conn.max_fragment_size)
-        if conn.current_size is not None or any(limit is not None and length > limit for limit in limits):
-            return None
-        # Between two frames the library's parser waits to see whether the stream has ended, and nowhere else.
-        waits_in = conn.parser.gi_yieldfrom
-        if getattr(waits_in, "__name__", "") != "at_eof":
+        if size != start + length or length > self.config.ws_max_size or not self._between():
             return None
         return apply_mask(data[start:], data[start - 4 : start])
+
+    def _between(self) -> bool:
+        """The socket is open and no frame or message has begun."""
+        conn = self._library
+        if conn is None:
+            return self.handshake_complete
+        if conn.state is not OPEN or conn.extensions or conn.current_size is not None:
+            return False
+        # Between two frames the library's parser waits to see whether the stream has ended, and nowhere else.
+        return getattr(conn.parser.gi_yieldfrom, "__name__", "") == "at_eof"
 
     async def send(self, message: Any) -> None:
         data = message.get("bytes")
@@ -124,12 +167,11 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             await super().send(message)
 
     def _open(self) -> bool:
-        conn = self.conn
+        conn = self._library
         return (
-            conn.state is OPEN
+            (conn is None or (conn.state is OPEN and not (conn.extensions or conn.expect_continuation_frame)))
             and self.handshake_complete
-            and not (self.close_sent or self.disconnected or self.initial_response or conn.extensions)
-            and not conn.expect_continuation_frame
+            and not (self.close_sent or self.disconnected or self.initial_response)
             and self.writable.is_set()
         )
 
@@ -151,7 +193,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             lines += (name, b": ", value, b"\r\n")
         lines.append(b"\r\n")
         self.handshake_complete = True
-        self.conn.state = OPEN
+        if self._library is not None:
+            self._library.state = OPEN
         self.transport.write(b"".join(lines))
         self.start_keepalive()
 

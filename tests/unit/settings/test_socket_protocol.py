@@ -14,6 +14,7 @@ import uvicorn
 import uvloop
 from django.conf import settings
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
 from websockets.protocol import Protocol
 from websockets.server import ServerProtocol
 
@@ -286,6 +287,34 @@ def test_a_socket_whose_application_does_not_read_is_not_read() -> None:
         return waiting
 
     assert run(flood()) == 1
+
+
+def test_a_socket_after_its_handshake_is_as_uvicorn_makes_one() -> None:
+    async def made() -> list[dict[str, Any]]:
+        config = uvicorn.Config(
+            Echo(), ws_max_size=LARGEST, ws_per_message_deflate=False, root_path="/x", log_config=None
+        )
+        config.load()
+        state = ServerState()
+        state.default_headers = [(b"a", b"b")]
+        ours = SocketProtocol.after_handshake(config, state, {"app": 1})
+        theirs = WebSocketsSansIOProtocol(config, state, {"app": 1})
+        library, own = vars(theirs).pop("conn"), ours.conn
+        assert ours.__dict__.pop("_library") is own
+        # What `connection_made` fills, which is for a handshake that is still to come.
+        later = {name: theirs.__dict__.pop(name) for name in ("transport", "server", "client", "scheme")}
+        assert set(later.values()) == {None}
+        limits = ("max_message_size", "max_fragment_size", "extensions", "available_extensions", "origins")
+        assert [getattr(own, name) for name in limits] == [getattr(library, name) for name in limits]
+        assert own.state is library.state
+        parts = [vars(ours), vars(theirs)]
+        for part in parts:
+            assert part.pop("queue").empty()
+            assert part.pop("writable").is_set()
+        return parts
+
+    ours, theirs = run(made())
+    assert ours == theirs
 
 
 def test_the_servers_are_started_with_it() -> None:
