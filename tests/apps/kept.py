@@ -1,12 +1,13 @@
 """What hundreds of tests begin with is made by the services once per process; later tests get the rows and objects that were made then.
 
 Only where nobody could tell: in a test that is rolled back, whose database has nobody yet, under the same changed settings and language.
-Everywhere else it is made anew.
+Everywhere else it is made anew, and once a minute, so that nothing is ever much older than what a test would have made.
 """
 
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -18,9 +19,12 @@ from marketplace.accounts.models import Account
 
 Made = TypeVar("Made")
 LEFT_ALONE = ("django_content_type", "auth_permission", "django_migrations", "sqlite_sequence")
+ADDRESSES = ("DISTRIBUTOR_URL", "AGGREGATOR_URL")
+"""Where a test's own servers listen, at another port each time. Only calls need that, and nothing that is made here makes one."""
 Rows = dict[str, tuple[list[str], list[Any]]]
 
-_KEPT: dict[tuple[str, ...], tuple[bytes, Rows]] = {}
+YOUNG_SECONDS = 60.0
+_KEPT: dict[tuple[str, ...], tuple[float, bytes, Rows]] = {}
 
 
 def kept(name: str, make: Callable[[], Made]) -> Made:
@@ -29,22 +33,22 @@ def kept(name: str, make: Callable[[], Made]) -> Made:
         return make()
     key = (name, str(translation.get_language()), *_changed_settings())
     found = _KEPT.get(key)
-    if found is None:
+    if found is None or time.monotonic() > found[0] + YOUNG_SECONDS:
         before = _dump()
         made = make()
         if not any(rows for _, rows in before.values()):
-            _KEPT[key] = pickle.dumps(made), {t: r for t, r in _dump().items() if r[1]}
+            _KEPT[key] = time.monotonic(), pickle.dumps(made), {t: r for t, r in _dump().items() if r[1]}
         return made
-    _load(found[1])
-    return pickle.loads(found[0])  # type: ignore[no-any-return]
+    _load(found[2])
+    return pickle.loads(found[1])  # type: ignore[no-any-return]
 
 
 def _changed_settings() -> list[str]:
-    """Every setting that somebody changed since they were read, the last change last."""
+    """Every setting but for addresses that somebody changed since they were read, the last change last."""
     found, layer = [], settings._wrapped
     while "default_settings" in vars(layer):
         own = sorted(
-            (k, repr(v)) for k, v in vars(layer).items() if k not in ("default_settings", "SETTINGS_MODULE")
+            (k, repr(v)) for k, v in vars(layer).items() if k not in ("default_settings", *ADDRESSES)
         )
         found.append(repr(own))
         layer = layer.default_settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -150,13 +151,14 @@ def test_three_times_the_minimum_must_be_subscribed(
 
 
 def test_the_notice_period_is_waited_for(stage: Stage, roles: Roles, drive: Drive) -> None:
-    stage.collective.admissions.update(status="announced")
+    tomorrow = timezone.now() + timedelta(days=1)
+    stage.collective.admissions.update(status="announced", effective_at=tomorrow)
     job = stage.job()
     assert rounds.drive(job.pk, timezone.now()) == rounds.WAIT
     job.refresh_from_db()
     assert job.status == "notice"
-    assert "may run from" in job.reason
-    stage.collective.admissions.update(status="active")
+    assert f"may run from {tomorrow:%d %B %Y %H:%M} UTC" in job.reason
+    stage.collective.admissions.update(status="active", effective_at=timezone.now())
     drive(job, until=lambda j: j.status == "running")
 
 
