@@ -23,8 +23,6 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 5.0
 LOOKED_AT_ONCE = 500
 """Keys for which everything is looked up at a time. What cannot wait for its turn, rounds and enrolments, is looked up for all."""
-PUSHED_AT_ONCE = 200
-"""What is pushed leaves when the event loop comes round: the first of ten thousand need not wait until the last is made."""
 REJOIN_SECONDS = 3600
 
 
@@ -129,7 +127,8 @@ class Hub:
         await self._send(await self.thread.run(selectors.waiting_for, part))
 
     async def _send(self, waiting: Iterable[Waiting]) -> None:
-        pushed = 0
+        """All at once: with a pause amid ten thousand the answers to the first would be read before the last have left, and the last
+        would wait twice as long."""
         for item in waiting:
             held = self._by_key.get(item.key)
             if not held or item.mark in held[-1].sent:
@@ -137,9 +136,6 @@ class Hub:
             connection = held[-1]
             connection.sent.add(item.mark)
             await connection.push(item.data)
-            pushed += 1
-            if pushed % PUSHED_AT_ONCE == 0:
-                await asyncio.sleep(0)
 
     # liveness
 
