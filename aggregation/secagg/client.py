@@ -9,6 +9,7 @@ wallets' (signatures by job keys in the frozen log).
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -86,7 +87,7 @@ class SecAggClient:
         self._key: masking.RoundKey | None = None
         self._self_seed: Secret | None = None
         self._edges: dict[int, masking.Edge] = {}
-        self._held: dict[int, Secret] = {}
+        self._held, self._held_of = Secret(b""), array("I")
         self._joined: tuple[int, ...] = ()
 
     @property
@@ -101,10 +102,10 @@ class SecAggClient:
         """Erase every secret of the round; nothing is answered any more. May be called again."""
         for edge in self._edges.values():
             edge.erase()
-        for secret in (self._key, self._self_seed, self._job_key, *self._held.values()):
+        for secret in (self._key, self._self_seed, self._job_key, self._held):
             if secret is not None:
                 secret.erase()
-        self._edges, self._held = {}, {}
+        self._edges = {}
         self._key = self._self_seed = None
         self._machine.advance(WalletEvent.CLOSE)
 
@@ -140,11 +141,14 @@ class SecAggClient:
             bundle = ShareBundle.from_bytes(data)
             self._check_round(bundle.header, bundle.bucket)
             self._check_joined(bundle)
+            held = []
             for share in bundle.shares:
                 opened = masking.open_share(self._edges[share.peer].incoming, share.ciphertext, self._salt)
                 if opened is not None:
-                    self._held[share.peer] = Secret(opened)
-            if len(self._held) < self._graph.threshold:
+                    held.append(opened)
+                    self._held_of.append(share.peer)
+            self._held = Secret(b"".join(held))
+            if len(held) < self._graph.threshold:
                 raise RemoteProtocolError(Fault.TOO_FEW_SHARES, "too few neighbours' shares open")
             self._joined = bundle.joined
 
@@ -276,7 +280,7 @@ class SecAggClient:
             SealedShare(peer=p, ciphertext=masking.seal_share(self._edges[p].outgoing, piece, self._salt))
             for p, piece in zip(self._neighbours, pieces, strict=True)
         )
-        seeds = [self._edges[peer].mask_seed for peer in self._neighbours]
+        seeds = (self._edges[peer].mask_seed for peer in self._neighbours)
         escrow = masking.seal_escrow(kappa, seeds, owner=self._job_public, salt=self._salt)
         kappa.erase()
         seed = self._self_seed.reveal()
@@ -312,7 +316,7 @@ class SecAggClient:
         joined = set(self._joined)
         for peer in self._neighbours:
             if peer in joined:
-                yield self._edges[peer].mask_seed.reveal(), 1 if self._position < peer else -1
+                yield self._edges[peer].mask_seed, 1 if self._position < peer else -1
 
     def _check_survivors(self, survivors: Survivors, data: bytes) -> None:
         self._check_round(survivors.header, survivors.bucket)
@@ -351,10 +355,11 @@ class SecAggClient:
 
     def _revealed(self) -> Iterator[RevealedShare]:
         """For every joined neighbour whose share opened: of b if it survived, of κ if not, so never both and none of strangers."""
-        alive = set(self._survivors.positions)
-        for peer, held in sorted(self._held.items()):
-            share = held.reveal()
+        alive, held = set(self._survivors.positions), self._held.reveal()
+        for place, peer in enumerate(self._held_of):
+            of_b = 2 * SECRET_BYTES * place
+            of_kappa = of_b + SECRET_BYTES
             if peer in alive:
-                yield SelfShare(owner=peer, share=share[:SECRET_BYTES])
+                yield SelfShare(owner=peer, share=held[of_b:of_kappa])
             else:
-                yield EscrowShare(owner=peer, share=share[SECRET_BYTES:])
+                yield EscrowShare(owner=peer, share=held[of_kappa : of_kappa + SECRET_BYTES])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
@@ -37,19 +37,32 @@ _ZEROS = memoryview(bytes(PIECE))
 _ZERO_NONCE = bytes(12)
 
 
-class Edge:
-    """The secrets two neighbours have in common, seen from one of them."""
+class Edge(Secret):
+    """The secrets two neighbours have in common, seen from one of them, and erased together. Each raises ValueError once they are."""
 
-    __slots__ = ("incoming", "mask_seed", "outgoing")
+    __slots__ = ("_own_is_lower",)
 
-    def __init__(self, mask_seed: Secret, outgoing: Secret, incoming: Secret) -> None:
-        self.mask_seed = mask_seed
-        self.outgoing = outgoing
-        self.incoming = incoming
+    def __init__(self, material: bytes, *, own_is_lower: bool) -> None:
+        super().__init__(material)
+        self._own_is_lower = own_is_lower
 
-    def erase(self) -> None:
-        for secret in (self.mask_seed, self.outgoing, self.incoming):
-            secret.erase()
+    @property
+    def mask_seed(self) -> bytes:
+        return self.reveal()[: _UP.start]
+
+    @property
+    def outgoing(self) -> bytes:
+        """The key of the shares sent to the neighbour."""
+        return self.reveal()[_UP if self._own_is_lower else _DOWN]
+
+    @property
+    def incoming(self) -> bytes:
+        """The key of the shares that come from it."""
+        return self.reveal()[_DOWN if self._own_is_lower else _UP]
+
+
+_UP, _DOWN = slice(16, 48), slice(48, 80)
+"""Where the share keys are in an edge's material: lower → higher position, higher → lower."""
 
 
 _P = 2**255 - 19
@@ -99,10 +112,8 @@ class RoundKey:
         except BadKey as error:  # the all-zero result of a key of small order
             raise RemoteProtocolError(Fault.BAD_KEY, str(error)) from None
         lower, higher = (self.public, peer) if own_is_lower else (peer, self.public)
-        material = _hkdf(shared, 80, salt, LABEL_EDGE + lower + higher)
-        up, down = Secret(material[16:48]), Secret(material[48:80])
-        outgoing, incoming = (up, down) if own_is_lower else (down, up)
-        return Edge(Secret(material[:16]), outgoing, incoming)
+        material = _hkdf(shared, _DOWN.stop, salt, LABEL_EDGE + lower + higher)
+        return Edge(material, own_is_lower=own_is_lower)
 
     def erase(self) -> None:
         """Write over the key."""
@@ -113,15 +124,15 @@ def _hkdf(secret: bytes, length: int, salt: bytes, info: bytes) -> bytes:
     return HKDF(algorithm=hashes.SHA256(), length=length, salt=salt, info=info).derive(secret)
 
 
-def seal_share(key: Secret, share: bytes, salt: bytes) -> bytes:
+def seal_share(key: bytes, share: bytes, salt: bytes) -> bytes:
     """AES-256-GCM under a key of one direction and round; the round id is associated data."""
-    return AESGCM(key.reveal()).encrypt(_ZERO_NONCE, share, salt)
+    return AESGCM(key).encrypt(_ZERO_NONCE, share, salt)
 
 
-def open_share(key: Secret, ciphertext: bytes, salt: bytes) -> bytes | None:
+def open_share(key: bytes, ciphertext: bytes, salt: bytes) -> bytes | None:
     """The share, or None if its owner (or the server) sent something else: one bad share must not stop this wallet."""
     try:
-        return AESGCM(key.reveal()).decrypt(_ZERO_NONCE, ciphertext, salt)
+        return AESGCM(key).decrypt(_ZERO_NONCE, ciphertext, salt)
     except InvalidTag:
         return None
 
@@ -130,15 +141,14 @@ def _escrow_cipher(kappa: bytes, owner: bytes, salt: bytes) -> AESGCM:
     return AESGCM(_hkdf(kappa, 32, salt, LABEL_ESCROW + owner))
 
 
-def seal_escrow(kappa: Secret, mask_seeds: Sequence[Secret], *, owner: bytes, salt: bytes) -> bytes:
+def seal_escrow(kappa: Secret, mask_seeds: Iterable[bytes], *, owner: bytes, salt: bytes) -> bytes:
     """The escrow box: the owner's mask seeds by ascending neighbour, encrypted under its escrow key κ.
 
     Args:
         owner: the owner's job key.
         salt: the round id.
     """
-    plaintext = b"".join(seed.reveal() for seed in mask_seeds)
-    return _escrow_cipher(kappa.reveal(), owner, salt).encrypt(_ZERO_NONCE, plaintext, salt)
+    return _escrow_cipher(kappa.reveal(), owner, salt).encrypt(_ZERO_NONCE, b"".join(mask_seeds), salt)
 
 
 def open_escrow(kappa: bytes, box: bytes, *, owner: bytes, salt: bytes, seeds: int) -> list[bytes] | None:

@@ -111,7 +111,7 @@ def derivation_vectors() -> dict[str, Any]:
     edge = masking.RoundKey(low).agree(sealing.public_key(high), own_is_lower=True, salt=salt)
     kappa, self_seed = Entropy("kappa")(16), Entropy("b")(16)
     share = bytes(range(32))
-    seeds = [Secret(Entropy(("mask", i))(16)) for i in range(3)]
+    seeds = [Entropy(("mask", i))(16) for i in range(3)]
     recipient = Secret(Entropy("recipient")(32))
     sealer = sealing.Sealer(sealing.public_key(recipient), b"cssi/v1/slot", Entropy("ephemeral"))
     return {
@@ -123,13 +123,13 @@ def derivation_vectors() -> dict[str, Any]:
             "public_higher": sealing.public_key(high),
             "x25519": sealing.shared_secret(low, sealing.public_key(high)),
             "info": masking.LABEL_EDGE + sealing.public_key(low) + sealing.public_key(high),
-            "mask_seed": edge.mask_seed.reveal(),
-            "share_key_lower_to_higher": edge.outgoing.reveal(),
-            "share_key_higher_to_lower": edge.incoming.reveal(),
+            "mask_seed": edge.mask_seed,
+            "share_key_lower_to_higher": edge.outgoing,
+            "share_key_higher_to_lower": edge.incoming,
         },
         "share": {
             "plaintext": share,
-            "key": edge.outgoing.reveal(),
+            "key": edge.outgoing,
             "ciphertext": masking.seal_share(edge.outgoing, share, salt),
         },
         "escrow": {
@@ -137,7 +137,7 @@ def derivation_vectors() -> dict[str, Any]:
             "owner": owner,
             "info": masking.LABEL_ESCROW + owner,
             "key": masking._hkdf(kappa, 32, salt, masking.LABEL_ESCROW + owner),
-            "mask_seeds": [seed.reveal() for seed in seeds],
+            "mask_seeds": seeds,
             "box": masking.seal_escrow(Secret(kappa), seeds, owner=owner, salt=salt),
         },
         "commitment": {

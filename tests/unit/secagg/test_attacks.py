@@ -231,7 +231,7 @@ def test_row_4_even_unchecked_the_masks_and_shares_do_not_meet() -> None:
     sealed = masking.seal_share(mine.outgoing, bytes(32), other.hash())
     assert masking.open_share(theirs.incoming, sealed, head.hash()) is None
     words = vectors.encode_update(head, [1] * 5) + vectors.encode_update(head, [2] * 5)
-    vectors.add_masks(words, [(mine.mask_seed.reveal(), 1), (theirs.mask_seed.reveal(), -1)])
+    vectors.add_masks(words, [(mine.mask_seed, 1), (theirs.mask_seed, -1)])
     with pytest.raises(Abort) as caught:
         vectors.decode_sum(head, words, 2)
     assert caught.value.reason is AbortReason.WRONG_COUNT

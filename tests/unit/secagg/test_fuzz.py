@@ -121,11 +121,11 @@ def fuzz_shares(dice: random.Random) -> None:
 
 
 def fuzz_boxes(dice: random.Random) -> None:
-    key, salt = Secret(dice.randbytes(32)), bytes(32)
+    key, salt = dice.randbytes(32), bytes(32)
     share = masking.seal_share(key, bytes(32), salt)
     assert masking.open_share(key, noise_or_changed(share, dice), salt) is None
     kappa = dice.randbytes(16)
-    box = masking.seal_escrow(Secret(kappa), [Secret(bytes(16))] * 2, owner=bytes(32), salt=salt)
+    box = masking.seal_escrow(Secret(kappa), [bytes(16)] * 2, owner=bytes(32), salt=salt)
     assert (
         masking.open_escrow(kappa, noise_or_changed(box, dice), owner=bytes(32), salt=salt, seeds=2) is None
     )

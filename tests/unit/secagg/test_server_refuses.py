@@ -394,7 +394,7 @@ def test_an_escrow_box_with_too_few_seeds_is_a_bad_box() -> None:
     from aggregation.wire.secret import Secret
 
     kappa, salt = Secret(b"k" * 16), bytes(32)
-    box = masking.seal_escrow(kappa, [Secret(b"s" * 16)] * 3, owner=b"o" * 32, salt=salt)
+    box = masking.seal_escrow(kappa, [b"s" * 16] * 3, owner=b"o" * 32, salt=salt)
     opened = masking.open_escrow(b"k" * 16, box, owner=b"o" * 32, salt=salt, seeds=3)
     assert opened == [b"s" * 16] * 3
     assert masking.open_escrow(b"k" * 16, box, owner=b"o" * 32, salt=salt, seeds=4) is None

@@ -70,9 +70,7 @@ def residuals(seed: object, updates: np.ndarray) -> np.ndarray:
         getattr(w, step)()
     for i in range(3):
         place = w.clients[i]._position
-        seeds = [
-            (w.clients[c]._edges[place].mask_seed.reveal(), place < w.clients[c]._position) for c in colluders
-        ]
+        seeds = [(w.clients[c]._edges[place].mask_seed, place < w.clients[c]._position) for c in colluders]
         seed_b = w.clients[i]._self_seed
         assert seed_b is not None
         known.append((seed_b.reveal(), seeds))
