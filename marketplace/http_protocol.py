@@ -1,4 +1,4 @@
-"""How a server process reads from its HTTP connections: little from those that nobody reads on. And how a connection becomes a socket.
+"""How a server process reads from its HTTP connections: little from those that nobody reads on.
 
 uvicorn takes what is there, 256 KiB at a time, and holds it until the application asks. An upload that waits for its turn would so cost
 256 KiB of memory, and a round's wallets upload all at once: a hundred of them hold more than the vectors they bring.
@@ -10,8 +10,6 @@ import asyncio
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-from marketplace.socket_protocol import SocketProtocol, plain_key
 
 UNREAD_BYTES = 16 * 1024
 """Read from a connection before its application asks for more."""
@@ -33,18 +31,6 @@ class _Http(HttpToolsProtocol):
         super().on_body(body)
         if len(self.cycle.body) >= UNREAD_BYTES:
             self.flow.pause_reading()  # until the application asks
-
-    def handle_websocket_upgrade(self) -> None:
-        """A handshake with nothing unusual in it was read already; uvicorn writes it out again and reads it a second time."""
-        sockets, deflate = self.ws_protocol_class, self.config.ws_per_message_deflate
-        plain = sockets is SocketProtocol and plain_key(self.scope, self.url, deflate=deflate)
-        if not plain:
-            super().handle_websocket_upgrade()
-            return
-        self.connections.discard(self)
-        socket = SocketProtocol.after_handshake(self.config, self.server_state, self.app_state)
-        socket.take_over(self.transport, self.scope, self.url, plain)
-        self.transport.set_protocol(socket)
 
 
 class HttpProtocol(asyncio.BufferedProtocol):

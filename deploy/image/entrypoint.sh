@@ -21,8 +21,7 @@ web)
     exec python -m uvicorn marketplace.asgi:application \
         --host "${CSSI_BIND:-0.0.0.0}" --port "${CSSI_PORT:-8000}" --workers "${WEB_CONCURRENCY:-2}" \
         --proxy-headers --forwarded-allow-ips "${CSSI_PROXY:-127.0.0.1}" \
-        --loop uvloop --http marketplace.http_protocol:HttpProtocol --ws marketplace.socket_protocol:SocketProtocol \
-        --ws-max-size 65536 --ws-per-message-deflate false \
+        --loop uvloop --http marketplace.http_protocol:HttpProtocol --ws websockets-sansio --ws-max-size 65536 --ws-per-message-deflate false \
         --ws-ping-interval 60 --ws-ping-timeout 120 --backlog 4096 --timeout-keep-alive 75 \
         --timeout-graceful-shutdown 20 --no-access-log --no-server-header --log-level warning --lifespan on
     ;;

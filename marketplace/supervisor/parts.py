@@ -113,7 +113,7 @@ def web() -> Part:
             "--http",
             "marketplace.http_protocol:HttpProtocol",
             "--ws",
-            "marketplace.socket_protocol:SocketProtocol",
+            "websockets-sansio",
         ),
         *("--ws-max-size", str(settings.WEBSOCKET_MAX_FRAME), "--ws-per-message-deflate", "false"),
         # Agents answer an application heartbeat; a frozen browser tab would still answer a websocket ping.

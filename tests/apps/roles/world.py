@@ -32,7 +32,6 @@ from aggregation.server.slots import SlotApp
 from aggregation.wire import cbor, http
 from aggregation.wire.secret import Secret
 from marketplace.http_protocol import HttpProtocol
-from marketplace.socket_protocol import SocketProtocol
 from tests.apps.roles.wallet import Wallet, random_update
 from wallets.distributor import lifespan as distributor_lifespan
 from wallets.distributor import routing as distributor_routing
@@ -145,7 +144,7 @@ class World:
             log_config=None,
             lifespan="off",
             http=HttpProtocol,
-            ws=SocketProtocol,
+            ws="websockets-sansio",
             ws_max_size=65536,
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=1,
