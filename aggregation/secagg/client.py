@@ -87,7 +87,7 @@ class SecAggClient:
         self._key: masking.RoundKey | None = None
         self._self_seed: Secret | None = None
         self._edges: dict[int, masking.Edge] = {}
-        self._held, self._held_of = Secret(b""), array("I")
+        self._held, self._held_of = Secret(b""), array("I")  # shares end to end, and of which neighbours
         self._joined: tuple[int, ...] = ()
 
     @property

@@ -35,6 +35,8 @@ PIECE = 3 * BLOCK
 the interpreter's lock, and one thread is no faster."""
 _ZEROS = memoryview(bytes(PIECE))
 _ZERO_NONCE = bytes(12)
+_UP, _DOWN = slice(16, 48), slice(48, 80)
+"""Where the share keys are in an edge's material: lower → higher position, higher → lower."""
 
 
 class Edge(Secret):
@@ -59,10 +61,6 @@ class Edge(Secret):
     def incoming(self) -> bytes:
         """The key of the shares that come from it."""
         return self.reveal()[_DOWN if self._own_is_lower else _UP]
-
-
-_UP, _DOWN = slice(16, 48), slice(48, 80)
-"""Where the share keys are in an edge's material: lower → higher position, higher → lower."""
 
 
 _P = 2**255 - 19

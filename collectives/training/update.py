@@ -90,6 +90,6 @@ def step(
 
 
 def _decay(done: int, rounds: int) -> float:
-    if rounds <= 0 or done < 0:
+    if rounds <= 0:
         return 1.0
-    return float(0.1 + 0.9 * 0.5 * (1 + np.cos(np.pi * min(done / rounds, 1.0))))
+    return float(0.1 + 0.9 * 0.5 * (1 + np.cos(np.pi * np.clip(done / rounds, 0.0, 1.0))))

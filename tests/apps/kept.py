@@ -40,7 +40,8 @@ def kept(name: str, make: Callable[[], Made]) -> Made:
             _KEPT[key] = time.monotonic(), pickle.dumps(made), {t: r for t, r in _dump().items() if r[1]}
         return made
     _load(found[2])
-    return pickle.loads(found[1])  # type: ignore[no-any-return]
+    again: Made = pickle.loads(found[1])
+    return again
 
 
 def _changed_settings() -> list[str]:

@@ -107,6 +107,8 @@ def test_the_page_says_which_targets_were_met_and_what_is_missing(tmp_path: Path
     assert "answered otherwise than 200: 4." in text
     assert "Other work shared the machine" not in text
     assert "Other work shared the machine" in report.page(FOUND | {"load_average": 30.0})
+    assert "in an earlier run" not in text
+    assert "Parts: crowd today" in report.page(FOUND | {"at": {"crowd": "today"}})
     partial = report.page({"load_average": 0.1, "crowd": FOUND["crowd"]})
     assert "not in this run" in partial
     assert "Flower on the same model" not in partial

@@ -34,6 +34,11 @@ class Peer:
         data = message if isinstance(message, bytes) else cbor.encode(message)
         await self.socket.send_to(bytes_data=data)
 
+    async def greet(self) -> None:
+        """Say hello with a new key, and be welcome."""
+        await self.send(self.hello(signing.generate(os.urandom)))
+        assert (await self.receive())["t"] == "welcome"
+
     async def refused_at(self, place: int, code: str) -> None:
         """This place is refused, and the socket stays."""
         answer = await self.receive()

@@ -140,8 +140,7 @@ async def test_what_the_wallets_of_one_socket_say_is_stored_together(
 
     monkeypatch.setattr(distributor_hub.current().answers, "_write", counting)
     async with Peer(WalletConsumer) as peer:
-        await peer.send(peer.hello(signing.generate(os.urandom)))
-        assert (await peer.receive())["t"] == "welcome"
+        await peer.greet()
         for number in range(60):
             await peer.send({"t": "accept", "id": number.to_bytes(16, "big")})
         for _ in range(60):
@@ -158,8 +157,7 @@ async def test_a_socket_whose_answer_cannot_be_stored_ends(
 
     monkeypatch.setattr(distributor_hub.current().answers, "_write", broken)
     async with Peer(WalletConsumer) as peer:
-        await peer.send(peer.hello(signing.generate(os.urandom)))
-        assert (await peer.receive())["t"] == "welcome"
+        await peer.greet()
         await peer.send({"t": "accept", "id": bytes(16)})
         ended = await peer.socket.receive_output(timeout=3)
         assert (ended["type"], ended["code"]) == ("websocket.close", distributor_consumers.FAILED)
@@ -177,8 +175,7 @@ async def test_a_socket_with_too_many_answers_that_are_not_stored_is_not_read(
 
     monkeypatch.setattr(distributor_hub.current().answers, "add", waits)
     async with Peer(WalletConsumer) as peer:
-        await peer.send(peer.hello(signing.generate(os.urandom)))
-        assert (await peer.receive())["t"] == "welcome"
+        await peer.greet()
         for number in range(5):
             await peer.send({"t": "accept", "id": number.to_bytes(16, "big")})
         await asyncio.sleep(0.2)
@@ -208,7 +205,8 @@ async def test_nothing_comes_between_the_frames_that_wait_for_many(world: World)
 
     watching = asyncio.ensure_future(watch())
     await asyncio.sleep(0.01)
-    hub._by_key["00"] = [Socket()]  # type: ignore[list-item]
+    stand_in: Any = Socket()
+    hub._by_key["00"] = [stand_in]
     await hub._send(Waiting(key="00", mark=("mail", n, ""), make=lambda: b"x") for n in range(1000))
     del hub._by_key["00"]
     assert set(await watching) == {0, 1000}

@@ -64,8 +64,9 @@ def learn(data: Dataset, plan: Plan, *, seed: int, dropouts: float = 0.0, asked:
     manifest, draw = parse_manifest(data.manifest), PassDraw(len(data.train), seed)
     x, y = Encoder(data.requirement, manifest).encode_many(data.train)
     state, size, visits, largest = begin(manifest, initial_weights(manifest, job)), plan.cohort, 0, 0
+    job_plan = JobPlan(cohort=plan.cohort, decay_after_ppm=plan.decay_after_ppm)
     if asked:
-        size = min(len(data.train), JobPlan(cohort=plan.cohort).invited())
+        size = min(len(data.train), job_plan.invited())
     share = noise.floor_share_micro(manifest.output.clip_micro, plan.bucket_min)
     for number in range(1, plan.rounds + 1):
         header = header_of(
@@ -95,7 +96,7 @@ def learn(data: Dataset, plan: Plan, *, seed: int, dropouts: float = 0.0, asked:
             optimiser=plan.optimiser,
             learning_rate_micro=plan.learning_rate_micro,
             decay_rounds=plan.rounds,
-            full_rounds=plan.rounds * plan.decay_after_ppm // 1_000_000,
+            full_rounds=job_plan.full_rounds(plan.rounds),
         )
     judge = Judge(data)
     return Learned(

@@ -13,6 +13,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def main() -> int:
     for name in only or SECTIONS:
         print(f"{name} ...", file=sys.stderr, flush=True)
         _MEASURE[name](given, found)
+        found.setdefault("at", {})[name] = f"{datetime.now():%d %B %Y %H:%M}"
         if given.out:
             given.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     line = report.line(found)

@@ -79,8 +79,15 @@ def _head(found: Mapping[str, Any]) -> str:
     return (
         "# Load: agents, vectors, visits, pages\n\n"
         "Written by `make bench-load` (after `make bench-peers`, which makes Flower's environment); `ARGS=--help` says how to raise the sizes. "
-        f"Measured {dt.date.today():%d %B %Y} on {os.cpu_count()} cores ({platform.machine()}), servers, agents and database together.{shared}"
+        f"Measured {dt.date.today():%d %B %Y} on {os.cpu_count()} cores ({platform.machine()}), servers, agents and database together.{shared}{_when(found.get('at', {}))}"
     )
+
+
+def _when(parts: Mapping[str, str]) -> str:
+    """Parts that `--only` measured are beside those that were measured before."""
+    if not parts:
+        return ""
+    return f" Parts: {', '.join(f'{name} {when}' for name, when in parts.items())}; what is not named here, in an earlier run."
 
 
 def _targets(values: Mapping[str, Any]) -> str:
