@@ -53,6 +53,7 @@ export class RoundSession {
   #answers = new Map(); // by hash of what was answered
   #heard = 0;
   #receiptAcknowledged = false;
+  #receiptsSent = 0;
   /** @type {string | null} */ #trained = null; // "" when training succeeded, else the fixed code of the failure
   /** @type {SecAggClient | null} */ #client = null;
   /** @type {Uint8Array | null} */ #input = null;
@@ -104,12 +105,12 @@ export class RoundSession {
 
   async #close({code, message}, task) {
     try {
-      if (code !== "stopped") await this.#record("outcome", {code, sentence: message});
       // The aggregator may have the receipt that was on its way, and then the visit is owed and paid.
-      else if (this.#pending?.t === "receipt" && !this.#receiptAcknowledged) {
+      if (this.#receiptsSent && !this.#receiptAcknowledged) {
         await this.#record("outcome", { code: "unconfirmed", sentence: "The proof that your data was present was on its way when this visit "
-          + "was stopped. If it arrived, the visit is paid." });
+          + "ended. If it arrived, the visit is paid." });
       }
+      if (code !== "stopped") await this.#record("outcome", {code, sentence: message});
     } catch (error) {
       if (error.code !== "store_closed") throw error; // locked meanwhile
     }
@@ -216,6 +217,7 @@ export class RoundSession {
   async #repeat() {
     if (this.#pending) {
       await this.#mayLeave();
+      this.#receiptsSent += Number(this.#pending.t === "receipt");
       await this.#send(this.#pending);
     } else if (!this.#receiptAcknowledged) await this.#leave({t: "receipt", m: await this.#receipt()}, "receipt");
     else if (this.#trained !== null) this.#frames.put({t: "trained"}); // it may have gone into the queue of the socket that was cut
@@ -325,7 +327,10 @@ export class RoundSession {
     throw new VisitOver(word(outcome, 20), outcome === "released" ? "" : cut(reason ?? "", 200));
   }
 
-  async on_error({code, text}) { throw new VisitOver(word(code, 40), cut(text ?? "", 200)); }
+  async on_error({code, text}) {
+    if (this.#receiptsSent === 1) this.#receiptsSent = 0; // refused, so nothing is owed; of one sent again the first may have been taken
+    throw new VisitOver(word(code, 40), cut(text ?? "", 200));
+  }
 
   /** Train and apply the output contract; the outcome goes through the queue like any message. */
   async #train() {
@@ -349,6 +354,7 @@ export class RoundSession {
   async #leave(message, step) {
     await this.#mayLeave();
     this.#pending = message;
+    this.#receiptsSent += Number(message.t === "receipt");
     await this.#send(message);
     this.#step(step);
   }

@@ -72,6 +72,8 @@ class RoundSession(RoundLine):
         self._training: asyncio.Task[None] | None = None
         self._payload: Payload | None = None
         self._receipt_acknowledged = False
+        self._receipts_sent = 0
+        self._noting: asyncio.Task[None] | None = None  # the journal's line of a visit that is owed
         self._trained: str | None = None  # "" when training succeeded, else the fixed code of the failure
         self._update: Any = None
         self._input: bytes | None = None
@@ -95,7 +97,7 @@ class RoundSession(RoundLine):
         except asyncio.CancelledError:
             # The permit was deleted, or the agent stops: nothing more is said, not even goodbye.
             self._drop_socket()
-            await self._note_unconfirmed()
+            await self._close_books()
             raise
         finally:
             if self._training is not None:
@@ -105,17 +107,23 @@ class RoundSession(RoundLine):
             if self._material is not None:
                 self._material.erase()
             await self._hang_up()
+        await self._close_books()
         await self._record(Kind.OUTCOME, outcome.code, outcome.sentence)
         self.agent.event("visit_over", code=outcome.code, round=self.visit.task.round)
 
-    async def _note_unconfirmed(self) -> None:
-        """A receipt was on its way when the visit was stopped. The aggregator may have it, and then the visit is owed and paid."""
-        if self._pending is None or self._pending["t"] != "receipt" or self._receipt_acknowledged:
+    async def _close_books(self) -> None:
+        """The journal says of every receipt that left what this wallet knows: owed, or on its way when the visit ended.
+
+        In the second case the aggregator may have it, and then the visit is owed and paid.
+        """
+        if self._noting is not None:
+            await self._noting
+        if not self._receipts_sent or self._receipt_acknowledged:
             return
         await self._record(
             Kind.OUTCOME,
             "unconfirmed",
-            "The proof that your data was present was on its way when this visit was stopped. If it arrived, the visit is paid.",
+            "The proof that your data was present was on its way when this visit ended. If it arrived, the visit is paid.",
         )
         self.agent.event("visit_unconfirmed", round=self.visit.task.round)
 
@@ -185,6 +193,7 @@ class RoundSession(RoundLine):
         """After joining: the receipt first, or again whatever was not acknowledged before the cut."""
         if self._pending is not None:
             await self._may_leave()
+            self._receipts_sent += self._pending["t"] == "receipt"
             await self._send(self._pending)
         elif not self._receipt_acknowledged:
             await self._leave(
@@ -215,9 +224,11 @@ class RoundSession(RoundLine):
         if acknowledged == "receipt" and not self._receipt_acknowledged:
             self._receipt_acknowledged = True
             task = self.visit.task
-            await self._record(
-                Kind.VISIT, "receipt", "Your data was proven present; this visit is owed.", task.rate
-            )
+            # What is owed is written down also when the visit is stopped at this very moment.
+            sentence = "Your data was proven present; this visit is owed."
+            note = self._record(Kind.VISIT, "receipt", sentence, task.rate)
+            self._noting = asyncio.get_running_loop().create_task(note)
+            await asyncio.shield(self._noting)
             self.agent.event("visit", round=task.round)
             self._training = asyncio.get_running_loop().create_task(self._train())
 
@@ -318,6 +329,10 @@ class RoundSession(RoundLine):
         raise VisitOver(_word(message["outcome"], 20), reason)
 
     async def _on_error(self, message: dict[str, Any]) -> None:
+        if self._receipts_sent == 1:
+            self._receipts_sent = (
+                0  # refused, so nothing is owed; of one sent again the first may have been taken
+            )
         raise VisitOver(_word(message["code"], 40), str(message.get("text", ""))[:200])
 
     _HANDLERS: dict[str, Callable[[RoundSession, dict[str, Any]], Awaitable[None]]] = {
@@ -358,6 +373,7 @@ class RoundSession(RoundLine):
     async def _leave(self, message: dict[str, Any], step: Step) -> None:
         await self._may_leave()
         self._pending = message
+        self._receipts_sent += message["t"] == "receipt"
         await self._send(message)
         await self.stepped(step)
 

@@ -305,11 +305,12 @@ def _by_state(people: Iterable[Who]) -> dict[tuple[str, str, float], list[Who]]:
 
 
 def _receipt(batch: _Batch, item: Said, verdict: Verdict) -> Outcome:
-    row, who = _open_round(batch, item), batch.participants[item.seat.participant]
+    who = batch.participants[item.seat.participant]
+    if who.state in {Participant.State.PRESENT, Participant.State.FAILED}:
+        return "again"  # also when the round is over: the visit is owed, and its wallet may not have heard it
+    row = _open_round(batch, item)
     if who.state == Participant.State.CANNOT:
         raise Conflict("This wallet said before that it cannot take part.", code="said_cannot")
-    if who.state in {Participant.State.PRESENT, Participant.State.FAILED}:
-        return "again"
     here = context.of(row.pk)
     batch.visits.append(
         Visit(

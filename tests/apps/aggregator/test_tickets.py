@@ -92,6 +92,18 @@ def test_a_receipt_for_an_ended_round_is_refused(cast: Cast, header: Header) -> 
 
     results.stop(job_id=cast.job_id, number=1)
     assert _say(cast, 1, _receipt(cast, header, 1)) == "round_over"
+    assert not Visit.objects.exists()
+
+
+def test_a_receipt_stored_before_its_round_ended_is_confirmed_afterwards(cast: Cast, header: Header) -> None:
+    """The process that stored it may have died before it said so; the wallet asks again when the round is over."""
+    from aggregation.server.services import results
+
+    receipt = _receipt(cast, header, 1)
+    assert _say(cast, 1, receipt) == "stored"
+    results.stop(job_id=cast.job_id, number=1)
+    assert _say(cast, 1, receipt) == "again"
+    assert Visit.objects.count() == 1
 
 
 def _second_round(cast: Cast) -> Header:

@@ -22,7 +22,7 @@ from wallets.agent.consent import Rule
 from wallets.agent.errors import SandboxError
 from wallets.agent.journal import Kind
 from wallets.agent.messages import HolderPolicy
-from wallets.agent.round_line import Step
+from wallets.agent.round_line import Step, VisitOver
 from wallets.agent.sandbox.launcher import Launcher
 from wallets.host.faults import Fault, FaultKind, HostedRoundSession
 from wallets.host.host import Host
@@ -288,6 +288,49 @@ async def test_a_receipt_nobody_confirmed_stays_in_the_journal_of_a_wallet_that_
     assert done.count == WALLETS - 1
     assert await scene.journal(leaver, Kind.VISIT) == []
     assert (await scene.journal(leaver, Kind.OUTCOME))[-1] == "unconfirmed"
+
+
+async def test_a_confirmed_receipt_is_written_down_though_the_wallet_leaves_at_that_moment(
+    scene: Scene,
+) -> None:
+    leaver = scene.names[2]
+
+    class Leaving(HostedRoundSession):
+        async def _record(self, kind: Kind, code: str, sentence: str = "", amount: int = 0) -> None:
+            if self.agent.name == leaver and kind is Kind.VISIT:
+                asyncio.get_running_loop().create_task(scene.host.revoke(leaver, scene.world.collective.id))
+                await asyncio.sleep(0.3)  # the store is busy with the revocation
+            await super()._record(kind, code, sentence, amount)
+
+    scene.host.wallet(leaver).round_session = lambda *what: Leaving(scene.host, *what)
+    done = await scene.round(1).run()
+    assert done.count == WALLETS - 1
+    assert await scene.host.wallet(leaver).store.list("permit") == {}
+    assert await scene.journal(leaver, Kind.VISIT) == ["receipt"]
+    assert await scene.journal(leaver, Kind.OUTCOME) == []
+
+
+async def test_a_wallet_that_may_not_come_back_after_a_cut_says_that_its_receipt_may_have_arrived(
+    scene: Scene,
+) -> None:
+    lonely = scene.names[2]
+
+    class Cut(HostedRoundSession):
+        async def stepped(self, step: Step) -> None:
+            await super().stepped(step)
+            if step is Step.RECEIPT and self.agent.name == lonely:
+                self._drop_socket()  # before the confirmation is read
+
+        async def _join(self) -> None:
+            if self._receipts_sent and self.agent.name == lonely:
+                raise VisitOver("not_in_cohort")
+            await super()._join()
+
+    scene.host.wallet(lonely).round_session = lambda *what: Cut(scene.host, *what)
+    done = await scene.round(1).run()
+    assert done.count == WALLETS - 1
+    assert await scene.journal(lonely, Kind.VISIT) == []
+    assert await scene.journal(lonely, Kind.OUTCOME) == ["unconfirmed", "not_in_cohort"]
 
 
 async def test_another_model_than_the_task_names_is_refused_before_a_receipt(scene: Scene) -> None:
