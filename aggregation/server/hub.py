@@ -93,6 +93,7 @@ class Hub:
         self._steps: dict[int, Step] = {}
         self._wakes: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._last_gone: dict[int, float] = {}
+        self._begun = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self.turns = Turns(config.UPLOADS_AT_ONCE)
         self.folding = Folding(self.uploads, self._spawn)
@@ -217,6 +218,9 @@ class Hub:
             self._spawn(_speak(connection, messages))
 
     async def _show_alive(self) -> None:
+        if not self._begun:
+            await self.thread.run(seats.begin)
+            self._begun = True
         await self.thread.run(seats.show_alive, self.name)
         await asyncio.sleep(ALIVE_SECONDS)
 

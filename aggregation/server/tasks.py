@@ -7,11 +7,12 @@ from typing import Any
 
 from celery import shared_task
 
+from aggregation.server import config
 from aggregation.server.models import Round
 from aggregation.server.services import seats, tampering, transitions
 from aggregation.server.services.steps import quiet
 from aggregation.server.services.steps import step_round as drive
-from aggregation.server.states import RUNNING
+from aggregation.server.states import COLLECTING, RUNNING
 
 logger = logging.getLogger(__name__)
 BUSY_RETRIES = 10
@@ -30,6 +31,8 @@ def sweep() -> None:
     """Deadlines, lost wake-ups, rounds whose worker died, wallets whose server process died."""
     seats.adopt_orphans()
     running = Round.objects.filter(step__in=[step.value for step in RUNNING])
+    if not seats.somebody_lives():  # nobody could come, so only time ends a phase
+        running = running.exclude(step__in=[step.value for step in COLLECTING], deadline__gt=config.now())
     for round_id in running.values_list("pk", flat=True):
         try:
             if not quiet(round_id):

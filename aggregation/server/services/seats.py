@@ -13,11 +13,13 @@ from typing import Any
 
 from django.core.cache import cache
 from django.db import transaction
+from django.db.models import QuerySet
 
 from aggregation.server import config
 from aggregation.server.errors import Unknown
 from aggregation.server.models import ALIAS, Participant, Round
 from aggregation.server.services.ingest import Seat
+from aggregation.server.services.progress import WAITED_FOR
 from aggregation.server.states import RUNNING, Step
 
 ALIVE_SECONDS = 8
@@ -71,6 +73,21 @@ def _seat(item: Join, row: list[Any] | None) -> Seat | Exception:
     )
 
 
+def begin() -> int:
+    """A process starts: whoever could not come or come back before has the time to do so; returns how many.
+
+    Who said that it will not come (`gone_since` 0) is not waited for.
+    """
+    since = config.precise_now() + config.RESTART_GRACE_SECONDS - config.GRACE_SECONDS
+    away = _of_running_rounds().filter(hub="", state__in=WAITED_FOR, gone_since__gt=0, gone_since__lt=since)
+    return away.update(gone_since=since)
+
+
+def somebody_lives() -> bool:
+    """Whether any process serves wallets now."""
+    return cache.get("aggregator:hub") is not None
+
+
 def show_alive(hub: str) -> None:
     cache.set(f"aggregator:hub:{hub}", 1, ALIVE_SECONDS)
     cache.set("aggregator:hub", 1, ALIVE_SECONDS)
@@ -78,11 +95,9 @@ def show_alive(hub: str) -> None:
 
 def adopt_orphans() -> int:
     """Wallets of dead processes count as gone from now, with a longer grace; returns how many."""
-    if cache.get("aggregator:hub") is None:
+    if not somebody_lives():
         return 0
-    # By the rounds that run: of those that are over, every participant stays until its visit is settled.
-    running = Round.objects.filter(step__in=_RUNNING).values_list("pk", flat=True)
-    seated = Participant.objects.filter(round__in=list(running)).exclude(hub="")
+    seated = _of_running_rounds().exclude(hub="")
     dead = [
         name
         for name in seated.values_list("hub", flat=True).distinct()
@@ -92,3 +107,9 @@ def adopt_orphans() -> int:
         return 0
     since = config.precise_now() + config.RESTART_GRACE_SECONDS - config.GRACE_SECONDS
     return seated.filter(hub__in=dead).update(hub="", gone_since=since)
+
+
+def _of_running_rounds() -> QuerySet[Participant]:
+    """Of rounds that are over every participant stays until its visit is settled."""
+    running = Round.objects.filter(step__in=_RUNNING).values_list("pk", flat=True)
+    return Participant.objects.filter(round__in=list(running))

@@ -6,10 +6,12 @@ import uuid
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 
 from aggregation.server import config, tasks
 from aggregation.server.models import Participant, Round, SigningRequest
 from aggregation.server.services import epochs, opening, seats, steps, transitions
+from aggregation.server.services.progress import due
 from aggregation.server.states import OVER, RUNNING, Step
 from tests.apps.aggregator.conftest import Cast
 from tests.apps.plans import scanned
@@ -49,6 +51,41 @@ def test_wallets_of_a_dead_process_are_gone_in_rounds_that_run(rounds: list[Roun
     until = config.precise_now() + config.RESTART_GRACE_SECONDS - config.GRACE_SECONDS
     assert gone[0] == pytest.approx(until, abs=5)
     assert seats.adopt_orphans() == 0
+
+
+def test_who_could_not_come_because_no_process_lived_has_time_when_one_starts(rounds: list[Round]) -> None:
+    long_ago = config.precise_now() - 60
+    absent = Participant.objects.filter(round=rounds[1])
+    absent.update(hub="", gone_since=long_ago)
+    silent, revoked = absent.order_by("pk")[:2]
+    Participant.objects.filter(pk=revoked.pk).update(gone_since=0)
+    assert due(rounds[1])
+
+    assert seats.begin() == 3
+    assert not due(rounds[1])
+    silent.refresh_from_db()
+    revoked.refresh_from_db()
+    assert silent.gone_since > config.precise_now()
+    assert revoked.gone_since == 0
+    assert list(Participant.objects.filter(round=rounds[0]).values_list("gone_since", flat=True)) == [0] * 4
+
+
+def test_while_no_process_lives_only_time_ends_a_phase(rounds: list[Round], driven: list[int]) -> None:
+    row = rounds[1]
+    Participant.objects.filter(round=row).update(hub="", gone_since=config.precise_now() - 60)
+    cache.delete("aggregator:hub")
+    tasks.sweep()
+    assert driven == []
+
+    Round.objects.filter(pk=row.pk).update(deadline=config.now())
+    tasks.sweep()
+    assert driven == [row.pk]
+
+    driven.clear()
+    Round.objects.filter(pk=row.pk).update(deadline=config.now() + 60)
+    seats.show_alive("alive")
+    tasks.sweep()
+    assert driven == [row.pk]
 
 
 def test_every_step_is_running_or_over() -> None:
