@@ -73,6 +73,7 @@ class WalletAgent:
         self.now = now
         self.rng = rng
         self.remembered = remembered
+        self.compared: Once = once.Remembered(1)  # this wallet's data with what one collective asks for
         self.machine = HolderMachine(policy or HolderPolicy(), remembered=remembered)
         self.journal = Journal(store)
         self.outbox = Outbox(store, transport, rng)
@@ -186,7 +187,7 @@ class WalletAgent:
             record=await credentials.load(self.store),
             keys=SubscriptionKeys.from_record(keys),
             job_key=signing.expanded(Secret(bytes.fromhex(job["private"]))),  # signs six times a visit
-            remembered=self.remembered,
+            remembered=self.compared,
         )
 
     def sandbox_fits(self, wanted: str) -> bool:

@@ -319,7 +319,7 @@ class Inbox:
 
     async def _missing(self, records: Records, stored: dict[str, Any]) -> tuple[str, ...]:
         record = await credentials.load(records)
-        return missing_for(stored, record, remembered=self._agent.remembered)
+        return missing_for(stored, record, remembered=self._agent.compared)
 
     async def _accept_again(self, visit: Visit) -> str | None:
         """The acceptance may have been lost with the socket: the round is used up, but for this very invitation."""

@@ -62,7 +62,8 @@ class Material:
 def missing_for(permit: dict[str, Any], record: Record, *, remembered: Once = once.always) -> tuple[str, ...]:
     """What a record lacks for a stored permit: by the requirement, and by the commitment made at subscription.
 
-    A visit asks twice, when it is accepted and when it begins; a hash stands for the values where the answer is remembered.
+    A visit asks twice, when it is accepted and when it begins; a hash stands for the values, so a remembered answer holds as long as
+    the data and the permit are what they were.
     """
     values = sha256(json.dumps(record).encode()).digest()
     asked = permit["permit"]["document"]["requirement_hash"], permit["commitment_seed"], permit["commitment"]

@@ -20,7 +20,7 @@ from aggregation.secagg.errors import ProtocolError
 from aggregation.wire import sealing
 from collectives.terms.algorithm import ONE_SHOT, question_hash
 from collectives.terms.permit import Permit
-from wallets.agent import output
+from wallets.agent import output, permits
 from wallets.agent.errors import (
     OutputRefused,
     ProtocolFault,
@@ -129,7 +129,10 @@ class RoundSession(RoundLine):
 
     async def _prepare(self) -> None:
         """Fetch and check the model and the data. Whatever is wrong is said before a receipt, so nothing is owed."""
+        revision = self.agent.store.revision("permit")
         self._material = await self.agent.material(self.visit)
+        if revision is not None:  # what was read stands until the store says otherwise
+            self._permit, self._revision = permits.permit_of(self._material.permit), revision
         raw = await patiently(self._fetch, rng=self.agent.rng)
         self._payload = open_payload(raw, self.visit.task)
         permit = await self._current_permit()

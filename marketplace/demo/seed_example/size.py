@@ -10,7 +10,8 @@ from marketplace.demo.plan import BUCKET_MIN, BUCKET_SIZE, MINIMUM_COHORT, SUBSC
 
 WALLETS, VISITS = 100_000, 2_000_000
 RATE = 5 * 10**15
-LARGEST_COHORT = 1_000
+LARGEST_COHORT = 2_000
+"""What a round costs besides its visits is shared by so many; the pages and tables say which cohort they were measured with."""
 SMALLEST_DEVELOPMENT = 10
 PHASE_SECONDS = 900
 """A phase ends when everybody answered. On a busy machine a thousand wallets of two processes may take minutes for that."""

@@ -55,6 +55,23 @@ async def test_a_deleted_field_is_gone_and_ends_visits_but_not_the_permit(
     await closed(agent)
 
 
+async def test_a_remembered_comparison_holds_for_these_very_values_only(
+    subscribed: World, tmp_path: Path
+) -> None:
+    agent = await the_wallet(tmp_path / "w")
+    (stored,) = (await agent.store.list("permit")).values()
+    record = await agent.store.get("record", "main")
+    assert record is not None
+    assert missing_for(stored, record, remembered=agent.compared) == ()
+    changed = {**record, "height": record["height"] + 1}
+    (why,) = missing_for(stored, changed, remembered=agent.compared)
+    assert why.startswith("your data changed since you subscribed")
+    assert missing_for(stored, record, remembered=agent.compared) == ()
+    reseeded = {**stored, "commitment_seed": "00" * (len(stored["commitment_seed"]) // 2)}
+    assert missing_for(reseeded, record, remembered=agent.compared) == (why,)
+    await closed(agent)
+
+
 async def test_a_sound_wallet_is_sound_and_a_changed_one_is_not(
     run: Run, subscribed: World, tmp_path: Path
 ) -> None:

@@ -24,7 +24,7 @@ from marketplace.demo.seed_example.size import RATE, VISITS, WALLETS, Size
 def test_the_full_size_is_the_documents() -> None:
     size = Size.of(WALLETS, VISITS)
     assert (size.wallets, size.visits, size.budget) == (100_000, 2_000_000, 10_000 * 10**18)
-    assert (size.cohort, size.release_min, size.bucket_min) == (1_000, 100, 38)
+    assert (size.cohort, size.release_min, size.bucket_min) == (2_000, 100, 38)
     assert size.visits % size.cohort == 0
     assert size.plan().invited() == size.cohort  # nobody above the cohort: the budget comes out even
     assert not size.development
