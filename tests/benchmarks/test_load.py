@@ -15,8 +15,9 @@ import uvloop
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from tests.benchmarks.load import report, visits
+from tests.benchmarks.load import report, site, visits
 from tests.benchmarks.load.crowd import percentile
+from tests.benchmarks.load.environment import inherited
 from tests.benchmarks.load.sockets import PING, Socket, accepted, framed, read
 
 
@@ -225,3 +226,15 @@ def test_a_page_that_failed_is_counted_and_a_site_that_was_stopped_is_not(
     watcher.stop()
     assert watcher._unheard > 0
     assert watcher.failed == 3
+
+
+def test_a_section_inherits_nothing_of_the_site_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The crowd's site has no chain; the visits' would start none and find none."""
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    for name, value in site.environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    kept = inherited()
+    assert not set(site.environment(tmp_path)) & set(kept)
+    assert kept["LANG"] == "C.UTF-8"

@@ -15,6 +15,7 @@ from typing import Any
 
 from marketplace.demo.isolation import free_port
 from marketplace.demo.seed_example.costs import of_trees
+from tests.benchmarks.load.environment import inherited
 
 ROOT = Path(__file__).resolve().parents[3]
 BIN = ROOT / ".venv-peers" / "bin"
@@ -117,8 +118,7 @@ def _submit(project: Path, environment: dict[str, str]) -> None:
 def _environment(out: Path, nodes: int, rounds: int, folder: Path) -> dict[str, str]:
     if not (BIN / "flwr").exists():
         raise NoPeers("Flower is not here; `make bench-peers` installs it.")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CSSI_", "DJANGO_"))}
-    return kept | {
+    return inherited() | {
         "BENCH_OUT": str(out),
         "BENCH_NODES": str(nodes),
         "BENCH_ROUNDS": str(rounds),

@@ -19,7 +19,15 @@ PHASES = ("advertise", "share_keys", "masked_input", "consistency", "unmask")
 
 def configure(folder: Path) -> None:
     """Point Django's settings at this folder and start Django. Once per process, before anything of Django is imported."""
-    os.environ |= {
+    os.environ |= environment(folder)
+    import django
+
+    django.setup()
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """What configures such a site. Ports are free ones."""
+    return {
         "CSSI_VAR": str(folder),
         "CSSI_PORT": str(free_port()),
         "CSSI_CHAIN_PORT": str(free_port()),
@@ -28,9 +36,6 @@ def configure(folder: Path) -> None:
         # No chain is needed here, so none is started and nothing asks it.
         "CHAIN_RPC_URL": "http://127.0.0.1:9",
     }
-    import django
-
-    django.setup()
 
 
 class Site:

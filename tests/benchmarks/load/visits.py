@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from typing import Any
 import httpx
 
 from tests.benchmarks.load.crowd import percentile
+from tests.benchmarks.load.environment import inherited
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = {
@@ -40,10 +40,9 @@ def measure(wallets: int, visits: int, *, packed: bool, cohort: int | None = Non
         *(() if cohort is None else ("--cohort", str(cohort))),
         *(("--development",) if wallets < 300 else ()),
     ]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CSSI_", "DJANGO_"))}
     watcher = Watcher(folder / "var")
     watcher.start()
-    code, failed = _told(command, kept | {"CSSI_VAR": str(folder / "var"), "PYTHONUNBUFFERED": "1"})
+    code, failed = _told(command, inherited() | {"CSSI_VAR": str(folder / "var"), "PYTHONUNBUFFERED": "1"})
     watcher.stop()
     if code:
         raise RuntimeError(f"seed_example ended with {code}: {failed}")
