@@ -15,7 +15,7 @@ import uvloop
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from tests.benchmarks.load import report, site, visits
+from tests.benchmarks.load import report, secagg_alone, site, visits
 from tests.benchmarks.load.crowd import percentile
 from tests.benchmarks.load.environment import inherited
 from tests.benchmarks.load.sockets import PING, Socket, accepted, framed, read
@@ -29,6 +29,7 @@ def run(visits_per_s: float) -> dict[str, Any]:
         "visits_per_s": visits_per_s,
         "visits_per_cpu_s": 40.0,
         "cpu_ms_per_visit": 25.0,
+        "cpu_seconds_by_part": {"web": 5.4, "host 0": 9.0, "host 1": 9.0},
         "peak_memory_mib": 1_100,
         "ok": True,
         "points": [[0, 0.0], [900, 22.5]],
@@ -238,3 +239,28 @@ def test_a_section_inherits_nothing_of_the_site_of_another(
     kept = inherited()
     assert not set(site.environment(tmp_path)) & set(kept)
     assert kept["LANG"] == "C.UTF-8"
+
+
+def test_the_page_says_what_two_cores_can_bear() -> None:
+    alone = {
+        "wallets": 300,
+        "d": 586,
+        "wallet_cpu_ms": 9.0,
+        "aggregator_cpu_ms": 1.0,
+        "most_visits_per_s_on_two_cores": 200,
+    }
+    page = report.page({"packed": run(40.0), "secagg_alone": alone})
+    assert "at most 200 visits a second" in page
+    assert "40 % of that" in page
+    assert "their hosts" not in page
+    both = report.page({"packed": run(40.0), "apart": run(20.0), "secagg_alone": alone})
+    assert "their hosts 20.0 in place of 20.0" in both
+
+
+def test_the_secure_aggregation_alone_is_a_whole_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secagg_alone, "WALLETS", 50)
+    monkeypatch.setattr(secagg_alone, "REPEATS", 1)
+    found = secagg_alone.measure()
+    assert 0 < found["aggregator_cpu_ms"] < found["wallet_cpu_ms"]
+    both = found["aggregator_cpu_ms"] + found["wallet_cpu_ms"]
+    assert found["most_visits_per_s_on_two_cores"] == pytest.approx(2000 / both, rel=0.02)

@@ -163,6 +163,37 @@ def _visits(part: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     )
 
 
+def _secagg_alone(part: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """Why a target of visits may be out of reach, from this run's own figures."""
+    alone = part["wallet_cpu_ms"] + part["aggregator_cpu_ms"]
+    text = (
+        "### What two cores can bear\n\n"
+        f"A round of {part['wallets']} wallets of d = {part['d']} in one process, nobody lost, every message parsed and every signature checked by whoever gets it, "
+        f"and nothing but the secure aggregation: {part['wallet_cpu_ms']} ms of CPU for a wallet and {part['aggregator_cpu_ms']} ms of the aggregator for each. Two cores "
+        f"bear at most {part['most_visits_per_s_on_two_cores']} visits a second of that, before a wallet has stored, trained or been paid anything. "
+        f"250 a second leave {1000 * 2 / 250:.0f} ms for a visit with everything, 100 leave {1000 * 2 / 100:.0f}."
+    )
+    packed, apart = found.get("packed"), found.get("apart")
+    if packed:
+        text += (
+            f" Packed wallets cost {packed['cpu_ms_per_visit']:.1f} ms because a host decodes and checks once what it was sent {part['wallets'] // 6} times; "
+            f"the secure aggregation as every wallet for itself does it would be {100 * alone / packed['cpu_ms_per_visit']:.0f} % of that."
+        )
+    if apart and packed:
+        own, shared = (_of_hosts(one) for one in (apart, packed))
+        text += (
+            f" Wallets on their own cost {apart['cpu_ms_per_visit']:.1f} ms: their hosts {own:.1f} in place of {shared:.1f}, with a process made for each visit's "
+            "training, and a store and two connections of each one's own."
+        )
+    return text
+
+
+def _of_hosts(run: Mapping[str, Any]) -> float:
+    """CPU milliseconds of the wallets' hosts for a visit."""
+    seconds = sum(value for name, value in run["cpu_seconds_by_part"].items() if name.startswith("host"))
+    return float(1000 * seconds / run["visits"])
+
+
 def _growth(part: Mapping[str, Any], _: Mapping[str, Any]) -> str:
     heads = ("agents", "d", "vectors/s", "MB/s in", "server's CPU ms each", "agent's CPU ms each")
     rows = [
@@ -210,6 +241,7 @@ def _flower(part: Mapping[str, Any], found: Mapping[str, Any]) -> str:
 _SECTIONS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], str]] = {
     "crowd": _crowd,
     "packed": _visits,
+    "secagg_alone": _secagg_alone,
     "growth": _growth,
     "flower_simulation": _flower,
 }
