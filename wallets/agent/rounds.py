@@ -333,9 +333,8 @@ class RoundSession(RoundLine):
 
     async def _on_error(self, message: dict[str, Any]) -> None:
         if self._receipts_sent == 1:
-            self._receipts_sent = (
-                0  # refused, so nothing is owed; of one sent again the first may have been taken
-            )
+            # Refused, so nothing is owed. Of a receipt that was sent again the first may have been taken.
+            self._receipts_sent = 0
         raise VisitOver(_word(message["code"], 40), str(message.get("text", ""))[:200])
 
     _HANDLERS: dict[str, Callable[[RoundSession, dict[str, Any]], Awaitable[None]]] = {
