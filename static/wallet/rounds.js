@@ -28,6 +28,7 @@ import {Queue, ROUND_FRAME_BYTES} from "./transport.js";
 const TRY_AGAIN = [408, 429, 503]; // too slow, one upload runs already, no room
 const PAYLOAD_BYTES = 64 * 1024 * 1024, SHORTEST_WAIT = 0.2, LONGEST_WAIT = 5, GRACE_SECONDS = 60, CANNOT_SECONDS = 5;
 const FIRST_MOMENT = 0.125, LAST_MOMENT = 32;
+const UNCONFIRMED = "The proof that your data was present was on its way when this visit ended. If it arrived, the visit is paid.";
 const GONE = ["no_permit", "permit_expired", "permit_changed"];
 
 /** The visit ends here; `code` goes to the journal. */
@@ -106,10 +107,7 @@ export class RoundSession {
   async #close({code, message}, task) {
     try {
       // The aggregator may have the receipt that was on its way, and then the visit is owed and paid.
-      if (this.#receiptsSent && !this.#receiptAcknowledged) {
-        await this.#record("outcome", { code: "unconfirmed", sentence: "The proof that your data was present was on its way when this visit "
-          + "ended. If it arrived, the visit is paid." });
-      }
+      if (this.#receiptsSent && !this.#receiptAcknowledged) await this.#record("outcome", {code: "unconfirmed", sentence: UNCONFIRMED});
       if (code !== "stopped") await this.#record("outcome", {code, sentence: message});
     } catch (error) {
       if (error.code !== "store_closed") throw error; // locked meanwhile
@@ -217,7 +215,6 @@ export class RoundSession {
   async #repeat() {
     if (this.#pending) {
       await this.#mayLeave();
-      this.#receiptsSent += Number(this.#pending.t === "receipt");
       await this.#send(this.#pending);
     } else if (!this.#receiptAcknowledged) await this.#leave({t: "receipt", m: await this.#receipt()}, "receipt");
     else if (this.#trained !== null) this.#frames.put({t: "trained"}); // it may have gone into the queue of the socket that was cut
@@ -354,7 +351,6 @@ export class RoundSession {
   async #leave(message, step) {
     await this.#mayLeave();
     this.#pending = message;
-    this.#receiptsSent += Number(message.t === "receipt");
     await this.#send(message);
     this.#step(step);
   }
@@ -370,6 +366,7 @@ export class RoundSession {
     const b = await seal(this.agent.known().aggregatorSealKey, "cssi/v1/round-socket", cbor.encode(message), this.agent.rng);
     this.#live();
     if (!this.#socket) throw new Unreachable("The connection was cut.", "cut");
+    this.#receiptsSent += Number(message.t === "receipt");
     this.#socket.send({t: "sealed", b});
   }
 
