@@ -176,8 +176,8 @@ def _secagg_alone(part: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     packed, apart = found.get("packed"), found.get("apart")
     if packed:
         text += (
-            f" Packed wallets cost {packed['cpu_ms_per_visit']:.1f} ms because a host decodes and checks once what it was sent {part['wallets'] // 6} times; "
-            f"the secure aggregation as every wallet for itself does it would be {100 * alone / packed['cpu_ms_per_visit']:.0f} % of that."
+            f" Packed wallets cost {packed['cpu_ms_per_visit']:.1f} ms with everything; a host decodes and checks once what it was sent for many of them. As every "
+            f"wallet for itself does it, the secure aggregation would be {100 * alone / packed['cpu_ms_per_visit']:.0f} % of that."
         )
     if apart and packed:
         own, shared = (_of_hosts(one) for one in (apart, packed))
