@@ -117,6 +117,25 @@ async def test_every_refusal_and_every_problem_of_a_record(words: Script) -> Non
         assert [text for text, answer in zip(english, said, strict=True) if text == answer] == []
 
 
+def of_a_visit() -> Iterator[str]:
+    """What a visit may write into the journal, which the wallet's pages show."""
+    for name in ("rounds.py", "round_line.py"):
+        tree = ast.parse((ROOT / "wallets" / "agent" / name).read_text(encoding="utf-8"))
+        about = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            text = node.value if isinstance(node, ast.Constant) and id(node) not in about else None
+            if isinstance(text, str) and re.fullmatch(r"[A-Z].* .*\.", text):
+                yield text
+
+
+@pytest.mark.parametrize("where", ["agent", "tab"])
+async def test_what_a_visit_writes_into_the_journal(words: Script, where: str) -> None:
+    rows = sorted(set(of_a_visit()))
+    assert "Your data was proven present; this visit is owed." in rows
+    said = await german(words, where, rows)
+    assert [text for text, answer in zip(rows, said, strict=True) if answer == text] == []
+
+
 SAYING_NO = {
     "attestation/formats": {"AttestationError": 1},
     "attestation/desk": {"DeskError": 1},
