@@ -2,7 +2,8 @@
 
 While one batch is being written the next one gathers, and under load the pause between two batches is as long as the last one took,
 twice as long after a large one: the batch size follows the load, and time is left to whoever else needs the database. What is said is
-gathered for a moment that nobody notices in a round of many seconds: a batch of one costs nearly as much as one of twenty.
+gathered for a moment that nobody notices in a round of many seconds: a batch of one costs nearly as much as one of twenty. Where nobody
+waits for the result, several at a time are a crowd, and what it says is gathered longer (`crowd_pause`).
 All database work of a hub runs on one thread of its own: it neither blocks the event loop nor queues behind page views.
 """
 
@@ -19,6 +20,7 @@ from django.db import InterfaceError, OperationalError, connections
 GATHER_SECONDS = 0.02
 LONGEST_PAUSE = 0.06
 LARGE = 32
+CROWD = 8
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -47,7 +49,12 @@ def _guarded(work: Callable[..., Result], *args: Any) -> Result:
 
 
 class Batcher(Generic[Item, Result]):
-    """Collects items and hands them to `write(items) -> results`, one result per item; an exception is a result too."""
+    """Collects items and hands them to `write(items) -> results`, one result per item; an exception is a result too.
+
+    Args:
+        most: items of a batch.
+        crowd_pause: seconds between two batches from `CROWD` items on.
+    """
 
     def __init__(
         self,
@@ -55,10 +62,13 @@ class Batcher(Generic[Item, Result]):
         write: Callable[[Sequence[Item]], Sequence[Result | Exception]],
         *,
         most: int = 500,
+        crowd_pause: float = 0.0,
     ) -> None:
         self._thread = thread
         self._write = write
         self._most = most
+        self._crowd_pause = crowd_pause
+        self._next = 0.0  # the earliest moment of the next batch
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._running: asyncio.Task[None] | None = None
 
@@ -76,9 +86,8 @@ class Batcher(Generic[Item, Result]):
         return future
 
     async def _drain(self) -> None:
-        pause = GATHER_SECONDS
         while self._waiting:
-            await asyncio.sleep(pause)
+            await asyncio.sleep(max(GATHER_SECONDS, self._next - time.monotonic()))
             began = time.monotonic()
             batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
             try:
@@ -92,5 +101,12 @@ class Batcher(Generic[Item, Result]):
                     future.set_exception(result)
                 else:
                     future.set_result(result)
-            took, large = time.monotonic() - began, 2 if len(batch) >= LARGE else 1
-            pause = max(GATHER_SECONDS, large * min(LONGEST_PAUSE, took))
+            ended = time.monotonic()
+            self._next = ended + pause_after(len(batch), ended - began, crowd_pause=self._crowd_pause)
+
+
+def pause_after(size: int, took: float, *, crowd_pause: float = 0.0) -> float:
+    """Seconds until the next batch, after one of `size` items that took `took` seconds."""
+    large = 2 if size >= LARGE else 1
+    pause = max(GATHER_SECONDS, large * min(LONGEST_PAUSE, took))
+    return max(pause, crowd_pause) if size >= CROWD else pause

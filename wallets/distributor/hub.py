@@ -24,6 +24,8 @@ LOOK_SECONDS = 5.0
 LOOKED_AT_ONCE = 500
 """Keys for which everything is looked up at a time. What cannot wait for its turn, rounds and enrolments, is looked up for all."""
 REJOIN_SECONDS = 3600
+ARRIVALS_SECONDS = 0.2
+"""Between two looks at what waits for wallets that come many at a time, as all do when a server starts again: five statements a look."""
 
 
 class Connection(Protocol):
@@ -45,7 +47,9 @@ class Hub:
     def __init__(self) -> None:
         self.thread = DatabaseThread("distributor-hub")
         self.answers = Batcher(self.thread, answers.record)
-        self._arrivals: Batcher[frozenset[str], list[Waiting]] = Batcher(self.thread, _arrive)
+        self._arrivals: Batcher[frozenset[str], list[Waiting]] = Batcher(
+            self.thread, _arrive, crowd_pause=ARRIVALS_SECONDS
+        )
         self._by_key: dict[str, list[Connection]] = {}
         self._connections: set[Connection] = set()
         self._gone: set[str] = set()

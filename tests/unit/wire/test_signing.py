@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from nacl import bindings
 
 from aggregation.wire import cbor, signing
 from aggregation.wire.errors import BadKey, BadSignature
@@ -76,6 +77,34 @@ def test_unusable_keys_are_refused_before_verifying(public: bytes) -> None:
         signing.check_public_key(public)
     with pytest.raises(BadKey):
         signing.verify(public, b"l", BODY, bytes(64))
+
+
+def outside_the_main_subgroup(public: bytes) -> bytes:
+    """The same point with one of order eight added: a canonical key that no seed has."""
+    of_order_eight = bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a")
+    return bindings.crypto_core_ed25519_add(public, of_order_eight)
+
+
+def test_a_key_that_was_checked_when_it_was_registered_is_not_checked_again(key: Secret) -> None:
+    encoded, signature = cbor.encode(BODY), signing.sign(key, b"l", BODY)
+    public = signing.public_key(key)
+    signing.verify_encoded(public, b"l", encoded, signature, registered=True)
+    with pytest.raises(BadSignature):
+        signing.verify_encoded(public, b"m", encoded, signature, registered=True)
+    mixed = outside_the_main_subgroup(public)
+    with pytest.raises(BadKey):
+        signing.verify_encoded(mixed, b"l", encoded, signature)
+    with pytest.raises(BadSignature):
+        signing.verify_encoded(mixed, b"l", encoded, signature, registered=True)
+
+
+@pytest.mark.parametrize("public", [*SMALL_ORDER, *NOT_CANONICAL, b"", b"\x01" * 31])
+def test_unusable_keys_verify_nothing_even_as_registered_ones(public: bytes) -> None:
+    """With the neutral element as R and zero as s, an engine that multiplies without looking would find the equation to hold."""
+    neutral = (1).to_bytes(32, "little") + bytes(32)
+    for signature in (bytes(64), neutral):
+        with pytest.raises((BadKey, BadSignature)):
+            signing.verify_encoded(public, b"l", cbor.encode(BODY), signature, registered=True)
 
 
 def test_a_label_cannot_reach_into_the_body(key: Secret) -> None:
