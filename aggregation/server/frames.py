@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from aggregation.secagg.server import bundles_for, consistency_for, consistency_sets
 from aggregation.server import context, tokens
-from aggregation.server.models import Bucket, Participant, Round
+from aggregation.server.models import Bucket, Participant, Round, Visit
 from aggregation.server.states import ORDER, OVER, Step
 
 Frame = dict[str, Any]
@@ -25,15 +25,22 @@ class Person(NamedTuple):
     position: int | None
 
 
-def frames_for(round_id: int, participants: Iterable[int]) -> tuple[Step, dict[int, list[Frame]]]:
-    """The round's step, and what these wallets get in it. An empty list means: nothing to say now."""
+def frames_for(
+    round_id: int, participants: Iterable[int], *, came: bool = False
+) -> tuple[Step, dict[int, list[Frame]]]:
+    """The round's step, and what these wallets get in it. An empty list means: nothing to say now.
+
+    `came`: they joined this moment. Who comes to a round that is over hears first that its receipt is stored, if it is: after the end it would
+    not wait for the answer to the one it sends again, and its journal would not know what it is owed.
+    """
     row = Round.objects.get(pk=round_id)
     step = Step(row.step)
     rows = Participant.objects.filter(pk__in=list(participants), round_id=round_id)
     people = [Person(*values) for values in rows.values_list(*Person._fields)]
     if step in OVER:
-        outcome = "abandoned" if step is Step.ABANDONED else "released"
-        return step, {who.pk: [_done(outcome, row.reason)] for who in people}
+        done = _done("abandoned" if step is Step.ABANDONED else "released", row.reason)
+        owed = _owed(row, [who.pk for who in people]) if came else set()
+        return step, {who.pk: [_RECEIPT_STORED, done] if who.pk in owed else [done] for who in people}
     buckets = {bucket.index: bucket for bucket in Bucket.objects.filter(round=row)}
     answer: dict[int, list[Frame]] = {}
     present: dict[int, list[Person]] = {}
@@ -48,6 +55,16 @@ def frames_for(round_id: int, participants: Iterable[int]) -> tuple[Step, dict[i
         for index, members in present.items():
             answer.update(speak(here, index, members))
     return step, answer
+
+
+_RECEIPT_STORED: Frame = {"t": "ack", "of": "receipt"}
+
+
+def _owed(row: Round, participants: list[int]) -> set[int]:
+    """Those of them whose receipt is in the ledger."""
+    keys = dict(Participant.objects.filter(pk__in=participants).values_list("subscription_key", "pk"))
+    visits = Visit.objects.filter(job_id=row.job_id, round=row.number, subscription_key__in=list(keys))
+    return {keys[key] for key in visits.values_list("subscription_key", flat=True)}
 
 
 def _done(outcome: str, reason: str) -> Frame:

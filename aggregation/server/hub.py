@@ -124,7 +124,7 @@ class Hub:
         self._seated[seat.participant] = connection
         self._rounds.setdefault(seat.round, set()).add(seat.participant)
         if seat.step is not Step.ADVERTISE:  # in its first phase a round has nothing to say yet
-            self._spawn(self._push(seat.round, [seat.participant]))
+            self._spawn(self._push(seat.round, [seat.participant], came=True))
 
     def leave(self, connection: Connection) -> None:
         """The socket is closed. A wallet with a newer socket is not gone."""
@@ -205,8 +205,8 @@ class Hub:
             if self._steps.get(round_id) is not step:
                 await self._push(round_id, list(self._rounds.get(round_id, ())))
 
-    async def _push(self, round_id: int, people: list[int]) -> None:
-        step, answer = await self.thread.run(frames.frames_for, round_id, people)
+    async def _push(self, round_id: int, people: list[int], *, came: bool = False) -> None:
+        step, answer = await self.thread.run(partial(frames.frames_for, came=came), round_id, people)
         self._steps[round_id] = step
         for participant, messages in answer.items():
             connection = self._seated.get(participant)

@@ -10,7 +10,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from aggregation.server import config, models
-from tests.apps.roles.wallet import Wallet
+from tests.apps.roles.wallet import Visit, Wallet
 from tests.apps.roles.world import World
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["distributor", "aggregator"])
@@ -96,6 +96,34 @@ async def test_wallets_whose_socket_is_cut_come_back_and_are_counted_once(world:
     assert count == 24
     assert np.array_equal(total, world.plain_sum(1, world.wallets))
     assert await visits() == 24
+
+
+class Returning(Visit):
+    """Comes when all is over and hears what it is told until the end."""
+
+    def __init__(self, wallet: Wallet) -> None:
+        assert wallet.last is not None
+        super().__init__(wallet, wallet.last.task, wallet.last.delivery)
+        self.heard: list[dict[str, Any]] = []
+
+    async def _on(self, message: dict[str, Any]) -> bool:
+        self.heard.append(message)
+        return message["t"] == "done"
+
+    async def come(self, *, receipted: bool) -> list[dict[str, Any]]:
+        self.receipted = receipted
+        await self._take_part()
+        return self.heard
+
+
+async def test_who_comes_back_when_all_is_over_hears_first_that_its_receipt_is_stored(world: World) -> None:
+    await world.enrol(24, scripts={0: {"cannot": True}})
+    await world.open_round(1, cohort=24)
+    assert (await world.over(1))["receipts"] == 23
+    stored, done = {"t": "ack", "of": "receipt"}, {"t": "done", "outcome": "released", "reason": ""}
+    assert await Returning(world.wallets[1]).come(receipted=False) == [stored, done]
+    assert await Returning(world.wallets[0]).come(receipted=True) == [done]
+    assert await visits() == 23
 
 
 @pytest.mark.parametrize("step", ["advertise", "share_keys", "masked_input", "consistency", "unmask"])

@@ -42,6 +42,7 @@ class Wallet:
         self.frames: list[dict[str, Any]] = []
         self.outcomes: list[str] = []
         self.errors: list[str] = []
+        self.last: Visit | None = None
         self.updates: dict[int, Any] = {}
         self.headers: dict[int, Header] = {}
         self.asked: Visit | None = None
@@ -131,7 +132,7 @@ class Wallet:
         return {"t": "enrol", "id": message["id"], "body": self.enrolments[job]}
 
     async def _visit(self, task: dict[str, Any], delivery: dict[str, Any]) -> None:
-        visit = Visit(self, task, delivery)
+        visit = self.last = Visit(self, task, delivery)
         try:
             await visit.run()
         except Died:
