@@ -29,7 +29,7 @@ class Command(BaseCommand):
         parser.add_argument("--wallets", type=int, default=WALLETS, help="default %(default)s")
         parser.add_argument("--visits", type=int, default=VISITS, help="default %(default)s")
         parser.add_argument("--scale", type=float, default=1.0, help="a factor on both")
-        parser.add_argument("--cohort", type=int, help="wallets per round (default: up to 1,000)")
+        parser.add_argument("--cohort", type=int, help="wallets per round (default: up to 2,000)")
         parser.add_argument("--seed", type=int, default=1, help="which generated people")
         parser.add_argument(
             "--development",

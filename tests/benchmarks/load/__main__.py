@@ -1,6 +1,6 @@
 """How much one machine bears, beside Flower on the same model; ends with one line of JSON.
 
-    python -m tests.benchmarks.load [--only crowd,visits,secagg,growth,flower] [--levels 1000,5000,10000] [--out FILE] [--docs DIR]
+    python -m tests.benchmarks.load [--only crowd,visits,floors,growth,flower] [--levels 1000,5000,10000] [--out FILE] [--docs DIR]
 
 Every section can be run for itself; `--out` keeps the figures, and a later run adds to what is there. What was run so far is in
 docs/benchmarks/load.md; the default sizes are not among it.
@@ -19,7 +19,7 @@ from typing import Any
 
 from tests.benchmarks.load import report
 
-SECTIONS = ("crowd", "visits", "secagg", "growth", "flower")
+SECTIONS = ("crowd", "visits", "floors", "growth", "flower")
 
 
 def main() -> int:
@@ -68,10 +68,10 @@ def _visits(given: argparse.Namespace, found: dict[str, Any]) -> None:
             raise RuntimeError(f"the {name} run did not hold")
 
 
-def _secagg(given: argparse.Namespace, found: dict[str, Any]) -> None:
-    from tests.benchmarks.load import secagg_alone
+def _floors(given: argparse.Namespace, found: dict[str, Any]) -> None:
+    from tests.benchmarks.load import floors
 
-    found["secagg_alone"] = secagg_alone.measure()
+    found["floors"] = floors.measure()
 
 
 def _growth(given: argparse.Namespace, found: dict[str, Any]) -> None:
@@ -93,7 +93,7 @@ def _flower(given: argparse.Namespace, found: dict[str, Any]) -> None:
 _MEASURE: dict[str, Callable[[argparse.Namespace, dict[str, Any]], None]] = {
     "crowd": _crowd,
     "visits": _visits,
-    "secagg": _secagg,
+    "floors": _floors,
     "growth": _growth,
     "flower": _flower,
 }

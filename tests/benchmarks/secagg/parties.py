@@ -1,7 +1,8 @@
 """One round in one process with every party on a clock of its own: process CPU seconds, by party and phase.
 
 Messages travel as bytes and are parsed and verified by who receives them. A wallet starts each step without knowing any key: what
-the process remembers of checked keys is forgotten first, as a wallet in a process of its own would. The aggregator knows the job
+the process remembers of checked keys is forgotten first, as a wallet in a process of its own would. (`Setting.shared`: the wallets are of one
+host and look once at equal bytes, as `wallets.host` does.) The aggregator knows the job
 keys it checked when they enrolled, before the round. Before every step what is alive is frozen, so that the collector of one
 party does not walk the objects of another; Flower's benchmark does the same.
 """
@@ -25,7 +26,8 @@ from aggregation.secagg.client import SecAggClient
 from aggregation.secagg.messages import Header, ListsRequest, SurvivorsRequest
 from aggregation.secagg.parameters import Parameters
 from aggregation.secagg.server import RoundServer, RoundSum, cohort_randomness
-from aggregation.wire import signing
+from aggregation.wire import once, signing
+from aggregation.wire.once import Once, Remembered
 from tests.benchmarks.secagg.semi_honest import SemiHonestHeaderForBenchmarksOnly
 from tests.unit.secagg.pair import NOW, Notes, distributor, enrolment, job_key, member_log
 from tests.unit.secagg.pair import header as small_header
@@ -33,6 +35,8 @@ from tests.unit.secagg.pair import header as small_header
 Integers = np.ndarray
 PHASES = ("advertise", "share_keys", "masked_input", "consistency", "unmask", "release")
 PRODUCTION_BUCKET, PRODUCTION_THRESHOLD = 50, 38
+REMEMBERED = 4096
+"""As a host's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +44,7 @@ class Setting:
     """What is measured: n wallets, vectors of d, `lost` wallets silent after sharing keys.
 
     `k` = 0: buckets of 50, complete, t = 38. Otherwise one bucket, circulant (complete when k ≥ n − 1) with threshold t.
+    `shared`: the wallets are packed in one host.
     """
 
     n: int
@@ -50,6 +55,7 @@ class Setting:
     ring_bits: int = 32
     q: int = 0
     sample: int | None = 8
+    shared: bool = False
 
     def header(self) -> Header:
         one_bucket = bool(self.k)
@@ -75,10 +81,12 @@ class Setting:
 
 @dataclass(kw_only=True)
 class Measured:
-    """CPU seconds. `server` by phase, `client` and `upload` the medians over the wallets that stayed to the end."""
+    """CPU seconds. `server` by phase, `client` and `upload` the medians over the wallets that stayed to the end; `client_mean` is what all
+    wallets took, divided, for where one of them does what others are spared."""
 
     server: dict[str, float]
     client: float
+    client_mean: float
     upload: int
     count: int
 
@@ -88,7 +96,8 @@ class Measured:
 
 
 class Clocks:
-    def __init__(self) -> None:
+    def __init__(self, *, shared: bool = False) -> None:
+        self._shared = shared
         self.server: dict[str, float] = defaultdict(float)
         self.clients: dict[int, float] = defaultdict(float)
         self.sent: dict[int, int] = defaultdict(int)
@@ -101,8 +110,9 @@ class Clocks:
         self.server[phase] += time.process_time() - began
 
     def wallet(self, i: int, step: Callable[[], bytes | None]) -> bytes:
-        """Run a wallet's step on its clock, without what other wallets left in the process's memory."""
-        signing._is_usable.cache_clear()
+        """Run a wallet's step on its clock, without what other wallets left in the process's memory unless they share it."""
+        if not self._shared:
+            signing._is_usable.cache_clear()
         gc.freeze()
         began = time.process_time()
         answer = step() or b""
@@ -123,10 +133,12 @@ class Stage:
     """A round on its way: `play` runs all of it; the memory benchmark takes single steps."""
 
     setting: Setting
-    clocks: Clocks = field(default_factory=Clocks)
+    clocks: Clocks = field(init=False)
 
     def __post_init__(self) -> None:
-        n = self.setting.n
+        n, shared = self.setting.n, self.setting.shared
+        self.clocks = Clocks(shared=shared)
+        remembered: Once = Remembered(REMEMBERED) if shared else once.always
         self.head = self.setting.header()
         self.keys = [signing.public_key(job_key(i)) for i in range(n)]
         self.index = {key: i for i, key in enumerate(self.keys)}
@@ -142,6 +154,7 @@ class Stage:
                 rng=os.urandom,
                 note_revealed=Notes(),
                 verify_sample=self.setting.sample,
+                remembered=remembered,
             )
             for i in range(n)
         ]
@@ -239,6 +252,7 @@ class Stage:
         return Measured(
             server={phase: self.clocks.server[phase] for phase in PHASES},
             client=median(self.clocks.clients[i] for i in self.alive),
+            client_mean=sum(self.clocks.clients.values()) / self.setting.n,
             upload=int(median(self.clocks.sent[i] for i in self.alive)),
             count=count,
         )
