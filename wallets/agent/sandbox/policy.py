@@ -12,6 +12,7 @@ import resource
 import signal
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from wallets.agent.sandbox import landlock, seccomp
 
@@ -69,6 +70,7 @@ class Limits:
     memory_bytes: int = 512 * 1024 * 1024
 
 
+@cache
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
@@ -76,6 +78,7 @@ def _libc() -> ctypes.CDLL:
 def isolate_parent() -> set[Layer]:
     """Cut the calling, still single-threaded process off the network. Returns the layers that took hold."""
     libc = _libc()
+    seccomp.prepared()
     layers: set[Layer] = set()
     os.environ.clear()
     libc.clearenv()

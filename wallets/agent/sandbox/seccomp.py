@@ -10,6 +10,7 @@ import ctypes
 import errno
 import platform
 import struct
+from functools import cache
 
 PR_SET_SECCOMP = 22
 SECCOMP_MODE_FILTER = 2
@@ -95,15 +96,23 @@ def program(machine: str) -> bytes:
     return b"".join(struct.pack("HBBI", *line) for line in code)
 
 
+@cache
+def prepared() -> _Program | None:
+    """The filter for this machine as the kernel takes it; None without a table. Made once, so that no child makes it."""
+    try:
+        body = program(platform.machine())
+    except KeyError:
+        return None
+    buffer = ctypes.create_string_buffer(body, len(body))
+    return _Program(len(body) // 8, ctypes.cast(buffer, ctypes.c_void_p))  # the pointer keeps the buffer
+
+
 def install(libc: ctypes.CDLL) -> bool:
     """Put the calling thread under the filter for good; False where the kernel or the table does not allow it.
 
     `no_new_privs` must be set already.
     """
-    try:
-        body = program(platform.machine())
-    except KeyError:
+    head = prepared()
+    if head is None:
         return False
-    buffer = ctypes.create_string_buffer(body, len(body))
-    head = _Program(len(body) // 8, ctypes.cast(buffer, ctypes.c_void_p))
     return bool(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(head), 0, 0) == 0)
