@@ -165,7 +165,7 @@ slither: .venv-slither/.installed  ## static analysis of the contracts: clean, o
 chaos: $(VENV)/.installed-dev  ## a small site broken on purpose in every way we know, its books after each (three quarters of an hour: docs/chaos.md; ARGS="--only clock")
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
-scale: $(VENV)/.installed-dev  ## a day of the scheduler for ten million wallets beside its arithmetic (ten minutes)
+scale: $(VENV)/.installed-dev  ## a day of the scheduler for ten million wallets beside its arithmetic (a minute or two)
 	@$(BIN)/python -m tests.benchmarks.scale --page docs/scale.md $(ARGS)
 
 contracts:  ## rebuild the contracts' artifacts (needs npm)

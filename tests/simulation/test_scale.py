@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.benchmarks.scale import page
+from tests.benchmarks.scale import costs, page
 from tests.benchmarks.scale.costs import Costs
 from tests.benchmarks.scale.simulation import Scheduler, at_once, compare, draw, mixed
 from tests.benchmarks.scale.world import DAY, World, needs
@@ -98,6 +99,17 @@ def test_the_figures_stand_between_their_marks(small: tuple[Any, Any], tmp_path:
     file.write_text("no marks", encoding="utf-8")
     with pytest.raises(ValueError, match="no place for figures"):
         page.write(file, result)
+
+
+def test_the_page_was_written_from_the_unit_costs_that_are_on_record() -> None:
+    """Otherwise: `make scale`, a minute."""
+    known = costs.read()
+    used = json.loads((costs.ROOT / "docs" / "benchmarks" / "scale.json").read_text(encoding="utf-8"))[
+        "costs"
+    ]
+    assert used == json.loads(json.dumps(asdict(known)))
+    text = (costs.ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+    assert f"CPU at {1000 * known.server_cpu_s:.1f} ms a visit" in text
 
 
 def test_every_unit_earned_is_paid_or_carried(small: tuple[Any, Any]) -> None:
