@@ -319,7 +319,7 @@ async def test_a_wallet_that_does_not_read_holds_up_nobody(
     monkeypatch.setattr(
         frames,
         "frames_for",
-        lambda round_id, people: (Step.CONSISTENCY, {p: [{"t": "secagg"}] for p in people}),
+        lambda round_id, people, *, came: (Step.CONSISTENCY, {p: [{"t": "secagg"}] for p in people}),
     )
     hub = hubs.current()
     deaf, other = Socket(None, reads=False), Socket(None, reads=True)
