@@ -9,17 +9,18 @@ from __future__ import annotations
 import asyncio
 import os
 from statistics import median
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from collectives.terms.algorithm import output_length, parameter_count, parse_manifest
+from aggregation.wire import cbor
+from collectives.terms.algorithm import parameter_count, parse_manifest
 from collectives.terms.canonical import canonical
-from collectives.training.features import Encoder
 from marketplace.demo import job_performance
 from marketplace.demo.seed_example.costs import of_trees
 from tests.benchmarks.secagg.parties import Measured, Setting, play
-from wallets.agent.credentials import project
+from wallets.agent.payload import encode_job, open_payload
 from wallets.agent.sandbox.launcher import Launcher, TrainJob
 
 WALLETS, REPEATS = 300, 3
@@ -59,22 +60,11 @@ def example_job() -> TrainJob:
     """One person's visit in the founding example: one record, one gradient of the small net."""
     required = job_performance.requirement()
     body = canonical(job_performance.manifest(required))
-    manifest = parse_manifest(body)
+    weights = np.zeros(parameter_count(parse_manifest(body)), "<f4").tobytes()
+    task: Any = SimpleNamespace(round=1)
     (person,) = job_performance.people(1, seed=1)
-    x, y = (
-        np.atleast_2d(part).astype("<f4")
-        for part in Encoder(required, manifest).encode(project(person, required))
-    )
-    return TrainJob(
-        manifest=body,
-        weights=np.zeros(parameter_count(manifest), "<f4").tobytes(),
-        x=x.tobytes(),
-        x_shape=x.shape,
-        y=y.tobytes(),
-        y_shape=y.shape,
-        seed=bytes(32),
-        dimension=output_length(manifest),
-    )
+    payload = open_payload(cbor.encode({"manifest": body, "weights": weights}), task)
+    return encode_job(payload, person, required, bytes(32))
 
 
 async def worker_seconds(job: TrainJob) -> float:
